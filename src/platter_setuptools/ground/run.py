@@ -1,0 +1,139 @@
+"""The one place that starts a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+from platter_setuptools.ground.errors import CommandError, PlatterError
+from platter_setuptools.ground.urls import redact
+
+_TAIL = 25  # lines of a failed tool that are shown: enough for a compiler's error, few enough to read
+
+
+class Runner(Protocol):
+    """What the steps need of a process runner; tests hand in a fake one."""
+
+    def __call__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+    ) -> str:
+        """Run the command to its end and give its standard output.
+
+        `env` is added to the environment of this process. Raises CommandError on any exit status but 0.
+        """
+        ...
+
+
+class Processes:
+    """A Runner that remembers what is running, so that an interrupted build leaves nothing behind.
+
+    Each command gets a process group of its own: a tool's children are ended with it. `on_line` is handed every
+    line that a command prints to its standard error.
+    """
+
+    def __init__(self, on_line: Callable[[str], None] = lambda _line: None) -> None:
+        self._on_line = on_line
+        self._live: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def __call__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+    ) -> str:
+        arguments = [os.fspath(argument) for argument in command]
+        process = self._start(arguments, cwd, env)
+        tail: deque[str] = deque(maxlen=_TAIL)
+        output: list[str] = []
+        try:
+            reader = threading.Thread(target=self._read_errors, args=(process.stderr, tail), daemon=True)
+            reader.start()
+            self._feed(process.stdin, stdin)
+            for line in process.stdout or ():
+                output.append(line)
+                tail.append(redact(line.rstrip()))
+            reader.join()
+            returncode = process.wait()
+        finally:
+            self._end(process)
+        if returncode:
+            shown = redact(shlex.join(arguments[:4]) + (" …" if len(arguments) > 4 else ""))  # noqa: PLR2004
+            raise CommandError(
+                f"`{shown}` ended with exit status {returncode}", returncode=returncode, output=tail
+            )
+        return "".join(output)
+
+    def stop(self) -> None:
+        """End every process that is still running, and start no more."""
+        with self._lock:
+            self._stopped = True
+            live = list(self._live)
+        for process in live:
+            self._end(process)
+
+    def _start(
+        self, arguments: list[str], cwd: Path | None, env: Mapping[str, str] | None
+    ) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._stopped:
+                raise PlatterError("the build is being stopped")
+            try:
+                process = subprocess.Popen(
+                    arguments,
+                    cwd=cwd,
+                    env={**os.environ, **env} if env is not None else None,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise PlatterError(f"cannot start {arguments[0]}: {error.strerror}") from error
+            self._live.add(process)
+            return process
+
+    def _read_errors(self, stream: IO[str] | None, tail: deque[str]) -> None:
+        for line in stream or ():
+            clean = redact(line.rstrip())
+            tail.append(clean)
+            self._on_line(clean)
+
+    @staticmethod
+    def _feed(stream: IO[str] | None, text: str) -> None:
+        # A command may end without reading what it was given; its exit status tells more than a broken pipe.
+        with contextlib.suppress(BrokenPipeError):
+            if stream:
+                stream.write(text)
+                stream.close()
+
+    def _end(self, process: subprocess.Popen[str]) -> None:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        with self._lock:
+            self._live.discard(process)

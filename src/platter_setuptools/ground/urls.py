@@ -1,0 +1,22 @@
+"""URLs without their secrets: nothing that is printed or shipped carries a user name, password or token."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+_USERINFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
+
+
+def redact(text: str) -> str:
+    """The text with `user:password@` taken out of every URL in it."""
+    return _USERINFO.sub("", text)
+
+
+def without_userinfo(url: str) -> str:
+    """The URL without `user:password@`; `ssh://git@host/` keeps its user, which is part of the address there."""
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    if not at or (parts.scheme.endswith("ssh") and ":" not in userinfo):
+        return url
+    return urlunsplit(parts._replace(netloc=host))
