@@ -5,7 +5,10 @@ The exit codes are those of the `platter` command; the setuptools command turns 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class PlatterError(Exception):

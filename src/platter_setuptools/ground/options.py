@@ -11,12 +11,14 @@ import difflib
 import enum
 import re
 import shlex
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from platter_setuptools.ground.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FORMATS = ("tar.gz", "tar.bz2", "tar.xz", "tar.zst", "tar", "zip", "dir")
 RESOLVERS = ("uv", "pip")
@@ -61,7 +63,12 @@ class Option:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option(name="output", kind=Kind.PATH, metavar="DIR", help="the folder that receives the bundle [default: dist]"),
+    Option(
+        name="output",
+        kind=Kind.PATH,
+        metavar="DIR",
+        help="the folder that receives the bundle [default: dist]",
+    ),
     Option(
         name="python",
         kind=Kind.TEXT,
@@ -85,7 +92,10 @@ OPTIONS: tuple[Option, ...] = (
         help="a requirements file whose packages are bundled too (repeatable)",
     ),
     Option(
-        name="extras", kind=Kind.NAMES, metavar="EXTRA", help="an extra of the project to bundle too (repeatable)"
+        name="extras",
+        kind=Kind.NAMES,
+        metavar="EXTRA",
+        help="an extra of the project to bundle too (repeatable)",
     ),
     Option(
         name="constraints",
@@ -139,7 +149,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(name="no-wheel-cache", kind=Kind.FLAG, help="keep no wheels between builds"),
     Option(name="no-download", kind=Kind.FLAG, help="use no network: every wheel must be in the wheel cache"),
     Option(
-        name="no-bytecode", kind=Kind.FLAG, help="ship no precompiled bytecode: a smaller bundle, a slower first start"
+        name="no-bytecode",
+        kind=Kind.FLAG,
+        help="ship no precompiled bytecode: a smaller bundle, a slower first start",
     ),
     Option(name="no-pip", kind=Kind.FLAG, help="leave pip out of the installed virtualenv"),
     Option(name="quiet", kind=Kind.FLAG, short="q", help="print warnings and errors only"),

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, TYPE_CHECKING
 
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.urls import redact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
 _TAIL = 25  # lines of a failed tool that are shown: enough for a compiler's error, few enough to read
 

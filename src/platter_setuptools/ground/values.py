@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from packaging.utils import NormalizedName
-from packaging.version import Version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+    from packaging.utils import NormalizedName
+    from pathlib import Path
+    from collections.abc import Mapping
 
 
 class Origin(enum.Enum):
