@@ -1,0 +1,187 @@
+"""Where distributions may come from: pip's configuration as one frozen value, and the same said to uv.
+
+uv reads none of pip's configuration; without this, a company's private index would be passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.urls import redact
+from platter_setuptools.steps.pip_config import pip_arguments, pip_config_files, read_pip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "IndexSettings",
+    "credentials",
+    "origin",
+    "pip_arguments",
+    "pip_config_files",
+    "read_settings",
+    "uv_arguments",
+    "uv_environment",
+]
+
+_UV_URLS = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSettings:
+    """What pip was told about indexes, connections and builds. What can hold a secret stays out of the repr."""
+
+    index_url: str | None = field(default=None, repr=False)
+    extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
+    find_links: tuple[str, ...] = field(default=(), repr=False)  # URLs and absolute paths
+    no_index: bool = False
+    keyring_provider: str | None = None
+    trusted_hosts: tuple[str, ...] = ()  # host or host:port
+    cert: str | None = None  # a bundle of CA certificates, or a folder of them
+    client_cert: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    timeout: float | None = None  # seconds
+    retries: int | None = None
+    constraints: tuple[str, ...] = field(default=(), repr=False)  # URLs and absolute paths
+    build_constraints: tuple[str, ...] = field(default=(), repr=False)
+    no_binary: tuple[str, ...] = ()  # normalized names, or :all:
+    only_binary: tuple[str, ...] = ()
+    pre: bool = False
+    uploaded_prior_to: str | None = None
+    config_settings: tuple[str, ...] = field(default=(), repr=False)  # KEY=VALUE
+    no_build_isolation: bool = False
+    unknown: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # of --pip-option: what only pip understands, verbatim
+    uv_urls: tuple[str, ...] = field(default=(), repr=False)  # of uv's own variables: known for their credentials
+
+    @property
+    def names_an_index(self) -> bool:
+        """Whether pip's configuration says anything about where distributions come from."""
+        return bool(self.index_url or self.extra_index_urls or self.find_links or self.no_index)
+
+
+def read_settings(
+    pip_options: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    config_files: Sequence[Path],
+    base: Path | None = None,
+) -> IndexSettings:
+    """What pip's files (the weakest first), then its variables, then the --pip-option values say.
+
+    Relative paths start at `base`, by default the working folder. Raises UsageError for a value that is none.
+    """
+    said = read_pip(pip_options, environ=environ, config_files=config_files, base=base or Path.cwd())
+    # Without a word from pip's configuration, requests (and so pip) goes by these.
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        said["cert"] = said.get("cert") or environ.get(variable) or None
+    said["uv_urls"] = [
+        url for name in _UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url
+    ]
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
+    }
+    return IndexSettings(**frozen)
+
+
+def uv_arguments(settings: IndexSettings) -> list[str]:
+    """The flags that tell `uv pip compile` and `uv pip install` the same, but for what uv_environment says.
+
+    Constraints are left to the caller. Raises UsageError for a --pip-option that uv has no word for.
+    """
+    for argument in settings.unknown:
+        name = redact(argument.partition("=")[0])
+        raise UsageError(
+            f"pip-option {name}: only pip understands this, and uv resolves",
+            hint='leave it out, or let pip resolve with resolver = "pip"',
+        )
+    arguments = []
+    if settings.no_index:
+        arguments.append("--no-index")
+    if settings.names_an_index:
+        # Pip has one pool of all indexes; uv's own rule is that the first index with a package has all of it.
+        arguments.append("--index-strategy=unsafe-best-match")
+    if settings.keyring_provider in {"import", "subprocess"}:
+        arguments.append("--keyring-provider=subprocess")
+    if settings.pre:
+        arguments.append("--prerelease=allow")
+    if settings.uploaded_prior_to:
+        arguments.append(f"--exclude-newer={settings.uploaded_prior_to}")
+    if settings.no_build_isolation:
+        arguments.append("--no-build-isolation")
+    for flag, values in (
+        ("--allow-insecure-host", settings.trusted_hosts),
+        ("--no-binary", settings.no_binary),
+        ("--only-binary", settings.only_binary),
+        ("--build-constraints", settings.build_constraints),
+        ("--config-setting", settings.config_settings),
+    ):
+        arguments += [f"{flag}={value}" for value in values]
+    return arguments
+
+
+def uv_environment(settings: IndexSettings) -> dict[str, str]:
+    """The environment variables that tell uv the rest: connections, and URLs, which can hold passwords.
+
+    Every user of a machine can read the command lines of its processes; their environment is their owner's.
+    """
+    environment = {}
+    if settings.index_url:
+        environment["UV_DEFAULT_INDEX"] = settings.index_url.replace(" ", "%20")
+    if settings.extra_index_urls:
+        environment["UV_INDEX"] = " ".join(settings.extra_index_urls)
+    # Pip passes over a folder that is not there, uv would stop.
+    links = [_uv_link(link) for link in settings.find_links if "://" in link or Path(link).is_dir()]
+    if links:
+        environment["UV_FIND_LINKS"] = ",".join(links)
+    if settings.cert:
+        folder = Path(settings.cert).is_dir()
+        environment["SSL_CERT_DIR" if folder else "SSL_CERT_FILE"] = settings.cert
+    if settings.client_cert:
+        environment["SSL_CLIENT_CERT"] = settings.client_cert
+    if settings.proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            environment[name] = environment[name.lower()] = settings.proxy
+    if settings.timeout is not None:
+        environment["UV_HTTP_TIMEOUT"] = str(max(1, round(settings.timeout)))
+    if settings.retries is not None:
+        environment["UV_HTTP_RETRIES"] = str(settings.retries)
+    return environment
+
+
+def origin(url: str) -> str:
+    """The `scheme://host[:port]` of a URL, in lower case, without userinfo or a default port."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    scheme = parts.scheme.lower()
+    port = "" if parts.port in {None, _DEFAULT_PORTS.get(scheme)} else f":{parts.port}"
+    return f"{scheme}://{host}{port}"
+
+
+def credentials(settings: IndexSettings) -> dict[str, tuple[str, str]]:
+    """The user and password of each origin that an index URL names them for, percent-decoded.
+
+    Locks hold URLs without them. Of two for one origin the first counts: index, extra indexes, find-links, uv's.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    urls = (settings.index_url or "", *settings.extra_index_urls, *settings.find_links, *settings.uv_urls)
+    for url in urls:
+        url_only = url.partition("=")[2] if re.match(r"[\w.-]+=", url) else url  # uv's NAME=URL
+        parts = urlsplit(url_only)
+        if parts.username is not None and parts.hostname:
+            found.setdefault(origin(url_only), (unquote(parts.username), unquote(parts.password or "")))
+    return found
+
+
+def _uv_link(link: str) -> str:
+    # UV_FIND_LINKS is a list with commas between; a path that holds one, or a blank, is said as a URL.
+    url = link if "://" in link else Path(link).as_uri()
+    return url.replace(",", "%2C").replace(" ", "%20")
