@@ -1,0 +1,37 @@
+# Thin: what there is to do stands in noxfile.py and scripts/. Everything made here goes to .venv and build.
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+
+.PHONY: help test demo checks format clean
+
+help:
+	@echo "make test     the static checks, then all tests that this machine can run"
+	@echo "make demo     builds the example, installs it without a network, starts it and asks it for a page"
+	@echo "make checks   the static checks alone"
+	@echo "make format   lets ruff put the sources in order"
+	@echo "make clean    removes .venv and build"
+
+# Both run to their end; the tests come last, so that their summary is what is left on the screen.
+test: $(VENV)/ready
+	@checks=0; $(MAKE) --no-print-directory checks || checks=$$?; \
+	[ $$checks = 0 ] || echo "The static checks failed, see above. The tests:"; \
+	PATH="$(BIN):$$PATH" python -m pytest --numprocesses 2 --dist worksteal $(PYTEST) && exit $$checks
+
+checks: $(VENV)/ready
+	@PATH="$(BIN):$$PATH" nox --no-venv --no-install --tags checks
+
+demo:
+	@python=$$(scripts/find-python) && "$$python" scripts/demo.py
+
+format: $(VENV)/ready
+	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
+
+$(VENV)/ready: pyproject.toml
+	@python=$$(scripts/find-python) && echo "Setting up $(VENV) with $$python" && "$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --editable . --group test --group check "nox>=2025.5"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build
