@@ -175,9 +175,12 @@ def credentials(settings: IndexSettings) -> dict[str, tuple[str, str]]:
     urls = (settings.index_url or "", *settings.extra_index_urls, *settings.find_links, *settings.uv_urls)
     for url in urls:
         url_only = url.partition("=")[2] if re.match(r"[\w.-]+=", url) else url  # uv's NAME=URL
-        parts = urlsplit(url_only)
+        try:
+            parts, where = urlsplit(url_only), origin(url_only)
+        except ValueError:  # such a URL leads nowhere: whoever opens it says so
+            continue
         if parts.username is not None and parts.hostname:
-            found.setdefault(origin(url_only), (unquote(parts.username), unquote(parts.password or "")))
+            found.setdefault(where, (unquote(parts.username), unquote(parts.password or "")))
     return found
 
 
