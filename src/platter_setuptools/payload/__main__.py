@@ -1,0 +1,76 @@
+"""Where install.sh enters: ``python -I -S -B data/bootstrap/platter_payload/__main__.py [OPTIONS] DST``.
+
+Nothing of the payload is imported before its own files have been compared with SHA256SUMS; the rest of the bundle is
+compared by the payload. So this file stands alone, and writes what it has to say without help.
+"""
+
+import os
+import sys
+
+_SUMS = "SHA256SUMS"
+_PYTHON, _BUNDLE, _INTERRUPTED = 3, 4, 1
+
+
+def _start() -> int:
+    package = os.path.dirname(os.path.realpath(__file__))
+    bootstrap = os.path.dirname(package)
+    bundle = os.path.dirname(os.path.dirname(bootstrap))
+    # Files that we open must not become the standard streams of processes that we start.
+    while os.open(os.devnull, os.O_RDWR) <= 2:
+        pass
+    try:
+        damaged = _damaged(bundle, os.path.relpath(package, bundle) + "/")
+        if damaged:
+            return _complain("%s: not what %s says" % (damaged, _SUMS), "copy the bundle here again", _BUNDLE)
+        sys.path.insert(0, bootstrap)
+        from importlib import import_module  # noqa: PLC0415 - see above
+
+        main = import_module(os.path.basename(package) + ".install").main
+    except ImportError as error:
+        what = "%s lacks a part of the standard library (%s)" % (sys.executable, error)
+        return _complain(what, "install all of Python, or name another one with -p", _PYTHON)
+    except (OSError, ValueError) as error:
+        return _complain(
+            "the bundle %s cannot be read: %s" % (bundle, error), "copy the bundle here again", _BUNDLE
+        )
+    status: int = main(sys.argv[1:], bundle)
+    return status
+
+
+def _damaged(bundle: str, prefix: str) -> str:
+    """The first file of the payload that is not as SHA256SUMS has it; empty if all are."""
+    from hashlib import sha256  # noqa: PLC0415 - a crippled Python lacks it, and is told so
+
+    listed = set()
+    with open(os.path.join(bundle, _SUMS), encoding="utf-8", errors="surrogateescape") as stream:
+        for line in stream:
+            digest, name = line[:64], line.rstrip("\n")[66:]
+            if name.startswith(prefix):
+                listed.add(name)
+                try:
+                    with open(os.path.join(bundle, name), "rb") as file:
+                        if sha256(file.read()).hexdigest() != digest:
+                            return name
+                except FileNotFoundError:
+                    return name
+    for folder, _, names in os.walk(os.path.join(bundle, prefix)):
+        for one in names:
+            name = os.path.relpath(os.path.join(folder, one), bundle)
+            if name not in listed:
+                return name
+    return ""
+
+
+def _complain(what: str, hint: str, status: int) -> int:
+    try:
+        os.write(2, ("install.sh: %s\nhint: %s\n" % (what, hint)).encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass
+    return status
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(_start())
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)

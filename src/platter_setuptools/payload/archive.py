@@ -1,0 +1,160 @@
+"""Reading a wheel, which is a zip file, with few system calls per member.
+
+The standard library reads the list of members; the members themselves are read here, because zipfile spends more time
+per small file than the rest of an installation together. Every name in the file is checked before anything is read.
+"""
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from typing import Dict, Iterator, Set
+
+from . import checksums
+from .errors import BundleError
+from .names import relative
+
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+_SIGNATURE = b"PK\x03\x04"
+_SLACK = 64
+# Above this size a member goes through memory in pieces.
+_WHOLE = 4 << 20
+_PIECE = 1 << 20
+
+
+class Archive:
+    """An open zip file whose bytes have the given SHA-256."""
+
+    def __init__(self, path: str, sha256: str) -> None:
+        self.path = path
+        try:
+            self._stream = open(path, "rb")  # noqa: SIM115 - closed in close()
+        except OSError as error:
+            raise BundleError("%s cannot be read: %s" % (path, error.strerror)) from error
+        try:
+            if checksums.digest(self._stream) != sha256:
+                raise self.damaged("altered", "copy the bundle to this machine again")
+            self._descriptor = self._stream.fileno()
+            self.members = self._members()
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def __enter__(self) -> "Archive":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def damaged(
+        self, what: str, hint: str = "do not use this bundle; build it again from sources you trust"
+    ) -> BundleError:
+        return BundleError("%s: %s" % (self.path, what), hint=hint)
+
+    def _members(self) -> Dict[str, zipfile.ZipInfo]:
+        """Files by name; BundleError for names that lead elsewhere, that occur twice, and for all but files."""
+        try:
+            with zipfile.ZipFile(self._stream) as archive:
+                infos = archive.infolist()
+        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
+            raise self.damaged("not a zip file: %s" % error) from error
+        seen: Set[str] = set()
+        members: Dict[str, zipfile.ZipInfo] = {}
+        for info in infos:
+            # zipfile cuts names off at a NUL; the original tells.
+            name = info.orig_filename
+            folder = name.endswith("/")
+            relative(name[:-1] if folder else name, self.path)
+            if name in seen:
+                raise self.damaged("%s is in it twice" % name)
+            seen.add(name)
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if kind not in (0, stat.S_IFDIR if folder else stat.S_IFREG):
+                raise self.damaged("%s is neither a file nor a folder" % name)
+            if info.flag_bits & 0x1:
+                raise self.damaged("%s is encrypted" % name)
+            if not folder:
+                members[name] = info
+        return members
+
+    def read(self, info: zipfile.ZipInfo) -> bytes:
+        return b"".join(self.chunks(info))
+
+    def chunks(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """The member's content, whole if it is small; BundleError unless length and CRC are as announced."""
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            yield from self._exotic(info)
+            return
+        length = info.compress_size
+        guess = _LOCAL_HEADER.size + len(info.orig_filename) * 4 + _SLACK
+        data = os.pread(self._descriptor, guess + (length if length <= _WHOLE else 0), info.header_offset)
+        if len(data) < _LOCAL_HEADER.size or data[:4] != _SIGNATURE:
+            raise self.damaged("%s is not where the list of members says" % info.filename)
+        name_length, extra_length = _LOCAL_HEADER.unpack_from(data)[-2:]
+        start = _LOCAL_HEADER.size + name_length + extra_length
+        encoding = "utf-8" if info.flag_bits & 0x800 else "cp437"
+        if data[_LOCAL_HEADER.size : _LOCAL_HEADER.size + name_length] != info.orig_filename.encode(encoding):
+            raise self.damaged("%s has two names" % ascii(info.filename))
+        if length <= _WHOLE and info.file_size <= _WHOLE:
+            if len(data) < start + length:
+                data = os.pread(self._descriptor, start + length, info.header_offset)
+            yield self._whole(info, data[start : start + length])
+        else:
+            yield from self._pieces(info, info.header_offset + start)
+
+    def _whole(self, info: zipfile.ZipInfo, data: bytes) -> bytes:
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+            try:
+                data = inflater.decompress(data, info.file_size + 1)
+            except zlib.error as error:
+                raise self.damaged("%s: %s" % (info.filename, error)) from error
+        self._check(info, len(data), zlib.crc32(data))
+        return data
+
+    def _pieces(self, info: zipfile.ZipInfo, offset: int) -> Iterator[bytes]:
+        left, size, crc = info.compress_size, 0, 0
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS) if info.compress_type == zipfile.ZIP_DEFLATED else None
+        while left:
+            data = os.pread(self._descriptor, min(left, _PIECE), offset)
+            if not data:
+                break
+            offset += len(data)
+            left -= len(data)
+            while data:
+                if inflater is None:
+                    piece, data = data, b""
+                else:
+                    try:
+                        piece = inflater.decompress(data, _PIECE)
+                    except zlib.error as error:
+                        raise self.damaged("%s: %s" % (info.filename, error)) from error
+                    data = inflater.unconsumed_tail
+                size += len(piece)
+                if size > info.file_size:
+                    break
+                crc = zlib.crc32(piece, crc)
+                yield piece
+        if inflater is not None:
+            piece = inflater.flush()
+            size += len(piece)
+            crc = zlib.crc32(piece, crc)
+            yield piece
+        self._check(info, size, crc)
+
+    def _exotic(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """bzip2 and LZMA, which hardly a wheel uses: zipfile's own way, which checks as well."""
+        try:
+            with zipfile.ZipFile(self._stream) as archive, archive.open(info) as member:
+                while True:
+                    piece = member.read(_PIECE)
+                    if not piece:
+                        return
+                    yield piece
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+            raise self.damaged("%s: %s" % (info.filename, error)) from error
+
+    def _check(self, info: zipfile.ZipInfo, size: int, crc: int) -> None:
+        if size != info.file_size or crc != info.CRC:
+            raise self.damaged("%s does not have the announced length and CRC" % info.filename)

@@ -1,0 +1,118 @@
+"""SHA256SUMS: every file of the bundle but itself, in the format of coreutils' sha256sum."""
+
+import hashlib
+import os
+import re
+from typing import AbstractSet, BinaryIO, Dict, Iterator, List, Tuple
+
+from .errors import BundleError
+from .names import relative
+
+FILE = "SHA256SUMS"
+CHUNK = 1 << 20
+_LINE = re.compile(r"(\\?)([0-9a-f]{64})  (.+)")
+_ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
+_SHOWN = 10
+_AGAIN = "copy the bundle to this machine again; if that does not help, build it again"
+
+
+def read(bundle: str) -> Dict[str, str]:
+    """Path relative to the bundle -> SHA-256 in lower-case hexadecimal digits."""
+    path = os.path.join(bundle, FILE)
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+            text = stream.read()
+    except OSError as error:
+        raise BundleError("%s cannot be read: %s" % (path, error.strerror), hint=_AGAIN) from error
+    sums: Dict[str, str] = {}
+    lines = text.split("\n")
+    if lines.pop():
+        raise BundleError("%s is cut off in its last line" % path, hint=_AGAIN)
+    for number, line in enumerate(lines, 1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise BundleError("%s, line %d: not a checksum" % (path, number), hint=_AGAIN)
+        escaped, digest, name = match.groups()
+        if escaped:
+            name = re.sub(r"\\[\\nr]", lambda found: _ESCAPES[found.group()], name)
+        if name in sums:
+            raise BundleError("%s, line %d: %s is listed twice" % (path, number, name), hint=_AGAIN)
+        sums[name if "\\" in name else relative(name, path)] = digest
+    return sums
+
+
+def digest(stream: BinaryIO) -> str:
+    """SHA-256 of the rest of the stream, in constant memory."""
+    state = hashlib.sha256()
+    buffer = bytearray(CHUNK)
+    view = memoryview(buffer)
+    while True:
+        count = stream.readinto(buffer)  # type: ignore[attr-defined]  # BinaryIO lacks it, every real file has it
+        if not count:
+            return state.hexdigest()
+        state.update(view[:count])
+
+
+def identity(bundle: str) -> str:
+    """What makes two bundles the same: the hash of their SHA256SUMS."""
+    with open(os.path.join(bundle, FILE), "rb") as stream:
+        return digest(stream)
+
+
+def verify_file(bundle: str, sums: Dict[str, str], name: str) -> None:
+    """BundleError unless this one file is there and as it was built."""
+    verdict = _verdict(bundle, sums, name) if name in sums else "not listed in " + FILE
+    if verdict:
+        raise BundleError("%s: %s" % (os.path.join(bundle, name), verdict), hint=_AGAIN)
+
+
+def verify(bundle: str, sums: Dict[str, str], deferred: AbstractSet[str]) -> None:
+    """BundleError that names every missing, extra or altered file; the contents of deferred ones are not read."""
+    present = set(_files(bundle))
+    findings: List[Tuple[str, str]] = [(name, "not listed in " + FILE) for name in present - set(sums) - {FILE}]
+    for name in sums:
+        if name not in present:
+            findings.append((name, "missing"))
+        elif name not in deferred:
+            verdict = _verdict(bundle, sums, name)
+            if verdict:
+                findings.append((name, verdict))
+    if findings:
+        findings.sort()
+        lines = ["  %s: %s" % finding for finding in findings[:_SHOWN]]
+        if len(findings) > _SHOWN:
+            lines.append("  and %d more" % (len(findings) - _SHOWN))
+        raise BundleError("the bundle %s is damaged:\n%s" % (bundle, "\n".join(lines)), hint=_AGAIN)
+
+
+def _verdict(bundle: str, sums: Dict[str, str], name: str) -> str:
+    try:
+        with open(os.path.join(bundle, name), "rb", buffering=0) as stream:
+            return "" if digest(stream) == sums[name] else "altered"  # type: ignore[arg-type]
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return "cannot be read: %s" % error.strerror
+
+
+def _files(bundle: str) -> Iterator[str]:
+    """Every file below the bundle; links count as files if they lead to one, and must not lead out of the bundle."""
+    root = os.path.realpath(bundle)
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        with os.scandir(os.path.join(root, prefix)) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                if entry.is_symlink() and not _inside(os.path.realpath(entry.path), root):
+                    raise BundleError("%s: a link that leads out of the bundle" % entry.path, hint=_AGAIN)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(name + "/")
+                elif entry.is_file():
+                    yield name
+                elif not entry.is_symlink():
+                    raise BundleError("%s: neither a file nor a folder" % entry.path, hint=_AGAIN)
+
+
+def _inside(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")

@@ -1,0 +1,162 @@
+"""Several processes that share one list of jobs: threads would wait for each other (the GIL).
+
+Plain fork and pipes: multiprocessing wants semaphores, and so a /dev/shm, which not every server has.
+"""
+
+import itertools
+import json
+import os
+import selectors
+import signal
+from typing import IO, Any, Callable, Dict, Iterator, Tuple
+
+from .errors import BY_EXIT_CODE, InstallError
+
+_NUMBER = 4
+_READ = 1 << 16
+_PULSE = 0.1
+
+
+def cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        return os.cpu_count() or 1
+
+
+def run(jobs: int, work: Callable[[int], Any], processes: int) -> Iterator[Tuple[int, Any]]:
+    """Yield (job, result) as jobs get done, in any order; results travel as JSON.
+
+    The first error of a worker is raised here. Leaving the iterator, by an error or early, ends all workers.
+    """
+    todo_out, todo_in = os.pipe()
+    workers: Dict[int, int] = {}
+    with os.fdopen(todo_in, "wb", buffering=0) as todo:
+        try:
+            for _ in range(min(processes, jobs)):
+                pid, results = _start(todo_out, todo_in, work)
+                workers[results] = pid
+            os.close(todo_out)
+            yield from _collect(workers, todo, jobs)
+        finally:
+            for pid in workers.values():
+                os.kill(pid, signal.SIGKILL)
+            for results, pid in workers.items():
+                os.close(results)
+                os.waitpid(pid, 0)
+
+
+def _start(todo_out: int, todo_in: int, work: Callable[[int], Any]) -> Tuple[int, int]:
+    results_out, results_in = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        os.close(results_in)
+        return pid, results_out
+    # From here on this is the worker; it must never return into the caller's code.
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        _end_with(parent)
+        os.close(todo_in)
+        os.close(results_out)
+        _serve(todo_out, results_in, work)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _end_with(parent: int) -> None:
+    """Look several times per second whether the parent lives: after a kill -9 nobody else would stop this worker."""
+
+    def look(*_: object) -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _PULSE, _PULSE)
+
+
+def _serve(todo: int, results: int, work: Callable[[int], Any]) -> None:
+    while True:
+        number = os.read(todo, _NUMBER)
+        if len(number) < _NUMBER:
+            return
+        job = int.from_bytes(number, "big")
+        try:
+            message: Dict[str, Any] = {"job": job, "result": work(job)}
+        except InstallError as error:
+            message = {"error": error.message, "hint": error.hint, "code": error.exit_code}
+        except Exception as error:  # noqa: BLE001 - it is told to the parent, which raises it
+            message = {"error": describe(error), "hint": "", "code": 1}
+        data = json.dumps(message).encode("ascii") + b"\n"
+        while data:
+            data = data[os.write(results, data) :]
+
+
+def _collect(workers: Dict[int, int], todo: IO[bytes], jobs: int) -> Iterator[Tuple[int, Any]]:
+    """Hand out the jobs and read the answers, until every worker has said good-bye."""
+    buffers = {results: b"" for results in workers}
+    # One job per worker in work and one in waiting: a pipe need not hold the whole list.
+    waiting = iter(range(jobs))
+    _hand_out(todo, waiting, 2 * len(workers))
+    with selectors.DefaultSelector() as selector:
+        for results in workers:
+            selector.register(results, selectors.EVENT_READ)
+        while workers:
+            for key, _ in selector.select():
+                results = key.fd
+                data = os.read(results, _READ)
+                if not data:
+                    selector.unregister(results)
+                    _bury(results, workers)
+                    continue
+                lines = (buffers[results] + data).split(b"\n")
+                buffers[results] = lines.pop()
+                for line in lines:
+                    yield _answer(line)
+                    _hand_out(todo, waiting, 1)
+
+
+def _hand_out(todo: IO[bytes], waiting: Iterator[int], count: int) -> None:
+    """Write the next numbers; the end of the list is the end of the pipe."""
+    if todo.closed:
+        return
+    numbers = list(itertools.islice(waiting, count))
+    try:
+        todo.write(b"".join(number.to_bytes(_NUMBER, "big") for number in numbers))
+        if len(numbers) < count:
+            todo.close()
+    except BrokenPipeError:  # no worker is left; why, their exit statuses will tell
+        todo.close()
+
+
+def _bury(results: int, workers: Dict[int, int]) -> None:
+    pid = workers.pop(results)
+    os.close(results)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise InstallError(
+            "a worker process ended early (%s)"
+            % (
+                "signal %d" % os.WTERMSIG(status)
+                if os.WIFSIGNALED(status)
+                else "status %d" % os.WEXITSTATUS(status)
+            ),
+            hint="if it was killed for want of memory, give the machine more or free some, and try again",
+        )
+
+
+def _answer(line: bytes) -> Tuple[int, Any]:
+    message = json.loads(line)
+    if "error" in message:
+        raise BY_EXIT_CODE[message["code"]](message["error"], hint=message["hint"])
+    return message["job"], message["result"]
+
+
+def describe(error: BaseException) -> str:
+    """One line for an error that nobody foresaw."""
+    if isinstance(error, OSError) and error.strerror:
+        return "%s: %s" % (error.filename, error.strerror) if error.filename else error.strerror
+    return "%s: %s" % (type(error).__name__, error)

@@ -1,0 +1,114 @@
+"""The empty virtualenv, made in this process by the virtualenv that the bundle carries, without seed packages."""
+
+import os
+import py_compile
+import shutil
+import sys
+from typing import NamedTuple
+
+from .errors import InstallError
+
+WORK = ".platter-work"
+
+
+class Scheme(NamedTuple):
+    """Where the parts of a wheel go; absolute paths."""
+
+    root: str
+    python: str
+    purelib: str
+    platlib: str
+    scripts: str
+    headers: str
+    data: str
+
+
+def base_interpreter() -> str:
+    """The running interpreter's own path: not that of a virtualenv around it, which may go away, and with its minor
+    version in its name where there is one, because ``python3`` may become another minor one day.
+    """
+    found = getattr(sys, "_base_executable", None) or sys.executable
+    for folder in (os.path.dirname(found), os.path.dirname(os.path.dirname(found))):
+        home = _home(os.path.join(folder, "pyvenv.cfg"))
+        if home:
+            found = os.path.join(home, os.path.basename(found))
+            break
+    versioned = os.path.join(os.path.dirname(found), "python%d.%d" % sys.version_info[:2])
+    try:
+        return versioned if os.path.samefile(versioned, os.path.realpath(sys.executable)) else found
+    except OSError:
+        return found
+
+
+def _home(config: str) -> str:
+    try:
+        with open(config, encoding="utf-8") as stream:
+            for line in stream:
+                key, _, value = line.partition("=")
+                if key.strip() == "home":
+                    return value.strip()
+    except OSError:
+        pass
+    return ""
+
+
+def create(folder: str, bootstrap: str) -> Scheme:
+    """Make the virtualenv in the folder, which is ours and empty but for the marker."""
+    # PYTHON* would reach the interpreters that virtualenv may start, VIRTUALENV_* are its options.
+    for name in [name for name in os.environ if name.startswith(("VIRTUALENV_", "PYTHON", "__PYVENV"))]:
+        del os.environ[name]
+    os.environ["VIRTUALENV_CONFIG_FILE"] = os.devnull
+    # Newer versions drop a file named .venv beside their folder when a pyproject.toml lies there; older ones do not
+    # know the option, but every version passes over a variable that it does not know.
+    os.environ["VIRTUALENV_NO_VENV_REDIRECT"] = "1"
+    # virtualenv finds its parts by entry points, and those of the system's packages are none of our business.
+    sys.path[:] = [bootstrap] + [
+        path for path in sys.path if os.path.basename(path) not in ("site-packages", "dist-packages")
+    ]
+    sys.executable = sys._base_executable = base_interpreter()  # type: ignore[attr-defined]
+    work = os.path.join(folder, WORK)
+    arguments = [folder, "--no-seed", "--no-periodic-update", "--no-vcs-ignore", "--app-data", work]
+    try:
+        import virtualenv  # type: ignore[import-not-found, unused-ignore] # noqa: PLC0415 - from the bundle, verified by now
+
+        session = virtualenv.cli_run(arguments, setup_logging=False)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, (InstallError, OSError)):
+            raise
+        raise InstallError("virtualenv failed in %s: %s: %s" % (folder, type(error).__name__, error)) from error
+    shutil.rmtree(work, ignore_errors=True)
+    creator = session.creator
+    scheme = Scheme(
+        root=folder,
+        python=os.path.join(str(creator.script_dir), "python"),
+        purelib=str(creator.purelib),
+        platlib=str(creator.platlib),
+        scripts=str(creator.script_dir),
+        headers=os.path.join(folder, "include", "site", "python%d.%d" % sys.version_info[:2]),
+        data=folder,
+    )
+    _tidy(scheme)
+    return scheme
+
+
+def _tidy(scheme: Scheme) -> None:
+    tag = os.path.join(scheme.root, "CACHEDIR.TAG")
+    if os.path.exists(tag):  # it tells backups to leave the folder out; an installed application is no cache
+        os.unlink(tag)
+    hook = os.path.join(scheme.purelib, "_virtualenv.py")
+    if os.path.exists(hook):  # imported by every start of the interpreter
+        py_compile.compile(hook, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
+    # virtualenv copies modes along with files, and the bundle may have been unpacked under any umask.
+    for folder, _, files in os.walk(scheme.root):
+        os.chmod(folder, 0o755)
+        for name in files:
+            path = os.path.join(folder, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o755 if os.stat(path).st_mode & 0o100 else 0o644)
+
+
+def files(scheme: Scheme) -> "frozenset[str]":
+    """All that the virtualenv consists of, which no wheel may overwrite."""
+    return frozenset(
+        os.path.join(folder, name) for folder, folders, names in os.walk(scheme.root) for name in names + folders
+    )

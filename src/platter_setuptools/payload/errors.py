@@ -1,0 +1,59 @@
+"""Everything that can go wrong on the server, one exit code per kind."""
+
+
+class InstallError(Exception):
+    """Root of all errors that a user may see: what failed and where, and on a line of its own what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message + ("\nhint: " + self.hint if self.hint else "")
+
+
+class UsageError(InstallError):
+    exit_code = 2
+
+
+class PythonError(InstallError):
+    """The interpreter is not the one that the bundle was made for."""
+
+    exit_code = 3
+
+
+class BundleError(InstallError):
+    """The bundle is damaged, or holds what no honest build would put there."""
+
+    exit_code = 4
+
+
+class HostError(InstallError):
+    """This machine, or this place on it, cannot hold the installation."""
+
+    exit_code = 5
+
+
+class DestinationError(InstallError):
+    """The destination is in the way, locked, or not a place to install into."""
+
+    exit_code = 6
+
+
+class HookError(InstallError):
+    """The project's own post-install.sh failed."""
+
+    exit_code = 7
+
+
+class Interrupted(InstallError):  # noqa: N818 - a user's wish, not an error
+    """A signal asked for the end; raised from the handler, so that the cleaning up is the same as for any failure."""
+
+
+BY_EXIT_CODE = {
+    kind.exit_code: kind
+    for kind in (InstallError, UsageError, PythonError, BundleError, HostError, DestinationError, HookError)
+}

@@ -1,0 +1,149 @@
+"""The whole installation on one page, from the command line to the exit code."""
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+from typing import Dict, Iterator, Sequence
+
+from . import checksums, crew, environment, hook, host, inspection, manifest, marker, preflight, unpacking
+from .destination import Destination, State, real_path
+from .errors import DestinationError, InstallError, Interrupted
+from .options import Options, parse
+from .terminal import Terminal
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: Sequence[str], bundle: str) -> int:
+    """Install the bundle; the exit code. No traceback reaches the user unless PLATTER_DEBUG is set."""
+    terminal = Terminal()
+    try:
+        with _signals():
+            options = parse(arguments)
+            terminal.quiet = options.quiet
+            _run(options, os.path.realpath(bundle), terminal)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line and an exit code
+        if os.environ.get("PLATTER_DEBUG"):
+            raise
+        known = isinstance(error, InstallError)
+        terminal.error("install.sh: %s" % (error if known else crew.describe(error)))
+        return error.exit_code if isinstance(error, InstallError) else 1
+    return 0
+
+
+def _run(options: Options, bundle: str, terminal: Terminal) -> None:
+    began = time.monotonic()
+    before = dict(os.environ)
+    os.umask(0o022)
+    sums = checksums.read(bundle)
+    checksums.verify_file(bundle, sums, manifest.FILE)
+    plan = manifest.read(bundle)
+    identity = checksums.identity(bundle)
+    destination = Destination(_destination(options), identity)
+    if destination.state() is State.INSTALLED and not options.force:
+        if options.check:
+            checksums.verify(bundle, sums, frozenset())
+        terminal.step("%s is installed in %s already." % (plan.title, destination.path))
+        return
+    here = host.examine()
+    findings = preflight.examine(plan, here, destination, bundle, force=options.force)
+    if findings:
+        raise preflight.report(findings, plan.title)
+    if options.check:
+        checksums.verify(bundle, sums, frozenset())
+        terminal.step("%s can be installed into %s." % (plan.title, destination.path))
+        return
+    terminal.step("Installing %s into %s" % (plan.title, destination.path))
+    terminal.step("  checking the bundle")
+    # The wheels and their bytecode are hashed by the processes that unpack them, so they are read from disk once.
+    checksums.verify(bundle, sums, unpacking.deferred(plan))
+    note = marker.Marker(
+        "unfinished", identity, plan.name, plan.version, plan.platform, here.full_python, created=True
+    )
+    try:
+        destination.acquire()
+        if destination.state() is State.INSTALLED and not options.force:
+            terminal.step("%s was installed in %s meanwhile." % (plan.title, destination.path))
+            return
+        destination.prepare(note, force=options.force)
+        files = _fill(destination.path, bundle, sums, plan, here, terminal)
+        if os.path.exists(os.path.join(bundle, hook.FILE)):
+            terminal.step("  running %s" % hook.FILE)
+            hook.run(bundle, destination.path, before)
+        with _undisturbed():
+            destination.finish(note._replace(state="complete"))
+    except BaseException:
+        with _undisturbed():
+            destination.rollback()
+        raise
+    finally:
+        with _undisturbed():
+            destination.release()
+    seconds = time.monotonic() - began
+    terminal.step("Installed %s: %d packages, %d files, %.1f s." % (plan.title, len(plan.wheels), files, seconds))
+
+
+def _destination(options: Options) -> str:
+    """The real folder behind what the user named.
+
+    A link to a folder stands for that folder. But nothing is replaced through a link, and a link to nothing is not
+    followed: a link such as ``current`` names a release of its own.
+    """
+    named = options.destination.rstrip("/") or "/"
+    if os.path.islink(named) and (options.force or not os.path.isdir(named)):
+        raise DestinationError(
+            "%s is a link to %s" % (named, os.readlink(named)),
+            hint="name the folder itself",
+        )
+    return real_path(named)
+
+
+def _fill(
+    folder: str,
+    bundle: str,
+    sums: Dict[str, str],
+    plan: manifest.Manifest,
+    here: host.Host,
+    terminal: Terminal,
+) -> int:
+    """Everything that comes into the folder but what post-install.sh adds; the number of the packages' files."""
+    terminal.step("  making a virtualenv with Python %s (%s)" % (here.full_python, environment.base_interpreter()))
+    scheme = environment.create(folder, os.path.join(bundle, "data", "bootstrap"))
+    terminal.step("  installing %d packages" % len(plan.wheels))
+    sources = unpacking.sources(
+        bundle, sums, plan, bytecode=preflight.bytecode_fits(preflight.target_for(plan, here))
+    )
+    installed = unpacking.unpack(scheme, sources, here.python[:2])
+    terminal.step("  checking what was installed")
+    inspection.inspect(scheme.python, [(one.name, one.version) for one in installed])
+    return sum(one.files for one in installed)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP become errors, unless they are ignored already (nohup)."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise Interrupted("interrupted by %s" % signal.Signals(number).name)
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Cleaning up is short and must not be cut off."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

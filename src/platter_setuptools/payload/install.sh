@@ -1,0 +1,132 @@
+#!/bin/sh
+# Installs this bundle into a folder of your choice: ./install.sh DST
+# All that happens here is to find the right Python; the rest is data/bootstrap/platter_payload.
+set -eu
+
+usage() {
+    cat <<'END'
+usage: ./install.sh [OPTIONS] DST
+
+Install this bundle into DST as a virtualenv of its own. Nothing is downloaded.
+
+  -p, --python PYTHON  interpreter to use
+      --check          look whether it can be installed, touch nothing
+      --force          replace what is at DST
+  -q, --quiet          print errors only
+      --help           this page
+      --version        name and version of what is bundled
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 no fitting Python, 4 bundle damaged, 5 host does not fit,
+6 destination in the way or locked, 7 post-install.sh failed. After a failure DST is as it was before.
+END
+}
+
+fail() { # STATUS MESSAGE HINT
+    printf 'install.sh: %s\nhint: %s\n' "$2" "$3" >&2
+    exit "$1"
+}
+
+: "${PATH:=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}"
+export PATH
+
+# The bundle's folder, also when this is called through a link.
+self=$0
+case $self in */*) ;; *) [ -e "./$self" ] || self=$(command -v -- "$self") ;; esac
+hops=0
+while [ -h "$self" ] && [ "$hops" -lt 40 ]; do
+    link=$(readlink "$self")
+    case $link in /*) self=$link ;; */* | *) case $self in */*) self=${self%/*}/$link ;; *) self=$link ;; esac ;; esac
+    hops=$((hops + 1))
+done
+case $self in */*) here=${self%/*} ;; *) here=. ;; esac
+case $here in '' | /* | ./* | .) ;; *) here=./$here ;; esac
+
+first_line() { # FILE
+    line=
+    [ ! -r "$1" ] || IFS= read -r line <"$1" || :
+    printf '%s' "$line"
+}
+
+wanted=
+previous=
+for argument do
+    case $previous in
+    -p | --python)
+        wanted=$argument
+        previous=
+        continue
+        ;;
+    esac
+    case $argument in
+    --) break ;;
+    --help)
+        usage
+        exit 0
+        ;;
+    --version)
+        printf '%s %s\n' "$(first_line "$here/PACKAGE")" "$(first_line "$here/VERSION")"
+        exit 0
+        ;;
+    --python=*) wanted=${argument#--python=} ;;
+    -p?*) wanted=${argument#-p} ;;
+    esac
+    case $argument in
+    --python= | -p | --python)
+        [ "$argument" != --python= ] || fail 2 '--python needs an interpreter' './install.sh --help lists the options'
+        previous=$argument
+        ;;
+    esac
+done
+[ -z "$previous" ] || fail 2 "$previous needs an interpreter" './install.sh --help lists the options'
+
+# The top-level line of info.json that names the Python which this bundle was made for.
+version=
+if [ -r "$here/info.json" ]; then
+    while IFS= read -r line; do
+        case $line in
+        '  "python": "'*'"'*)
+            version=${line#'  "python": "'}
+            version=${version%%'"'*}
+            break
+            ;;
+        esac
+    done <"$here/info.json"
+fi
+case $version in
+[0-9]*.[0-9]*) ;;
+*) fail 4 "$here/info.json does not name a Python version" 'copy the bundle to this machine again' ;;
+esac
+
+# -E and -S: neither the environment nor site packages have a say. Python 2 knows both options.
+version_of() { # PYTHON
+    "$1" -E -S -c 'import sys; sys.stdout.write("%d.%d" % sys.version_info[:2])' 2>/dev/null </dev/null || :
+}
+
+python=
+if [ -n "$wanted" ]; then
+    case $wanted in
+    [0-9].[0-9] | [0-9].[0-9][0-9]) wanted=python$wanted ;;
+    -*) wanted=./$wanted ;;
+    esac
+    found=$(version_of "$wanted")
+    if [ "$found" != "$version" ]; then
+        case $found in
+        '') found='nothing that runs' ;;
+        *) found="Python $found" ;;
+        esac
+        fail 3 "this bundle needs Python $version, but $wanted is $found" "name a Python $version with -p"
+    fi
+    python=$wanted
+else
+    for candidate in "python$version" python3 python; do
+        if [ "$(version_of "$candidate")" = "$version" ]; then
+            python=$candidate
+            break
+        fi
+    done
+    [ -n "$python" ] || fail 3 \
+        "this bundle needs Python $version, but none of python$version, python3 and python in PATH is one" \
+        "install Python $version, or name it with -p"
+fi
+
+exec "$python" -I -S -B -X utf8 "$here/data/bootstrap/platter_payload/__main__.py" "$@"

@@ -1,0 +1,107 @@
+"""One installation per destination at a time, held by flock: the kernel lets go of it however its owner ends.
+
+Worker processes inherit the descriptors, so the lock also lasts until the last orphan of a killed run has stopped.
+"""
+
+import errno
+import fcntl
+import os
+import time
+from typing import List
+
+from .errors import DestinationError
+
+_TAKEN = (errno.EACCES, errno.EAGAIN)
+# Seconds that the workers of a killed run may need to notice.
+_PATIENCE = 1.0
+_PAUSE = 0.05
+
+
+class Lock:
+    """A lock file beside the destination, and the destination's own folder once it is there.
+
+    The file serves while there is no folder yet; the folder serves a user who may not write beside it.
+    """
+
+    def __init__(self, destination: str) -> None:
+        parent, name = os.path.split(destination)
+        self.destination = destination
+        self.file = os.path.join(parent, ".%s.platter-lock" % name)
+        self._descriptors: List[int] = []
+        self._owns_file = False
+
+    def acquire(self) -> None:
+        try:
+            self._acquire_file()
+        except PermissionError:
+            if not os.path.isdir(self.destination):
+                raise
+        except OSError as error:
+            if error.errno != errno.EROFS or not os.path.isdir(self.destination):
+                raise
+        if os.path.isdir(self.destination):
+            self.acquire_folder()
+
+    def acquire_folder(self) -> None:
+        descriptor = os.open(self.destination, os.O_RDONLY | os.O_DIRECTORY)
+        self._descriptors.append(descriptor)
+        try:
+            _flock(descriptor)
+        except OSError as error:
+            # Some network filesystems cannot lock a folder; then the file alone has to do.
+            if error.errno in _TAKEN or not self._owns_file:
+                raise self._busy() from error
+
+    def release(self) -> None:
+        if self._owns_file:
+            # Unlinked while it is still held: whoever waits on this inode notices that the name is gone.
+            try:
+                os.unlink(self.file)
+            except OSError:
+                pass
+        self._owns_file = False
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def _acquire_file(self) -> None:
+        while True:
+            descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                _flock(descriptor)
+            except OSError as error:
+                os.close(descriptor)
+                if error.errno in _TAKEN:
+                    raise self._busy() from error
+                raise
+            if _names(self.file, descriptor):
+                self._descriptors.append(descriptor)
+                self._owns_file = True
+                return
+            # Its owner removed the name between our open and our flock: that lock is of no use to anybody.
+            os.close(descriptor)
+
+    def _busy(self) -> DestinationError:
+        return DestinationError(
+            "%s: another installation into this folder is running" % self.destination,
+            hint="wait until it has ended, then try again",
+        )
+
+
+def _flock(descriptor: int) -> None:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _TAKEN or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _names(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

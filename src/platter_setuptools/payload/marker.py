@@ -1,0 +1,50 @@
+"""The file in an installed folder that says what was installed, and whether it was finished."""
+
+import json
+import os
+from typing import NamedTuple, Optional
+
+FILE = ".platter-release.json"
+DRAFT = FILE + ".new"
+_KEYS = {"state": str, "bundle": str, "name": str, "version": str, "platform": str, "python": str, "created": bool}
+
+
+class Marker(NamedTuple):
+    """``bundle`` is the SHA-256 of the bundle's SHA256SUMS; ``created``: the folder was not there before us."""
+
+    state: str
+    bundle: str
+    name: str
+    version: str
+    platform: str
+    python: str
+    created: bool
+
+    @property
+    def complete(self) -> bool:
+        return self.state == "complete"
+
+
+def read(folder: str) -> Optional[Marker]:
+    """None if there is none, or none of ours."""
+    try:
+        with open(os.path.join(folder, FILE), encoding="utf-8") as stream:
+            data = json.load(stream)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(data, dict) or any(not isinstance(data.get(key), kind) for key, kind in _KEYS.items()):
+        return None
+    if data["state"] not in ("unfinished", "complete"):
+        return None
+    return Marker(**{key: data[key] for key in _KEYS})
+
+
+def write(folder: str, marker: Marker) -> None:
+    """Atomically: a reader finds the marker as it was before or as it is now."""
+    draft = os.path.join(folder, DRAFT)
+    with open(draft, "w", encoding="utf-8") as stream:
+        json.dump({"format": 1, **marker._asdict()}, stream, indent=2)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(draft, os.path.join(folder, FILE))

@@ -1,0 +1,41 @@
+"""The command line. install.sh answers --help and --version itself and hands on all the rest unchanged."""
+
+from typing import List, NamedTuple, Sequence
+
+from .errors import UsageError
+
+_HINT = "./install.sh --help lists the options"
+
+
+class Options(NamedTuple):
+    destination: str
+    check: bool = False
+    force: bool = False
+    quiet: bool = False
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Options; -p is only stepped over, because the interpreter that it names is the one that runs this."""
+    flags = {"--check": False, "--force": False, "--quiet": False}
+    operands: List[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            operands.extend(rest)
+        elif argument in ("-p", "--python"):
+            if next(rest, "") == "":
+                raise UsageError("%s needs an interpreter" % argument, hint=_HINT)
+        elif argument in flags:
+            flags[argument] = True
+        elif argument == "-q":
+            flags["--quiet"] = True
+        elif argument.startswith("--python=") or (argument.startswith("-p") and len(argument) > 2):
+            continue
+        elif argument.startswith("-") and argument != "-":
+            raise UsageError("unknown option %s" % argument, hint=_HINT)
+        else:
+            operands.append(argument)
+    if len(operands) != 1 or not operands[0]:
+        found = "none" if not operands else "%d" % len(operands) if operands[0] else "an empty name"
+        raise UsageError("expected one folder to install into, found %s" % found, hint=_HINT)
+    return Options(operands[0], flags["--check"], flags["--force"], flags["--quiet"])

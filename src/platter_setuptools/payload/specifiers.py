@@ -1,0 +1,40 @@
+"""Requires-Python: version specifiers (PEP 440) against the plain releases that interpreters have."""
+
+import re
+from typing import Tuple
+
+_CLAUSE = re.compile(r"\s*(===|==|!=|~=|<=|>=|<|>)\s*v?(\d+(?:\.\d+)*)(\.\*)?\s*")
+
+
+def contains(specifiers: str, python: Tuple[int, ...]) -> bool:
+    """Whether the release is allowed. A clause that cannot be read allows everything: the build has judged it."""
+    return all(_allows(clause, python) for clause in specifiers.split(",") if clause.strip())
+
+
+def _allows(clause: str, python: Tuple[int, ...]) -> bool:
+    match = _CLAUSE.fullmatch(clause)
+    if match is None:
+        return True
+    operator, text, wildcard = match.groups()
+    wanted = tuple(int(part) for part in text.split("."))
+    if wildcard or operator == "~=":
+        stem = wanted if wildcard else wanted[:-1]
+        same = _padded(python, len(stem))[: len(stem)] == stem
+        if operator == "!=":
+            return not same
+        return same and (wildcard is not None or python >= wanted)
+    width = max(len(wanted), len(python))
+    left, right = _padded(python, width), _padded(wanted, width)
+    return {
+        "===": left == right,
+        "==": left == right,
+        "!=": left != right,
+        "<=": left <= right,
+        ">=": left >= right,
+        "<": left < right,
+        ">": left > right,
+    }[operator]
+
+
+def _padded(release: Tuple[int, ...], width: int) -> Tuple[int, ...]:
+    return release + (0,) * (width - len(release))

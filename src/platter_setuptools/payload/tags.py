@@ -1,0 +1,119 @@
+"""Does a wheel run here? PEP 425, 600 (manylinux), 656 (musllinux), 703/803 (free-threaded), macOS.
+
+A yes or no for one tag needs no list of all tags that fit, which has a thousand entries.
+"""
+
+import re
+from typing import List, Sequence, Tuple
+
+from .host import Host, Pair
+
+_LEGACY_MANYLINUX = {"1": (2, 5), "2010": (2, 12), "2014": (2, 17)}
+_MANYLINUX_ARCHITECTURES = {
+    "x86_64", "aarch64", "ppc64", "ppc64le", "s390x", "loongarch64", "riscv64",
+}  # fmt: skip
+_NUMBER = r"(0|[1-9]\d*)"
+_MAC_X86 = ("intel", "fat64", "fat32", "universal2", "universal")
+
+
+def of_wheel(file: str) -> List[Tuple[str, str, str]]:
+    """All tags that a wheel's file name stands for; its three last parts may each be a set joined by dots."""
+    parts = file[: -len(".whl")].lower().split("-")
+    if len(parts) not in (5, 6):
+        return []
+    interpreters, abis, platforms = (part.split(".") for part in parts[-3:])
+    return [(one, two, three) for one in interpreters for two in abis for three in platforms]
+
+
+def wheel_fits(host: Host, file: str) -> bool:
+    return any(fits(host, *tag) for tag in of_wheel(file))
+
+
+def fits(host: Host, interpreter: str, abi: str, platform: str) -> bool:
+    """Whether the tag interpreter-abi-platform fits this host."""
+    minor = host.python[1]
+    own = interpreter == host.interpreter
+    if platform == "any":
+        generic = "pp3" if host.implementation == "pypy" else host.interpreter
+        named = interpreter == generic and host.implementation in ("cpython", "pypy")
+        return abi == "none" and (named or _pure(interpreter, minor))
+    if not platform_fits(host, platform):
+        return False
+    if abi == "none":
+        return own or _pure(interpreter, minor)
+    if host.implementation == "cpython" and abi == ("abi3t" if host.free_threaded else "abi3"):
+        match = re.fullmatch("cp3" + _NUMBER, interpreter)
+        return match is not None and 2 <= int(match.group(1)) <= minor
+    # A debug build loads extensions that were made for the ordinary one (since 3.8), not the other way round.
+    return own and abi in (host.abi, host.abi[:-1] if host.debug else host.abi)
+
+
+def _pure(interpreter: str, minor: int) -> bool:
+    match = re.fullmatch("py3(?:%s)?" % _NUMBER, interpreter)
+    return match is not None and int(match.group(1) or 0) <= minor
+
+
+def platform_fits(host: Host, platform: str) -> bool:
+    if platform == host.platform:
+        return not platform.startswith("macosx")  # a Mac's own name is the SDK's, which says too little
+    if host.platform.startswith("linux_"):
+        machine = host.platform[len("linux_") :]
+        machines = [machine, "armv7l"] if machine == "armv8l" else [machine]
+        return _linux(host, machines, platform)
+    if host.macos is not None:
+        return _macos(host.macos, host.platform.rsplit("_", 1)[-1], host.platform, platform)
+    return False
+
+
+def _linux(host: Host, machines: Sequence[str], platform: str) -> bool:
+    match = re.fullmatch(
+        r"(linux|manylinux(?:1|2010|2014|_%s_%s)|musllinux_%s_%s)_(\w+)" % ((_NUMBER,) * 4), platform
+    )
+    if match is None or match.group(6) not in machines:
+        return False
+    kind = match.group(1)
+    if kind == "linux":
+        return True
+    if kind.startswith("musllinux"):
+        wanted = (int(match.group(4)), int(match.group(5)))
+        return host.musl is not None and wanted[0] == host.musl[0] and wanted[1] <= host.musl[1]
+    if host.glibc is None or not _manylinux_abi(host, machines):
+        return False
+    wanted = _LEGACY_MANYLINUX.get(kind[len("manylinux") :]) or (int(match.group(2)), int(match.group(3)))
+    oldest = (2, 5) if machines[0] in ("x86_64", "i686") else (2, 17)
+    return oldest <= wanted <= host.glibc
+
+
+def _manylinux_abi(host: Host, machines: Sequence[str]) -> bool:
+    if "armv7l" in machines:
+        return host.multiarch.endswith("gnueabihf")  # the soft-float ABI has no manylinux
+    return "i686" in machines or any(machine in _MANYLINUX_ARCHITECTURES for machine in machines)
+
+
+def _macos(version: Pair, machine: str, host_platform: str, platform: str) -> bool:
+    match = re.fullmatch(r"macosx_%s_%s_(\w+)" % (_NUMBER, _NUMBER), platform)
+    if match is None:
+        return False
+    # universal2 interpreters say so in their platform; the machine is then told by the kernel.
+    if machine in ("universal2", "universal"):
+        machine = _kernel_machine()
+    wanted, binary = (int(match.group(1)), int(match.group(2))), match.group(3)
+    if wanted[0] >= 11 and (wanted[1] != 0 or wanted > version):
+        return False
+    if wanted[0] == 10 and not (version >= (11, 0) or wanted <= version):
+        return False
+    if wanted[0] == 10 and version >= (11, 0) and not 4 <= wanted[1] <= 16:
+        return False
+    if wanted[0] < 10:
+        return False
+    if machine == "arm64":
+        return binary == "universal2" or (binary == "arm64" and (wanted[0] >= 11 or version < (11, 0)))
+    if machine == "x86_64":
+        return binary == "x86_64" or (binary in _MAC_X86 and wanted >= (10, 4))
+    return binary == machine
+
+
+def _kernel_machine() -> str:
+    import os  # noqa: PLC0415 - asked for on one kind of Mac only
+
+    return os.uname().machine

@@ -1,0 +1,26 @@
+"""What the user reads: steps on standard output, errors on standard error."""
+
+import os
+
+
+class Terminal:
+    """Writes straight to the file descriptors, so that a closed pipe or a full disk never stops an installation."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def step(self, text: str) -> None:
+        if not self.quiet:
+            _write(1, text)
+
+    def error(self, text: str) -> None:
+        _write(2, text)
+
+
+def _write(descriptor: int, text: str) -> None:
+    data = (text + "\n").encode("utf-8", "surrogateescape")
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        return

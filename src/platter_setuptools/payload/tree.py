@@ -1,0 +1,64 @@
+"""Writing files below the installation, few system calls for each."""
+
+import os
+from typing import AbstractSet, Iterable, List, Optional, Set
+
+from .errors import BundleError
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+Stamp = Optional[int]
+
+
+class Tree:
+    """Creates files, never writes into one that is there: that could be a link to the system's own interpreter.
+
+    ``contested`` collects the paths that another wheel had taken. With ``replace`` an older file gives way.
+    """
+
+    def __init__(self, protected: AbstractSet[str], *, replace: bool = False) -> None:
+        self.contested: List[str] = []
+        self._protected = protected
+        self._replace = replace
+        self._folders: Set[str] = set()
+
+    def write(self, path: str, chunks: Iterable[bytes], *, executable: bool = False, mtime: Stamp = None) -> None:
+        """Modes are 0644 or 0755: the process has umask 022. ``mtime`` is in seconds since 1970."""
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            self._make(folder)
+        mode = 0o755 if executable else 0o644
+        try:
+            descriptor = os.open(path, _FLAGS, mode)
+        except FileExistsError:
+            if path in self._protected or os.path.isdir(path):
+                raise BundleError(
+                    "a wheel would overwrite %s, which belongs to the virtualenv" % path
+                    if path in self._protected
+                    else "a wheel has a file where another has a folder: %s" % path
+                ) from None
+            if not self._replace:
+                self.contested.append(path)
+                return
+            os.unlink(path)
+            descriptor = os.open(path, _FLAGS, mode)
+        try:
+            for chunk in chunks:
+                _write(descriptor, chunk)
+            if mtime is not None:
+                os.utime(descriptor, (mtime, mtime))
+        finally:
+            os.close(descriptor)
+
+    def _make(self, folder: str) -> None:
+        try:
+            os.makedirs(folder, 0o755, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise BundleError("a wheel has a folder where another has a file: %s" % folder) from None
+        self._folders.add(folder)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        data = data[written:]
+        written = os.write(descriptor, data)

@@ -1,0 +1,327 @@
+"""Tiny wheels and bundles made by hand, so that the payload is tested without the builder and without a network.
+
+A bundle made here has what design section 4 asks for: the payload from the source tree and virtualenv's trees from the
+running environment. ``Defect``-free by default; tests break what they want to see broken, and call ``seal`` if the
+checksums are to agree with the damage.
+"""
+
+from __future__ import annotations
+
+import base64
+import calendar
+import contextlib
+import csv
+import hashlib
+import importlib.metadata
+import importlib.util
+import io
+import json
+import py_compile
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+PAYLOAD = Path(__file__).parents[2] / "src" / "platter_setuptools" / "payload"
+TIME = (2024, 2, 29, 12, 34, 56)
+_BOOTSTRAP = (
+    "virtualenv",
+    "distlib",
+    "filelock",
+    "platformdirs",
+    "python-discovery",
+    "packaging",
+    "typing-extensions",
+)
+EXECUTABLE, PLAIN = 0o100755, 0o100644
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One member of a wheel, for tests that need more than a name and a content."""
+
+    name: str
+    content: bytes = b""
+    mode: int = PLAIN
+    compression: int = zipfile.ZIP_DEFLATED
+    time: tuple[int, int, int, int, int, int] = TIME
+
+
+def wheel(
+    folder: Path,
+    name: str = "tiny",
+    version: str = "1.0",
+    *,
+    files: Mapping[str, str | bytes] | None = None,
+    entry_points: str = "",
+    scripts: Mapping[str, str | bytes] | None = None,
+    data: Mapping[str, str | bytes] | None = None,
+    headers: Mapping[str, str | bytes] | None = None,
+    platlib: Mapping[str, str | bytes] | None = None,
+    purelib: Mapping[str, str | bytes] | None = None,
+    requires: Sequence[str] = (),
+    tag: str = "py3-none-any",
+    pure: bool = True,
+    extra: Iterable[Member] = (),
+    drop: Iterable[str] = (),
+    wheel_version: str = "1.0",
+) -> Path:
+    """Write ``NAME-VERSION-TAG.whl``; ``extra`` members go in as they are, ``drop`` leaves members out.
+
+    Without ``files`` the wheel holds one module of its own name.
+    """
+    stem = f"{name.replace('-', '_')}-{version}"
+    info, root = f"{stem}.dist-info", f"{stem}.data"
+    contents = {f"{name.replace('-', '_')}.py": "def main():\n    print('hello')\n"} if files is None else dict(files)
+    members = [Member(name=one, content=_bytes(content)) for one, content in contents.items()]
+    for kind, group in (
+        ("scripts", scripts),
+        ("data", data),
+        ("headers", headers),
+        ("platlib", platlib),
+        ("purelib", purelib),
+    ):
+        for one, content in (group or {}).items():
+            mode = EXECUTABLE if kind == "scripts" else PLAIN
+            members.append(Member(name=f"{root}/{kind}/{one}", content=_bytes(content), mode=mode))
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += "".join(f"Requires-Dist: {one}\n" for one in requires)
+    about = f"Wheel-Version: {wheel_version}\nGenerator: handmade\nRoot-Is-Purelib: {str(pure).lower()}\nTag: {tag}\n"
+    members += [
+        Member(name=f"{info}/METADATA", content=metadata.encode()),
+        Member(name=f"{info}/WHEEL", content=about.encode()),
+    ]
+    if entry_points:
+        members.append(Member(name=f"{info}/entry_points.txt", content=entry_points.encode()))
+    members += extra
+    rows = [(one.name, f"sha256={_digest(one.content)}", str(len(one.content))) for one in members]
+    record = io.StringIO()
+    csv.writer(record, lineterminator="\n").writerows([*rows, (f"{info}/RECORD", "", "")])
+    members.append(Member(name=f"{info}/RECORD", content=record.getvalue().encode()))
+    dropped = set(drop)
+    return archive(folder / f"{stem}-{tag}.whl", [one for one in members if one.name not in dropped])
+
+
+def archive(path: Path, members: Iterable[Member]) -> Path:
+    """Write a zip file with just these members, honest or not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as target:
+        for member in members:
+            entry = zipfile.ZipInfo(member.name, member.time)
+            entry.external_attr = member.mode << 16
+            entry.compress_type = member.compression
+            target.writestr(entry, member.content)
+    return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle as an unpacked folder."""
+
+    path: Path
+    info: dict[str, Any] = field(repr=False)
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def script(self) -> Path:
+        return self.path / "install.sh"
+
+    def seal(self) -> None:
+        """Write info.json and SHA256SUMS anew, from what is there now."""
+        (self.path / "info.json").write_text(json.dumps(self.info, indent=2) + "\n")
+        names = sorted(
+            str(path.relative_to(self.path))
+            for path in self.path.rglob("*")
+            if path.is_file() and path.name != "SHA256SUMS"
+        )
+        (self.path / "SHA256SUMS").write_text("".join(self._line(name) for name in names))
+
+    def _line(self, name: str) -> str:
+        digest = hashlib.sha256((self.path / name).read_bytes()).hexdigest()
+        escaped = name.replace("\\", "\\\\").replace("\n", "\\n")
+        mark = "\\" if escaped != name else ""
+        return f"{mark}{digest}  {escaped}\n"
+
+
+def bundle(
+    folder: Path,
+    wheels: Sequence[Path],
+    *,
+    name: str = "",
+    version: str = "",
+    requires_python: str | None = ">=3.8",
+    requested: Sequence[str] | None = None,
+    post_install: str | None = None,
+    bytecode: bool = False,
+    bootstrap: Path | None = None,
+    target: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Make a bundle around the wheels; the first one is the project's own, and the only one requested by default."""
+    entries = [_wheel_entry(path) for path in wheels]
+    name, version = name or entries[0]["name"], version or entries[0]["version"]
+    platform = sysconfig.get_platform()
+    path = folder / f"{name}-{version}-{platform}"
+    data = path / "data"
+    data.mkdir(parents=True)
+    chosen = {name} if requested is None else set(requested)
+    for entry, source in zip(entries, wheels, strict=True):
+        shutil.copy(source, data / source.name)
+        entry["requested"] = entry["name"] in chosen
+        entry["bytecode"] = _bytecode(source, data) if bytecode else None
+    for one, content in (("PACKAGE", name), ("VERSION", version), ("PLATFORM", platform)):
+        (path / one).write_text(content + "\n")
+    (data / "pylock.toml").write_text('lock-version = "1.0"\n')
+    shutil.copytree(bootstrap or _bootstrap(), data / "bootstrap")
+    payload = data / "bootstrap" / "platter_payload"
+    payload.mkdir()
+    for source in PAYLOAD.glob("*.py"):
+        shutil.copyfile(source, payload / source.name)
+    shutil.copyfile(PAYLOAD / "install.sh", path / "install.sh")
+    (path / "install.sh").chmod(0o755)
+    if post_install is not None:
+        (path / "post-install.sh").write_text(post_install)
+        (path / "post-install.sh").chmod(0o755)
+    info = {
+        "name": name,
+        "version": version,
+        "platform": platform,
+        "ident": f"{name}-{version}",
+        "format": 1,
+        "created_by": "handmade",
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "requires_python": requires_python,
+        "targets": [{**running_target(), **(target or {})}],
+        "wheels": entries,
+        "installed_size": sum(entry["installed_size"] for entry in entries),
+        "installed_files": sum(entry["installed_files"] for entry in entries),
+    }
+    made = Bundle(path=path, info=info)
+    made.seal()
+    return made
+
+
+def running_target() -> dict[str, Any]:
+    """The interpreter that runs the tests, as info.json describes it."""
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return {
+        "implementation": sys.implementation.name,
+        "python": version,
+        "abi": "cp" + version.replace(".", ""),
+        "platform": sysconfig.get_platform().replace("-", "_").replace(".", "_"),
+        "cache_tag": sys.implementation.cache_tag,
+        "magic": importlib.util.MAGIC_NUMBER.hex(),
+        "debug": False,
+        "free_threaded": False,
+    }
+
+
+def pip_wheel(folder: Path) -> Path:
+    """Copy pip's wheel out of the running environment's virtualenv."""
+    embedded = Path(str(importlib.metadata.distribution("virtualenv").locate_file("virtualenv/seed/wheels/embed")))
+    found = sorted(embedded.glob("pip-*.whl"))[-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(found, folder))
+
+
+def run(
+    made: Bundle,
+    *arguments: str | Path,
+    shell: Sequence[str] = ("sh",),
+    python: bool = True,
+    **options: Any,
+) -> subprocess.CompletedProcess[str]:
+    """Run install.sh to its end, with the running interpreter unless ``python`` is false."""
+    words = [*shell, made.script, *(["-p", sys.executable] if python else []), *arguments]
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=120, **options)
+
+
+def _wheel_entry(path: Path) -> dict[str, Any]:
+    name, version = path.name.split("-")[:2]
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as source:
+        sizes = [entry.file_size for entry in source.infolist()]
+        content = path.read_bytes()
+        return {
+            "file": path.name,
+            "name": name.replace("_", "-"),
+            "version": version,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size": len(content),
+            "installed_size": sum(sizes),
+            "installed_files": len(sizes),
+        }
+    raise ValueError(f"{path} is not a zip file")
+
+
+def _bytecode(source: Path, data: Path) -> str:
+    """Compile a wheel's modules as the builder does: time-stamped with the members' own times, taken as UTC."""
+    tag = sys.implementation.cache_tag
+    relative = f"bytecode/{source.name[: -len('.whl')]}.{tag}.zip"
+    members: list[Member] = []
+    with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(source) as wheel_file:
+        for entry in wheel_file.infolist():
+            if not entry.filename.endswith(".py"):
+                continue
+            where = entry.filename
+            for kind in ("purelib", "platlib"):
+                if f".data/{kind}/" in where:
+                    where = where.split(f".data/{kind}/")[1]
+            module = Path(scratch, "module.py")
+            module.write_bytes(wheel_file.read(entry))
+            compiled = Path(scratch, "module.pyc")
+            py_compile.compile(
+                str(module),
+                str(compiled),
+                where,
+                doraise=True,
+                invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP,
+            )
+            code = bytearray(compiled.read_bytes())
+            code[8:12] = calendar.timegm((*entry.date_time, 0, 0, 0)).to_bytes(4, "little")
+            folder, _, file = where.rpartition("/")
+            name = f"{folder}/__pycache__/{file[:-3]}.{tag}.pyc".lstrip("/")
+            members.append(Member(name=name, content=bytes(code), compression=zipfile.ZIP_STORED))
+    archive(data / relative, members)
+    return relative
+
+
+def _bootstrap() -> Path:
+    """virtualenv and what it needs, copied once per test session from the running environment."""
+    global _trees  # noqa: PLW0603 - a cache for the whole session
+    if _trees is None:
+        _trees = tempfile.TemporaryDirectory(prefix="platter-bootstrap-")
+        for distribution in _BOOTSTRAP:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                _copy_distribution(distribution, Path(_trees.name))
+    return Path(_trees.name)
+
+
+def _copy_distribution(name: str, target: Path) -> None:
+    found = importlib.metadata.distribution(name)
+    for file in found.files or []:
+        if ".." in file.parts or "__pycache__" in file.parts or file.suffix == ".whl":
+            continue
+        copy = target / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(str(found.locate_file(file))), copy)
+
+
+_trees: tempfile.TemporaryDirectory[str] | None = None
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _digest(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
