@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import queue
 import threading
@@ -155,7 +156,7 @@ class _Batch:
         with self._lock:
             self._stopped.set()
             for part in self._parts:
-                part.unlink(missing_ok=True)
+                _discard(part)
         deadline = time.monotonic() + _PATIENCE
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -195,7 +196,7 @@ class _Batch:
                 hint="make room there, or set TMPDIR to a folder that has it",
             ) from error
         finally:
-            part.unlink(missing_ok=True)
+            _discard(part)
 
     def _write(self, file: IO[bytes], download: Download) -> bool:
         """Write and check what comes in; False if the batch was stopped before the end."""
@@ -222,6 +223,12 @@ class _Batch:
             return _file_chunks(download)
         label = f"{download.filename} from {shown(download.url)}"
         return self._transfers.chunks(download.url, label=label, size=_CHUNK, pause=self._stopped.wait)
+
+
+def _discard(part: Path) -> None:
+    # Where this fails, it failed to be made: its folder is none, or not ours.
+    with contextlib.suppress(OSError):
+        part.unlink()
 
 
 def _is_file(download: Download) -> bool:

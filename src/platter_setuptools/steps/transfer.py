@@ -5,6 +5,7 @@ A module of its own because importing requests takes longer than a build whose w
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _RETRIES = 5  # as many, and a timeout as long, as pip's
 _TIMEOUT = 15.0  # seconds
+_FIRST_PAUSE = 0.25  # seconds; each one after it is twice as long
 _LONGEST_PAUSE = 30.0  # seconds, whatever a Retry-After says
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may be others in a moment
 _PARTIAL = 206
@@ -33,6 +35,15 @@ _HINTS = {
     404: "the lock is older than the index: lock again",
     407: "give the proxy's user and password in its URL",
     410: "the lock is older than the index: lock again",
+}
+_REASONS: dict[type[Exception], str] = {  # for errors without an error number below them
+    requests.Timeout: "no answer in time",
+    requests.TooManyRedirects: "too many redirects",
+    requests.exceptions.InvalidURL: "it is no valid URL",
+    requests.ConnectionError: "the connection broke",
+    requests.exceptions.ChunkedEncodingError: "the connection broke",
+    urllib3.exceptions.TimeoutError: "no answer in time",
+    urllib3.exceptions.ProtocolError: "the connection broke",
 }
 _NETWORK_HINT = "check the network, and the proxy and certificates of pip's configuration"
 
@@ -68,33 +79,33 @@ class Transfers:
     def close(self) -> None:
         self._session.close()
 
-    def chunks(self, url: str, *, label: str, size: int, pause: Callable[[float], object]) -> Iterator[bytes]:
+    def chunks(self, url: str, *, label: str, size: int, pause: Callable[[float], bool]) -> Iterator[bytes]:
         """The bytes behind the URL in chunks of `size`, without a gap, however often the connection breaks.
 
-        `label` names the file in errors; `pause` waits some seconds before the next try. Raises DependencyError.
+        `label` names the file in errors; `pause` waits some seconds before the next try, or says
+        True when nobody wants the rest any more. Raises DependencyError.
         """
         received = 0
-        for attempt in range(self._retries + 1):
-            wait = min(0.25 * 2**attempt, 8.0)
+        for attempt in itertools.count():
             try:
-                with self._get(url, received) as response:
-                    if response.status_code in _PASSING and attempt < self._retries:
-                        pause(_retry_after(response, wait))
-                        continue
-                    if response.status_code == _NOTHING_LEFT and received:
-                        return  # the connection broke between the last byte and the word that it was the last
-                    if not response.ok:
-                        raise _refusal(label, response)
-                    for chunk in _rest(response, received, size):
-                        received += len(chunk)
-                        yield chunk
-                    return
-            except (requests.exceptions.SSLError, requests.exceptions.TooManyRedirects, ValueError) as error:
-                raise _failure(label, error) from error  # (InvalidURL and the like are ValueErrors)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                if attempt == self._retries:
+                for chunk in self._attempt(url, received, size):
+                    received += len(chunk)
+                    yield chunk
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                if attempt == self._retries or not _passing(error):
                     raise _failure(label, error) from error
-                pause(wait)
+                if pause(_wait(error, attempt)):
+                    return
+            else:
+                return
+
+    def _attempt(self, url: str, received: int, size: int) -> Iterator[bytes]:
+        with self._get(url, received) as response:
+            if response.status_code == _NOTHING_LEFT and received:
+                return  # the connection broke between the last byte and the word that it was the last
+            if not response.ok:
+                raise requests.HTTPError(response=response)
+            yield from _rest(response, received, size)
 
     def _get(self, url: str, start: int) -> requests.Response:
         parts = urlsplit(url)
@@ -145,19 +156,26 @@ def _rest(response: requests.Response, received: int, size: int) -> Iterator[byt
         raise requests.ConnectionError("the connection ended before the file did")
 
 
-def _retry_after(response: requests.Response, otherwise: float) -> float:
-    value = response.headers.get("Retry-After", "")
-    return min(float(value), _LONGEST_PAUSE) if value.isdecimal() else otherwise
+def _passing(error: Exception) -> bool:
+    """Whether another try may help."""
+    if isinstance(error, requests.HTTPError):
+        return error.response.status_code in _PASSING
+    # Wrong certificates, redirects, URLs and headers (these are ValueErrors) stay what they are.
+    return not isinstance(error, (requests.exceptions.SSLError, requests.TooManyRedirects, ValueError))
 
 
-def _refusal(label: str, response: requests.Response) -> DependencyError:
-    return DependencyError(
-        f"{label} cannot be fetched: HTTP status {response.status_code} {response.reason}",
-        hint=_HINTS.get(response.status_code, "try again later, or ask those who run the index"),
-    )
+def _wait(error: Exception, attempt: int) -> float:
+    asked = error.response.headers.get("Retry-After", "") if isinstance(error, requests.HTTPError) else ""
+    return min(float(asked) if asked.isdecimal() else _FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE)
 
 
-def _failure(label: str, error: BaseException) -> DependencyError:
+def _failure(label: str, error: Exception) -> DependencyError:
+    if isinstance(error, requests.HTTPError):
+        status = error.response.status_code
+        return DependencyError(
+            f"{label} cannot be fetched: HTTP status {status} {error.response.reason}",
+            hint=_HINTS.get(status, "try again later, or ask those who run the index"),
+        )
     # What requests says itself holds URLs, with tokens in their queries; the innermost error holds the reason.
     reason, current = "", cast("BaseException | None", error)
     while current is not None:
@@ -165,5 +183,6 @@ def _failure(label: str, error: BaseException) -> DependencyError:
             reason = current.strerror
         current = current.__cause__ or current.__context__
     if not reason:
-        reason = "no answer in time" if isinstance(error, requests.Timeout) else type(error).__name__
+        known = (words for kind, words in _REASONS.items() if isinstance(error, kind))
+        reason = next(known, type(error).__name__)
     return DependencyError(f"{label} cannot be fetched: {reason}", hint=_NETWORK_HINT)
