@@ -91,7 +91,7 @@ class Transfers:
                 for chunk in self._attempt(url, received, size):
                     received += len(chunk)
                     yield chunk
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # noqa: PERF203
                 if attempt == self._retries or not _passing(error):
                     raise _failure(label, error) from error
                 if pause(_wait(error, attempt)):
@@ -156,25 +156,31 @@ def _rest(response: requests.Response, received: int, size: int) -> Iterator[byt
         raise requests.ConnectionError("the connection ended before the file did")
 
 
+def _response(error: Exception) -> requests.Response | None:
+    return error.response if isinstance(error, requests.HTTPError) else None
+
+
 def _passing(error: Exception) -> bool:
     """Whether another try may help."""
-    if isinstance(error, requests.HTTPError):
-        return error.response.status_code in _PASSING
+    response = _response(error)
+    if response is not None:
+        return response.status_code in _PASSING
     # Wrong certificates, redirects, URLs and headers (these are ValueErrors) stay what they are.
     return not isinstance(error, (requests.exceptions.SSLError, requests.TooManyRedirects, ValueError))
 
 
 def _wait(error: Exception, attempt: int) -> float:
-    asked = error.response.headers.get("Retry-After", "") if isinstance(error, requests.HTTPError) else ""
+    response = _response(error)
+    asked = response.headers.get("Retry-After", "") if response is not None else ""
     return min(float(asked) if asked.isdecimal() else _FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE)
 
 
 def _failure(label: str, error: Exception) -> DependencyError:
-    if isinstance(error, requests.HTTPError):
-        status = error.response.status_code
+    response = _response(error)
+    if response is not None:
         return DependencyError(
-            f"{label} cannot be fetched: HTTP status {status} {error.response.reason}",
-            hint=_HINTS.get(status, "try again later, or ask those who run the index"),
+            f"{label} cannot be fetched: HTTP status {response.status_code} {response.reason}",
+            hint=_HINTS.get(response.status_code, "try again later, or ask those who run the index"),
         )
     # What requests says itself holds URLs, with tokens in their queries; the innermost error holds the reason.
     reason, current = "", cast("BaseException | None", error)
