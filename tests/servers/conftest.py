@@ -56,9 +56,11 @@ def bundle(shared_folder: Path) -> Bundle:
         return found
 
     def build(project: Path, python: Path, output: Path) -> None:
+        # A copy, because two builds at once in one source tree would share setuptools' build folder.
+        copy = shutil.copytree(project, output / project.name, ignore=shutil.ignore_patterns("*.egg-info", "build"))
         options = {"--python": python, "--output": output, "--wheel-cache": shared_folder / "store"}
         words = [str(word) for option in options.items() for word in option]
-        run = outcome([sys.executable, "-m", "platter_setuptools", "build", *words, str(project)])
+        run = outcome([sys.executable, "-m", "platter_setuptools", "build", *words, str(copy)])
         assert run.returncode == 0, run.stderr
 
     return make

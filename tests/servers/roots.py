@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -93,12 +93,22 @@ class Server:
         enter = [*NAMESPACES, sys.executable, "-I", str(HERE / "enter.py"), json.dumps(spec)]
         return outcome(enter, stdin=stdin, timeout=timeout)
 
+    def check_run(self, *command: str, user: int = ROOT, **more: Any) -> str:
+        """Return its output; it has to succeed."""
+        run = self.run(*command, user=user, **more)
+        assert run.returncode == 0, f"{command}: {run.stdout}{run.stderr}"
+        return run.stdout
+
+    def unpack(self, archive: Path, folder: str, *, user: int) -> str:
+        """Unpack a bundle in that folder, which is to be the user's own, and return the bundle's folder in it."""
+        self.check_run("install", "-d", "-o", str(user), "-g", str(user), folder)
+        self.check_run("tar", "-xzf", "-", "-C", folder, user=user, stdin=archive.read_bytes())
+        return f"{folder}/{archive.name.removesuffix('.tar.gz')}"
+
     def visit(self, plan: Plan, *, user: int) -> Seen:
         """Carry out a plan of visit.py under the server's own Python."""
         script = (HERE / "visit.py").read_bytes()
-        run = self.run("python3", "-I", "-", json.dumps(plan), user=user, stdin=script)
-        assert run.returncode == 0, run.stderr
-        seen: Seen = json.loads(run.stdout)
+        seen: Seen = json.loads(self.check_run("python3", "-I", "-", json.dumps(plan), user=user, stdin=script))
         return seen
 
 

@@ -27,7 +27,7 @@ RELEASE = f"{HOME}/versions/1.0"
 def test_it_runs_on(suite: str, python: str, user: int, server: NewServer, bundle: Bundle) -> None:
     archive = bundle(EXAMPLE, python)
     debian = server(suite)
-    unpacked = unpack(debian, archive, user)
+    unpacked = debian.unpack(archive, HOME, user=user)
 
     run = debian.run("./install.sh", RELEASE, user=user, cwd=unpacked)
     assert run.returncode == 0, run.stderr
@@ -45,15 +45,6 @@ def test_it_runs_on(suite: str, python: str, user: int, server: NewServer, bundl
     assert seen["exit_code"] == 0, seen["log"]
 
     check_environment(debian, python, user)
-
-
-def unpack(debian: Server, archive: Path, user: int) -> str:
-    """Put the archive's content where that user may, and return the folder."""
-    run = debian.run("install", "-d", "-o", str(user), "-g", str(user), HOME)
-    assert run.returncode == 0, run.stderr
-    run = debian.run("tar", "-xzf", "-", "-C", HOME, user=user, stdin=archive.read_bytes())
-    assert run.returncode == 0, run.stderr
-    return f"{HOME}/{archive.name.removesuffix('.tar.gz')}"
 
 
 def plan() -> Plan:
@@ -76,9 +67,7 @@ def plan() -> Plan:
 
 def check_environment(debian: Server, python: str, user: int) -> None:
     def output(*command: str) -> str:
-        run = debian.run(*command, user=user, environment={"CORKBOARD_DB": f"{HOME}/corkboard.db"})
-        assert run.returncode == 0, run.stderr
-        return run.stdout
+        return debian.check_run(*command, user=user, environment={"CORKBOARD_DB": f"{HOME}/corkboard.db"})
 
     where = "import sys; print('%d.%d' % sys.version_info[:2], sys.prefix, sys.base_prefix)"
     assert output(f"{RELEASE}/bin/python", "-c", where).split() == [python, RELEASE, "/usr"]
