@@ -99,6 +99,10 @@ def whole(request: Request) -> None:
     request.answer(200, BODY)
 
 
+def fetch_one(wanted: Download, folder: Path, **given: Any) -> Path:
+    return fetch_all([wanted], folder, settings=PLAIN, **given)[wanted]
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
@@ -120,20 +124,21 @@ class TestWhole:
             body = f"file {number}".encode() * 1000
             server.routes[f"/{number}"] = functools.partial(Request.answer, status=200, body=body)
             wanted.append(download(server.url(f"/{number}"), body, filename=f"f{number}.whl", size=len(body)))
-        paths = fetch_all(wanted, tmp_path, settings=PLAIN, on_progress=lambda *now: reports.append(now), connections=3)
-        assert paths == [tmp_path / f"f{number}.whl" for number in range(20)]
-        assert [path.read_bytes()[:6] for path in paths[:2]] == [b"file 0", b"file 1"]
-        assert reports[-1] == (20, 20, sum(path.stat().st_size for path in paths))
+        paths = fetch_all(wanted, tmp_path, settings=PLAIN, progress=lambda *now: reports.append(now), connections=3)
+        assert list(paths) == wanted
+        assert list(paths.values()) == [tmp_path / f"f{number}.whl" for number in range(20)]
+        assert [path.read_bytes()[:6] for path in list(paths.values())[:2]] == [b"file 0", b"file 1"]
+        assert reports[-1] == (20, 20, sum(path.stat().st_size for path in paths.values()))
         assert len(names(tmp_path)) == 20
 
     def test_nothing_to_do(self, tmp_path: Path) -> None:
-        assert fetch_all([], tmp_path, settings=PLAIN) == []
+        assert fetch_all([], tmp_path, settings=PLAIN) == {}
 
     @pytest.mark.parametrize("algorithm", ["sha512", "sha3_256", "blake2b"])
     def test_other_hashes(self, server: Server, tmp_path: Path, algorithm: str) -> None:
         server.routes["/a"] = whole
         hashes = {"md5": "0", algorithm: hashlib.new(algorithm, BODY).hexdigest().upper()}
-        (path,) = fetch_all([download(server.url("/a"), hashes=hashes)], tmp_path, settings=PLAIN)
+        path = fetch_one(download(server.url("/a"), hashes=hashes), tmp_path)
         assert path.read_bytes() == BODY
 
     def test_files_without_loading_requests(self, tmp_path: Path) -> None:
@@ -155,16 +160,17 @@ class TestWhole:
             download(server.url("/a")),
             download(server.url("/b"), b"other", filename="A-1-PY3-none-any.whl"),
         )
-        paths = fetch_all([first, other, first], tmp_path, settings=PLAIN)
-        assert paths[0] == paths[2] == tmp_path / first.filename
-        assert paths[1].name == other.filename
-        assert paths[1].parent.parent == tmp_path
-        assert [path.read_bytes() for path in paths] == [BODY, b"other", BODY]
+        again = download(server.url("/a"))
+        paths = fetch_all([first, other, again], tmp_path, settings=PLAIN)
+        assert paths[first] == paths[again] == tmp_path / first.filename
+        assert paths[other].name == other.filename
+        assert paths[other].parent.parent == tmp_path
+        assert [path.read_bytes() for path in paths.values()] == [BODY, b"other", BODY]
         assert len(server.seen) == 2
 
     def test_as_it_is_however_the_server_labels_it(self, server: Server, tmp_path: Path) -> None:
         server.routes["/a"] = lambda request: request.answer(200, BODY, {"Content-Encoding": "gzip"})
-        (path,) = fetch_all([download(server.url("/a"))], tmp_path, settings=PLAIN)
+        path = fetch_one(download(server.url("/a")), tmp_path)
         assert path.read_bytes() == BODY
         assert server.seen[0][1]["Accept-Encoding"] == "identity"
 
@@ -229,6 +235,11 @@ class TestWrong:
         url = server.url("/a").replace("http:", "https:")
         assert "SSL" in str(fails(DependencyError, download(url), folder=tmp_path))
 
+    def test_a_certificate_file_that_is_not_there(self, server: Server, tmp_path: Path) -> None:
+        url = server.url("/a").replace("http:", "https:")
+        settings = IndexSettings(cert="/not/there.pem")
+        assert "/not/there.pem" in str(fails(DependencyError, download(url), folder=tmp_path, settings=settings))
+
     def test_a_url_that_is_none(self, tmp_path: Path) -> None:
         assert "valid URL" in str(fails(DependencyError, download("http://"), folder=tmp_path))
 
@@ -254,7 +265,7 @@ class TestPatience:
         server.routes["/a"] = breaking
         reports: list[tuple[int, int, int]] = []
         wanted = download(server.url("/a"), size=len(BODY))
-        (path,) = fetch_all([wanted], tmp_path, settings=PLAIN, on_progress=lambda *now: reports.append(now))
+        path = fetch_one(wanted, tmp_path, progress=lambda *now: reports.append(now))
         assert path.read_bytes() == BODY
         assert reports[-1] == (1, 1, len(BODY))
         assert len(server.seen) == 3
@@ -272,7 +283,7 @@ class TestPatience:
             request.close_connection = True  # without the last, empty chunk
 
         server.routes["/a"] = chunked
-        (path,) = fetch_all([download(server.url("/a"))], tmp_path, settings=PLAIN)
+        path = fetch_one(download(server.url("/a")), tmp_path)
         assert path.read_bytes() == BODY
 
     def test_an_interrupt_between_two_tries(self, server: Server, tmp_path: Path) -> None:
@@ -284,7 +295,7 @@ class TestPatience:
 
         begin = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            fetch_all([download(server.url("/a"))], tmp_path, settings=PLAIN, on_progress=interrupt)
+            fetch_all([download(server.url("/a"))], tmp_path, settings=PLAIN, progress=interrupt)
         assert time.monotonic() - begin < 1
         assert names(tmp_path) == []
 
@@ -433,7 +444,7 @@ class TestStopping:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            fetch_all(wanted, tmp_path, settings=PLAIN, on_progress=interrupt)
+            fetch_all(wanted, tmp_path, settings=PLAIN, progress=interrupt)
         assert time.monotonic() - begin < 3
         assert names(tmp_path) == ["whole"]
 

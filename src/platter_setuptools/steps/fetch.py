@@ -34,9 +34,12 @@ _TICK = 0.1  # seconds between two reports
 _PATIENCE = 1.0  # seconds that a failed or interrupted fetch waits for its threads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Download:
-    """A file to get, as a lock names it: where it is, what it is to be called, and what it must be."""
+    """A file to get, as a lock names it: where it is, what it is to be called, and what it must be.
+
+    A key for the path that it ends up at; two of them are never equal.
+    """
 
     url: str  # http, https or file
     filename: str
@@ -49,21 +52,21 @@ def fetch_all(
     folder: Path,
     *,
     settings: IndexSettings,
-    on_progress: OnProgress = lambda _done, _total, _size: None,
+    progress: OnProgress = lambda _done, _total, _size: None,
     connections: int = 8,
-) -> list[Path]:
-    """Get the files into the folder and give their paths, in the order of the downloads.
+) -> dict[Download, Path]:
+    """Get the files into the folder and give their paths.
 
     A path is `folder/filename`, or lies in a subfolder where two different files bear one name; what is named
-    twice is fetched once. `on_progress` is called in the calling thread. The first error ends the rest. Files
+    twice is fetched once. `progress` is called in the calling thread. The first error ends the rest. Files
     appear under their names only when they are whole and right, and nothing else stays in the folder.
 
     Raises DependencyError for a file that cannot be had or written, WheelError for one that is not what the lock
     says, or whose name or hashes cannot be trusted.
     """
     paths = _places(downloads, folder)
-    batch = _Batch(dict(zip(paths, downloads, strict=True)), settings)
-    batch.run(on_progress, connections)
+    batch = _Batch({path: download for download, path in paths.items()}, settings)
+    batch.run(progress, connections)
     return paths
 
 
@@ -72,9 +75,9 @@ def shown(url: str) -> str:
     return urlsplit(without_userinfo(url))._replace(query="", fragment="").geturl()
 
 
-def _places(downloads: Sequence[Download], folder: Path) -> list[Path]:
+def _places(downloads: Sequence[Download], folder: Path) -> dict[Download, Path]:
     taken: dict[str, str] = {}  # names as a case-blind disk sees them -> digest
-    paths = []
+    paths = {}
     for download in downloads:
         name = download.filename
         if not name or name.startswith(".") or any(char in "/\\" or not char.isprintable() for char in name):
@@ -89,7 +92,7 @@ def _places(downloads: Sequence[Download], folder: Path) -> list[Path]:
             )
         digest = _expected(download)[1]
         same = taken.setdefault(name.casefold(), digest) == digest
-        paths.append(folder / name if same else folder / digest[:16] / name)
+        paths[download] = folder / name if same else folder / digest[:16] / name
     return paths
 
 
@@ -121,7 +124,7 @@ class _Batch:
         self._received = 0  # bytes
         self._transfers: Transfers | None = None
 
-    def run(self, on_progress: OnProgress, connections: int) -> None:
+    def run(self, progress: OnProgress, connections: int) -> None:
         for job in self._jobs.items():
             self._waiting.put(job)
         if not all(_is_file(download) for download in self._jobs.values()):
@@ -135,11 +138,11 @@ class _Batch:
         try:
             for thread in threads:
                 thread.start()
-            self._wait(on_progress)
+            self._wait(progress)
         finally:
             self._stop(threads)
 
-    def _wait(self, on_progress: OnProgress) -> None:
+    def _wait(self, progress: OnProgress) -> None:
         done, total = 0, len(self._jobs)
         while done < total:
             try:
@@ -150,7 +153,7 @@ class _Batch:
                 if error is not None:
                     raise error
                 done += 1
-            on_progress(done, total, self._received)
+            progress(done, total, self._received)
 
     def _stop(self, threads: Sequence[threading.Thread]) -> None:
         with self._lock:

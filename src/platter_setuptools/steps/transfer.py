@@ -189,6 +189,7 @@ def _failure(label: str, error: Exception) -> DependencyError:
             reason = current.strerror
         current = current.__cause__ or current.__context__
     if not reason:
+        # Of OSErrors only requests' own are plain ones: a certificate file that is not there.
         known = (words for kind, words in _REASONS.items() if isinstance(error, kind))
-        reason = next(known, type(error).__name__)
+        reason = str(error) if type(error) is OSError else next(known, type(error).__name__)
     return DependencyError(f"{label} cannot be fetched: {reason}", hint=_NETWORK_HINT)
