@@ -229,7 +229,7 @@ def running_target() -> dict[str, Any]:
 def pip_wheel(folder: Path) -> Path:
     """Copy pip's wheel out of the running environment's virtualenv."""
     embedded = Path(str(importlib.metadata.distribution("virtualenv").locate_file("virtualenv/seed/wheels/embed")))
-    found = sorted(embedded.glob("pip-*.whl"))[-1]
+    found = max(embedded.glob("pip-*.whl"))
     folder.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copy(found, folder))
 

@@ -1,14 +1,16 @@
 """Where install.sh enters: ``python -I -S -B data/bootstrap/platter_payload/__main__.py [OPTIONS] DST``.
 
-Nothing of the payload is imported before its own files have been compared with SHA256SUMS; the rest of the bundle is
-compared by the payload. So this file stands alone, and writes what it has to say without help.
+Nothing of the payload is imported before its own files have been compared with SHA256SUMS; the rest of the bundle
+is compared by the payload. So this file stands alone, and writes what it has to say without help.
 """
 
+import contextlib
 import os
 import sys
 
 _SUMS = "SHA256SUMS"
 _PYTHON, _BUNDLE, _INTERRUPTED = 3, 4, 1
+_STANDARD_ERROR = 2
 
 
 def _start() -> int:
@@ -16,7 +18,7 @@ def _start() -> int:
     bootstrap = os.path.dirname(package)
     bundle = os.path.dirname(os.path.dirname(bootstrap))
     # Files that we open must not become the standard streams of processes that we start.
-    while os.open(os.devnull, os.O_RDWR) <= 2:
+    while os.open(os.devnull, os.O_RDWR) <= _STANDARD_ERROR:
         pass
     try:
         damaged = _damaged(bundle, os.path.relpath(package, bundle) + "/")
@@ -30,9 +32,7 @@ def _start() -> int:
         what = "%s lacks a part of the standard library (%s)" % (sys.executable, error)
         return _complain(what, "install all of Python, or name another one with -p", _PYTHON)
     except (OSError, ValueError) as error:
-        return _complain(
-            "the bundle %s cannot be read: %s" % (bundle, error), "copy the bundle here again", _BUNDLE
-        )
+        return _complain("the bundle %s cannot be read: %s" % (bundle, error), "copy the bundle here again", _BUNDLE)
     status: int = main(sys.argv[1:], bundle)
     return status
 
@@ -62,10 +62,8 @@ def _damaged(bundle: str, prefix: str) -> str:
 
 
 def _complain(what: str, hint: str, status: int) -> int:
-    try:
-        os.write(2, ("install.sh: %s\nhint: %s\n" % (what, hint)).encode("utf-8", "surrogateescape"))
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        os.write(_STANDARD_ERROR, ("install.sh: %s\nhint: %s\n" % (what, hint)).encode("utf-8", "surrogateescape"))
     return status
 
 

@@ -1,7 +1,7 @@
 """Reading a wheel, which is a zip file, with few system calls per member.
 
-The standard library reads the list of members; the members themselves are read here, because zipfile spends more time
-per small file than the rest of an installation together. Every name in the file is checked before anything is read.
+The standard library reads the list of members; the members themselves are read here, because zipfile spends more
+time per small file than the rest of an installation together. Every name is checked before anything is read.
 """
 
 import os
@@ -34,14 +34,14 @@ class Archive:
             raise BundleError("%s cannot be read: %s" % (path, error.strerror)) from error
         try:
             if checksums.digest(self._stream) != sha256:
-                raise self.damaged("altered", "copy the bundle to this machine again")
+                raise self.damaged("altered", "copy the bundle to this machine again")  # noqa: TRY301 - the file is closed below
             self._descriptor = self._stream.fileno()
             self.members = self._members()
         except BaseException:
             self._stream.close()
             raise
 
-    def __enter__(self) -> "Archive":
+    def __enter__(self) -> "Archive":  # noqa: PYI034 - Self came with Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:

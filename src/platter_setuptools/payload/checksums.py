@@ -88,7 +88,7 @@ def verify(bundle: str, sums: Dict[str, str], deferred: AbstractSet[str]) -> Non
 def _verdict(bundle: str, sums: Dict[str, str], name: str) -> str:
     try:
         with open(os.path.join(bundle, name), "rb", buffering=0) as stream:
-            return "" if digest(stream) == sums[name] else "altered"  # type: ignore[arg-type]
+            return "" if digest(stream) == sums[name] else "altered"
     except FileNotFoundError:
         return "missing"
     except OSError as error:
@@ -96,7 +96,7 @@ def _verdict(bundle: str, sums: Dict[str, str], name: str) -> str:
 
 
 def _files(bundle: str) -> Iterator[str]:
-    """Every file below the bundle; links count as files if they lead to one, and must not lead out of the bundle."""
+    """Every file below the bundle; a link to a file counts as one, and no link may lead out of the bundle."""
     root = os.path.realpath(bundle)
     pending = [""]
     while pending:

@@ -68,7 +68,7 @@ def _start(todo_out: int, todo_in: int, work: Callable[[int], Any]) -> Tuple[int
 
 
 def _end_with(parent: int) -> None:
-    """Look several times per second whether the parent lives: after a kill -9 nobody else would stop this worker."""
+    """Look several times per second whether the parent lives: after a kill -9 nobody else would stop us."""
 
     def look(*_: object) -> None:
         if os.getppid() != parent:
@@ -97,7 +97,7 @@ def _serve(todo: int, results: int, work: Callable[[int], Any]) -> None:
 
 def _collect(workers: Dict[int, int], todo: IO[bytes], jobs: int) -> Iterator[Tuple[int, Any]]:
     """Hand out the jobs and read the answers, until every worker has said good-bye."""
-    buffers = {results: b"" for results in workers}
+    buffers = dict.fromkeys(workers, b"")
     # One job per worker in work and one in waiting: a pipe need not hold the whole list.
     waiting = iter(range(jobs))
     _hand_out(todo, waiting, 2 * len(workers))
@@ -139,11 +139,7 @@ def _bury(results: int, workers: Dict[int, int]) -> None:
     if status:
         raise InstallError(
             "a worker process ended early (%s)"
-            % (
-                "signal %d" % os.WTERMSIG(status)
-                if os.WIFSIGNALED(status)
-                else "status %d" % os.WEXITSTATUS(status)
-            ),
+            % ("signal %d" % os.WTERMSIG(status) if os.WIFSIGNALED(status) else "status %d" % os.WEXITSTATUS(status)),
             hint="if it was killed for want of memory, give the machine more or free some, and try again",
         )
 

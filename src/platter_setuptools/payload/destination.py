@@ -1,15 +1,16 @@
 """The folder that is installed into, from its state before to its state after, whatever happens between.
 
-Beside DST stand, while they are needed: ``.NAME.platter-lock``; ``.NAME.platter-replaced``, what --force replaces; and
-``.NAME.platter-trash``, what is only waiting to be deleted. A run may be killed between any two steps:
+Beside DST stand, while they are needed: ``.NAME.platter-lock``; ``.NAME.platter-replaced``, what --force replaces;
+and ``.NAME.platter-trash``, what is only waiting to be deleted. A run may be killed between any two steps:
 
-- DST holds nothing, or a marker that says unfinished, and a replaced folder stands beside: the new one never became
-  whole, so the old one comes back.
+- DST holds nothing, or a marker that says unfinished, and a replaced folder stands beside: the new one never
+  became whole, so the old one comes back.
 - DST is marked complete and a replaced folder stands beside: the new one is whole, so the old one goes.
-- The marker is the last file to go when an unfinished DST is cleared, so what is half cleared is known as unfinished.
+- The marker is the last file to go when an unfinished DST is cleared, so a half cleared one is known as unfinished.
 - The replaced folder is renamed to trash before it is deleted, so a half deleted one can never come back.
 """
 
+import contextlib
 import enum
 import os
 import shutil
@@ -20,7 +21,6 @@ from . import marker
 from .errors import DestinationError
 from .lock import Lock
 from .marker import Marker
-
 
 _ATTEMPTS = 10
 
@@ -126,10 +126,8 @@ class Destination:
     def release(self) -> None:
         self._lock.release()
         for parent in reversed(self._parents):
-            try:
+            with contextlib.suppress(OSError):  # somebody may use it by now
                 os.rmdir(parent)
-            except OSError:  # somebody uses it by now
-                return
 
     def in_the_way(self, state: State) -> DestinationError:
         found = {

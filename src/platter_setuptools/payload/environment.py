@@ -24,8 +24,9 @@ class Scheme(NamedTuple):
 
 
 def base_interpreter() -> str:
-    """The running interpreter's own path: not that of a virtualenv around it, which may go away, and with its minor
-    version in its name where there is one, because ``python3`` may become another minor one day.
+    """The running interpreter's own path, outside of any virtualenv, since that may go away.
+
+    With the minor version in its name where there is one: ``python3`` may become another minor one day.
     """
     found = getattr(sys, "_base_executable", None) or sys.executable
     for folder in (os.path.dirname(found), os.path.dirname(os.path.dirname(found))):
@@ -58,14 +59,14 @@ def create(folder: str, bootstrap: str) -> Scheme:
     for name in [name for name in os.environ if name.startswith(("VIRTUALENV_", "PYTHON", "__PYVENV"))]:
         del os.environ[name]
     os.environ["VIRTUALENV_CONFIG_FILE"] = os.devnull
-    # Newer versions drop a file named .venv beside their folder when a pyproject.toml lies there; older ones do not
-    # know the option, but every version passes over a variable that it does not know.
+    # Newer versions drop a file named .venv beside their folder when a pyproject.toml lies there. Older ones do not
+    # know the option to prevent it, but every version passes over a variable that it does not know.
     os.environ["VIRTUALENV_NO_VENV_REDIRECT"] = "1"
     # virtualenv finds its parts by entry points, and those of the system's packages are none of our business.
     sys.path[:] = [bootstrap] + [
         path for path in sys.path if os.path.basename(path) not in ("site-packages", "dist-packages")
     ]
-    sys.executable = sys._base_executable = base_interpreter()  # type: ignore[attr-defined]
+    sys.executable = sys._base_executable = base_interpreter()  # type: ignore[attr-defined] # noqa: SLF001
     work = os.path.join(folder, WORK)
     arguments = [folder, "--no-seed", "--no-periodic-update", "--no-vcs-ignore", "--app-data", work]
     try:
@@ -100,7 +101,7 @@ def _tidy(scheme: Scheme) -> None:
         py_compile.compile(hook, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
     # virtualenv copies modes along with files, and the bundle may have been unpacked under any umask.
     for folder, _, files in os.walk(scheme.root):
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o755)  # noqa: S103 - what design section 5 promises
         for name in files:
             path = os.path.join(folder, name)
             if not os.path.islink(path):

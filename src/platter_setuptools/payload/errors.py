@@ -32,7 +32,7 @@ class BundleError(InstallError):
 
 
 class HostError(InstallError):
-    """This machine, or this place on it, cannot hold the installation."""
+    """Neither the bundle nor the Python is at fault: the machine, or the place on it, cannot hold it."""
 
     exit_code = 5
 
@@ -50,7 +50,7 @@ class HookError(InstallError):
 
 
 class Interrupted(InstallError):  # noqa: N818 - a user's wish, not an error
-    """A signal asked for the end; raised from the handler, so that the cleaning up is the same as for any failure."""
+    """A signal asked for the end; raised by its handler, so that the cleaning up is that of any failure."""
 
 
 BY_EXIT_CODE = {

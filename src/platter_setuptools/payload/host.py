@@ -103,9 +103,7 @@ def _musl() -> Optional[Pair]:
     """Version that musl's loader prints when it is started without a program."""
     for loader in sorted(glob.glob("/lib/ld-musl-*.so.1")):
         try:
-            done = subprocess.run(
-                [loader], check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, timeout=10
-            )
+            done = subprocess.run([loader], check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, timeout=10)
         except (OSError, subprocess.SubprocessError):
             continue
         match = re.search(r"^Version (\d+\.\d+)", done.stderr.decode("ascii", "replace"), re.MULTILINE)

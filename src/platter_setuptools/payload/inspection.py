@@ -31,8 +31,7 @@ def inspect(python: str, expected: Iterable[Tuple[str, str]]) -> None:
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise InstallError(
-            "%s fails in the new virtualenv (status %d): %s"
-            % (python, done.returncode, lines[-1] if lines else "")
+            "%s fails in the new virtualenv (status %d): %s" % (python, done.returncode, lines[-1] if lines else "")
         )
     try:
         reported = [(str(name), str(version)) for name, version in json.loads(done.stdout)]

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str], bundle: str) -> int:
             options = parse(arguments)
             terminal.quiet = options.quiet
             _run(options, os.path.realpath(bundle), terminal)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line and an exit code
+    except Exception as error:
         if os.environ.get("PLATTER_DEBUG"):
             raise
         known = isinstance(error, InstallError)
@@ -58,16 +58,14 @@ def _run(options: Options, bundle: str, terminal: Terminal) -> None:
     terminal.step("  checking the bundle")
     # The wheels and their bytecode are hashed by the processes that unpack them, so they are read from disk once.
     checksums.verify(bundle, sums, unpacking.deferred(plan))
-    note = marker.Marker(
-        "unfinished", identity, plan.name, plan.version, plan.platform, here.full_python, created=True
-    )
+    note = marker.Marker("unfinished", identity, plan.name, plan.version, plan.platform, here.full_python, created=True)
     try:
         destination.acquire()
         if destination.state() is State.INSTALLED and not options.force:
             terminal.step("%s was installed in %s meanwhile." % (plan.title, destination.path))
             return
         destination.prepare(note, force=options.force)
-        files = _fill(destination.path, bundle, sums, plan, here, terminal)
+        files = _fill(destination.path, bundle, sums, plan, here=here, terminal=terminal)
         if os.path.exists(os.path.join(bundle, hook.FILE)):
             terminal.step("  running %s" % hook.FILE)
             hook.run(bundle, destination.path, before)
@@ -104,6 +102,7 @@ def _fill(
     bundle: str,
     sums: Dict[str, str],
     plan: manifest.Manifest,
+    *,
     here: host.Host,
     terminal: Terminal,
 ) -> int:
@@ -111,9 +110,7 @@ def _fill(
     terminal.step("  making a virtualenv with Python %s (%s)" % (here.full_python, environment.base_interpreter()))
     scheme = environment.create(folder, os.path.join(bundle, "data", "bootstrap"))
     terminal.step("  installing %d packages" % len(plan.wheels))
-    sources = unpacking.sources(
-        bundle, sums, plan, bytecode=preflight.bytecode_fits(preflight.target_for(plan, here))
-    )
+    sources = unpacking.sources(bundle, sums, plan, bytecode=preflight.bytecode_fits(preflight.target_for(plan, here)))
     installed = unpacking.unpack(scheme, sources, here.python[:2])
     terminal.step("  checking what was installed")
     inspection.inspect(scheme.python, [(one.name, one.version) for one in installed])

@@ -3,6 +3,7 @@
 Worker processes inherit the descriptors, so the lock also lasts until the last orphan of a killed run has stopped.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -55,10 +56,8 @@ class Lock:
     def release(self) -> None:
         if self._owns_file:
             # Unlinked while it is still held: whoever waits on this inode notices that the name is gone.
-            try:
+            with contextlib.suppress(OSError):
                 os.unlink(self.file)
-            except OSError:
-                pass
         self._owns_file = False
         while self._descriptors:
             os.close(self._descriptors.pop())
@@ -92,7 +91,7 @@ def _flock(descriptor: int) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except OSError as error:  # noqa: PERF203 - it waits anyway
             if error.errno not in _TAKEN or time.monotonic() > end:
                 raise
             time.sleep(_PAUSE)

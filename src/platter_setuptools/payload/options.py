@@ -29,7 +29,7 @@ def parse(arguments: Sequence[str]) -> Options:
             flags[argument] = True
         elif argument == "-q":
             flags["--quiet"] = True
-        elif argument.startswith("--python=") or (argument.startswith("-p") and len(argument) > 2):
+        elif argument.startswith("--python=") or (argument.startswith("-p") and argument != "-p"):
             continue
         elif argument.startswith("-") and argument != "-":
             raise UsageError("unknown option %s" % argument, hint=_HINT)

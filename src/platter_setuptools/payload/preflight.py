@@ -26,9 +26,7 @@ class Finding(NamedTuple):
     hint: str = ""
 
 
-def examine(
-    manifest: Manifest, host: Host, destination: Destination, bundle: str, *, force: bool
-) -> List[Finding]:
+def examine(manifest: Manifest, host: Host, destination: Destination, bundle: str, *, force: bool) -> List[Finding]:
     findings = list(_python(manifest, host))
     if not findings:  # for another Python most wheels would be reported, which says nothing new
         findings += _wheels(manifest, host)
@@ -88,16 +86,14 @@ def _wheels(manifest: Manifest, host: Host) -> List[Finding]:
     unfit = [wheel.file for wheel in manifest.wheels if not tags.wheel_fits(host, wheel.file)]
     found = "%s, %s, %s" % (host.abi, host.platform, host.libc)
     hint = "build a bundle for this platform; this one is for %s" % manifest.platform
-    findings = [
-        Finding(HostError, "wheel: %s does not fit, found %s" % (file, found), hint) for file in unfit[:_SHOWN]
-    ]
+    findings = [Finding(HostError, "wheel: %s does not fit, found %s" % (file, found), hint) for file in unfit[:_SHOWN]]
     if len(unfit) > _SHOWN:
         findings.append(Finding(HostError, "wheel: %d more do not fit" % (len(unfit) - _SHOWN)))
     return findings
 
 
 def _place(destination: Destination) -> Iterator[Finding]:
-    """The filesystem: may we write, and may programs run?"""
+    """The filesystem: may we write there, and may programs run there."""
     folder = existing(destination.path)
     if not os.path.isdir(folder):
         yield Finding(DestinationError, "folder: %s is not a folder" % folder)
@@ -124,35 +120,26 @@ def _space(manifest: Manifest, path: str) -> Iterator[Finding]:
     # Files end within a block: half a one on average.
     need = manifest.installed_size + manifest.installed_files * _BLOCK // 2 + _SPARE_BYTES
     if free < need:
-        yield Finding(
-            HostError, "space: expected %s in %s, found %s" % (_mebibytes(need), folder, _mebibytes(free))
-        )
+        yield Finding(HostError, "space: expected %s in %s, found %s" % (_mebibytes(need), folder, _mebibytes(free)))
     if status.f_files and status.f_favail < manifest.installed_files + _SPARE_FILES:
         yield Finding(
             HostError,
-            "inodes: expected %d in %s, found %d"
-            % (manifest.installed_files + _SPARE_FILES, folder, status.f_favail),
+            "inodes: expected %d in %s, found %d" % (manifest.installed_files + _SPARE_FILES, folder, status.f_favail),
         )
 
 
 def _destination(destination: Destination, bundle: str, *, force: bool) -> Iterator[Finding]:
     path = destination.path
-    odd = [
-        character for character in path if not character.isprintable() and not "\udc80" <= character <= "\udcff"
-    ]
+    odd = [character for character in path if not character.isprintable() and not "\udc80" <= character <= "\udcff"]
     if odd:
-        yield Finding(
-            DestinationError, "folder: %s contains the control character %s" % (ascii(path), ascii(odd[0]))
-        )
+        yield Finding(DestinationError, "folder: %s contains the control character %s" % (ascii(path), ascii(odd[0])))
     if any("\udc80" <= character <= "\udcff" for character in path):
         yield Finding(DestinationError, "folder: %s is not UTF-8, and scripts must be" % ascii(path))
     if os.pathsep in path:
         yield Finding(DestinationError, "folder: %s contains %r, which PATH cannot hold" % (path, os.pathsep))
     longest = os.pathconf(existing("/"), "PC_PATH_MAX") - _PATH_ROOM
     if len(os.fsencode(path)) > longest:
-        yield Finding(
-            DestinationError, "folder: expected a path of at most %d bytes, found %d" % (longest, len(path))
-        )
+        yield Finding(DestinationError, "folder: expected a path of at most %d bytes, found %d" % (longest, len(path)))
         return
     if contains(bundle, path):
         yield Finding(DestinationError, "folder: %s lies within the bundle itself" % path)

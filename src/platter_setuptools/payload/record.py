@@ -6,16 +6,14 @@ import hashlib
 import io
 from typing import Dict, Iterable, Tuple
 
+_COLUMNS = ("path", "hash", "size")
 Row = Tuple[str, str, str]
 
 
 def parse(text: str) -> Dict[str, Row]:
     """Rows by path; a wheel's RECORD lists its members."""
-    return {
-        fields[0]: (fields[0], fields[1], fields[2])
-        for fields in csv.reader(io.StringIO(text, newline=""))
-        if len(fields) == 3
-    }
+    rows = (fields for fields in csv.reader(io.StringIO(text, newline="")) if len(fields) == len(_COLUMNS))
+    return {path: (path, digest, size) for path, digest, size in rows}
 
 
 def dump(rows: Iterable[Row]) -> bytes:

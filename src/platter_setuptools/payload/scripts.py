@@ -38,7 +38,7 @@ def _quoted(word: str) -> str:
 
 
 def rewritten(content: bytes, python: str) -> bytes:
-    """A script of a wheel's scripts folder: ``#!python`` in its first line means the installation's interpreter."""
+    """A script of a wheel's scripts folder: ``#!python`` in its first line means the new virtualenv's."""
     match = _PYTHON_LINE.match(content)
     if match is None:
         return content
@@ -51,9 +51,7 @@ def rewritten(content: bytes, python: str) -> bytes:
 def generated(entry: EntryPoint, python: str) -> bytes:
     """A script that calls an entry point."""
     body = "import sys\n\nfrom {0} import {1}\n\nif __name__ == '__main__':\n    sys.exit({2}())\n"
-    return header(python) + body.format(entry.module, entry.attribute.split(".")[0], entry.attribute).encode(
-        "utf-8"
-    )
+    return header(python) + body.format(entry.module, entry.attribute.split(".")[0], entry.attribute).encode("utf-8")
 
 
 def entry_points(text: str, where: str) -> Tuple[EntryPoint, ...]:
@@ -80,7 +78,7 @@ def entry_points(text: str, where: str) -> Tuple[EntryPoint, ...]:
 
 
 def with_pip_names(entries: Tuple[EntryPoint, ...], version: Tuple[int, int]) -> Tuple[EntryPoint, ...]:
-    """pip's wheel has ``pip`` and ``pip3`` only; users also know ``pip3.11``."""
+    """The wheel of pip has ``pip`` and ``pip3`` only; users also know ``pip3.11``."""
     extra: List[EntryPoint] = [one._replace(name="pip%d.%d" % version) for one in entries if one.name == "pip"]
     return entries + tuple(extra)
 

@@ -13,7 +13,12 @@ _MANYLINUX_ARCHITECTURES = {
     "x86_64", "aarch64", "ppc64", "ppc64le", "s390x", "loongarch64", "riscv64",
 }  # fmt: skip
 _NUMBER = r"(0|[1-9]\d*)"
-_MAC_X86 = ("intel", "fat64", "fat32", "universal2", "universal")
+_MAC_FORMATS = {
+    "x86_64": ("x86_64", "intel", "fat64", "fat32", "universal2", "universal"),
+    "arm64": ("arm64", "universal2"),
+}
+_BIG_SUR, _LAST_TEN, _FIRST_X86_64 = (11, 0), (10, 16), (10, 4)
+_FIRST_ABI3 = 2
 
 
 def of_wheel(file: str) -> List[Tuple[str, str, str]]:
@@ -43,7 +48,7 @@ def fits(host: Host, interpreter: str, abi: str, platform: str) -> bool:
         return own or _pure(interpreter, minor)
     if host.implementation == "cpython" and abi == ("abi3t" if host.free_threaded else "abi3"):
         match = re.fullmatch("cp3" + _NUMBER, interpreter)
-        return match is not None and 2 <= int(match.group(1)) <= minor
+        return match is not None and _FIRST_ABI3 <= int(match.group(1)) <= minor
     # A debug build loads extensions that were made for the ordinary one (since 3.8), not the other way round.
     return own and abi in (host.abi, host.abi[:-1] if host.debug else host.abi)
 
@@ -61,14 +66,12 @@ def platform_fits(host: Host, platform: str) -> bool:
         machines = [machine, "armv7l"] if machine == "armv8l" else [machine]
         return _linux(host, machines, platform)
     if host.macos is not None:
-        return _macos(host.macos, host.platform.rsplit("_", 1)[-1], host.platform, platform)
+        return _macos(host.macos, host.platform.split("_", 3)[-1], platform)
     return False
 
 
 def _linux(host: Host, machines: Sequence[str], platform: str) -> bool:
-    match = re.fullmatch(
-        r"(linux|manylinux(?:1|2010|2014|_%s_%s)|musllinux_%s_%s)_(\w+)" % ((_NUMBER,) * 4), platform
-    )
+    match = re.fullmatch(r"(linux|manylinux(?:1|2010|2014|_%s_%s)|musllinux_%s_%s)_(\w+)" % ((_NUMBER,) * 4), platform)
     if match is None or match.group(6) not in machines:
         return False
     kind = match.group(1)
@@ -90,27 +93,18 @@ def _manylinux_abi(host: Host, machines: Sequence[str]) -> bool:
     return "i686" in machines or any(machine in _MANYLINUX_ARCHITECTURES for machine in machines)
 
 
-def _macos(version: Pair, machine: str, host_platform: str, platform: str) -> bool:
+def _macos(version: Pair, machine: str, platform: str) -> bool:
     match = re.fullmatch(r"macosx_%s_%s_(\w+)" % (_NUMBER, _NUMBER), platform)
     if match is None:
         return False
     # universal2 interpreters say so in their platform; the machine is then told by the kernel.
-    if machine in ("universal2", "universal"):
-        machine = _kernel_machine()
+    formats = _MAC_FORMATS.get(_kernel_machine() if machine.startswith("universal") else machine, ())
     wanted, binary = (int(match.group(1)), int(match.group(2))), match.group(3)
-    if wanted[0] >= 11 and (wanted[1] != 0 or wanted > version):
-        return False
-    if wanted[0] == 10 and not (version >= (11, 0) or wanted <= version):
-        return False
-    if wanted[0] == 10 and version >= (11, 0) and not 4 <= wanted[1] <= 16:
-        return False
-    if wanted[0] < 10:
-        return False
-    if machine == "arm64":
-        return binary == "universal2" or (binary == "arm64" and (wanted[0] >= 11 or version < (11, 0)))
-    if machine == "x86_64":
-        return binary == "x86_64" or (binary in _MAC_X86 and wanted >= (10, 4))
-    return binary == machine
+    if wanted < _BIG_SUR:
+        # Before 11 the minor number counted. There was no arm64 then, but universal2 wheels may still say 10.
+        newest = _LAST_TEN if version >= _BIG_SUR else version
+        return _FIRST_X86_64 <= wanted <= newest and binary in formats and binary != "arm64"
+    return wanted[1] == 0 and wanted <= version and binary in formats
 
 
 def _kernel_machine() -> str:

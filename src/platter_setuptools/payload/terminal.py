@@ -4,7 +4,7 @@ import os
 
 
 class Terminal:
-    """Writes straight to the file descriptors, so that a closed pipe or a full disk never stops an installation."""
+    """Writes straight to the descriptors, so that a closed pipe or a full disk never stops an installation."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet

@@ -77,9 +77,7 @@ class Wheel:
         found = [folder for folder in found if folder.endswith(".dist-info")]
         project = normalised(self.file.split("-")[0])
         if len(found) != 1 or normalised(found[0].split("-")[0]) != project:
-            raise self.archive.damaged(
-                "expected one .dist-info folder of %s, found %s" % (project, found or "none")
-            )
+            raise self.archive.damaged("expected one .dist-info folder of %s, found %s" % (project, found or "none"))
         return found[0]
 
     def _text(self, name: str) -> str:
@@ -110,9 +108,7 @@ def install(
         wheel = Wheel(archive, scheme)
         work = _Installation(wheel, scheme, tree, only, case_blind=case_blind)
         work.members()
-        work.entry_points(
-            scripts.with_pip_names(wheel.entry_points, version) if _is_pip(wheel) else wheel.entry_points
-        )
+        work.entry_points(scripts.with_pip_names(wheel.entry_points, version) if _is_pip(wheel) else wheel.entry_points)
     if source.bytecode is not None:
         with Archive(source.bytecode, source.bytecode_sha256) as archive:
             work.bytecode(archive)
@@ -137,9 +133,7 @@ class _Installation:
         self._case_blind = case_blind
         self._taken: Dict[str, str] = {}
         self._sources: Dict[str, str] = {}
-        self._prefixes = {
-            kind: os.path.relpath(folder, wheel.root) + "/" for kind, folder in wheel.folders.items()
-        }
+        self._prefixes = {kind: os.path.relpath(folder, wheel.root) + "/" for kind, folder in wheel.folders.items()}
         for kind in ("purelib", "platlib"):
             if wheel.folders[kind] == wheel.root:
                 self._prefixes[kind] = ""
@@ -166,9 +160,7 @@ class _Installation:
             if path.endswith(".py") and kind in ("", "purelib", "platlib"):
                 mtime = timestamp(info)
                 self._sources[path] = folders[kind]
-            self._write(
-                target, archive.chunks(info), executable=bool(info.external_attr >> 16 & 0o111), mtime=mtime
-            )
+            self._write(target, archive.chunks(info), executable=bool(info.external_attr >> 16 & 0o111), mtime=mtime)
             row = recorded.get(name)
             if row is None:
                 row = record.row(name, archive.read(info))
@@ -238,7 +230,7 @@ def _ours(name: str, dist_info: str) -> bool:
 
 
 def _header(text: str) -> Dict[str, str]:
-    """The first value of each key of a message's header, keys in lower case; continuation lines do not matter here."""
+    """First value of each key of a message's header, keys in lower case; continuation lines do not matter here."""
     found: Dict[str, str] = {}
     for line in text.splitlines():
         if not line:
