@@ -43,7 +43,7 @@ def types(session: nox.Session) -> None:
 def imports(session: nox.Session) -> None:
     """Check that imports run downwards only."""
     session.install("--editable", ".", "import-linter")
-    session.run("lint-imports")
+    session.run("lint-imports", silent=True)
 
 
 @nox.session(tags=["checks"])
