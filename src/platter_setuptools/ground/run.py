@@ -9,14 +9,14 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from typing import IO, Protocol, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.urls import redact
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 _TAIL = 25  # lines of a failed tool that are shown: enough for a compiler's error, few enough to read
 
@@ -77,9 +77,7 @@ class Processes:
             self._end(process)
         if returncode:
             shown = redact(shlex.join(arguments[:4]) + (" …" if len(arguments) > 4 else ""))  # noqa: PLR2004
-            raise CommandError(
-                f"`{shown}` ended with exit status {returncode}", returncode=returncode, output=tail
-            )
+            raise CommandError(f"`{shown}` ended with exit status {returncode}", returncode=returncode, output=tail)
         return "".join(output)
 
     def stop(self) -> None:
@@ -90,9 +88,7 @@ class Processes:
         for process in live:
             self._end(process)
 
-    def _start(
-        self, arguments: list[str], cwd: Path | None, env: Mapping[str, str] | None
-    ) -> subprocess.Popen[str]:
+    def _start(self, arguments: list[str], cwd: Path | None, env: Mapping[str, str] | None) -> subprocess.Popen[str]:
         with self._lock:
             if self._stopped:
                 raise PlatterError("the build is being stopped")

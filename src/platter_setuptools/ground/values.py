@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from packaging.version import Version
-    from packaging.utils import NormalizedName
-    from pathlib import Path
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+    from packaging.version import Version
 
 
 class Origin(enum.Enum):

@@ -56,9 +56,7 @@ class IndexSettings:
     uploaded_prior_to: str | None = None
     config_settings: tuple[str, ...] = field(default=(), repr=False)  # KEY=VALUE
     no_build_isolation: bool = False
-    unknown: tuple[str, ...] = field(
-        default=(), repr=False
-    )  # of --pip-option: what only pip understands, verbatim
+    unknown: tuple[str, ...] = field(default=(), repr=False)  # of --pip-option: what only pip understands, verbatim
     uv_urls: tuple[str, ...] = field(default=(), repr=False)  # of uv's own variables: known for their credentials
 
     @property
@@ -82,12 +80,8 @@ def read_settings(
     # Without a word from pip's configuration, requests (and so pip) goes by these.
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         said["cert"] = said.get("cert") or environ.get(variable) or None
-    said["uv_urls"] = [
-        url for name in _UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url
-    ]
-    frozen: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
-    }
+    said["uv_urls"] = [url for name in _UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url]
+    frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return IndexSettings(**frozen)
 
 

@@ -102,9 +102,7 @@ def pip_arguments(pip_options: Sequence[str]) -> list[str]:
         try:
             arguments += shlex.split(option)
         except ValueError as error:
-            raise UsageError(
-                f"pip-option {redact(option)}: {error}", hint="quote its value as in a shell"
-            ) from error
+            raise UsageError(f"pip-option {redact(option)}: {error}", hint="quote its value as in a shell") from error
     return arguments
 
 

@@ -1,0 +1,8 @@
+"""`python -m platter_setuptools` is `platter`."""
+
+import sys
+
+from platter_setuptools.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

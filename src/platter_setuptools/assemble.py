@@ -1,0 +1,135 @@
+"""The main flow: from a project's wheel to a self-installing bundle. Read this first."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.progress import Progress, human_size
+from platter_setuptools.ground.urls import redact
+from platter_setuptools.ground.values import Artifact, Origin
+from platter_setuptools.steps import bootstrap
+from platter_setuptools.steps.archive import modification_time, write_archive
+from platter_setuptools.steps.bytecode import compile_wheels
+from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras
+from platter_setuptools.steps.manifest import Manifest, checksums
+from platter_setuptools.steps.members import Member, from_text
+from platter_setuptools.steps.resolver import requirement_line
+from platter_setuptools.steps.wheelfile import describe, open_wheel
+from platter_setuptools.workshop import Workshop, temporary_workspace
+
+if TYPE_CHECKING:
+    from platter_setuptools.ground.options import Options
+    from platter_setuptools.ground.run import Processes
+    from platter_setuptools.steps.hooks import Stage
+
+# How a door gets the project's own wheel: it builds it into a folder, with the workshop's tools or its own.
+ProjectWheel = Callable[[Workshop, Path], Path]
+
+
+def assemble(
+    options: Options, *, source: Path, project_wheel: ProjectWheel, run: Processes, progress: Progress
+) -> Artifact:
+    """Make the bundle of the project in the folder `source`, and put it into the options' output folder.
+
+    Raises a PlatterError of the class that says what failed; nothing half-made is left behind then.
+    """
+    began = time.monotonic()
+    mtime = modification_time(os.environ)
+    with temporary_workspace(run) as work:
+        workshop = Workshop(options, source, run, progress, work)
+        target, store = workshop.target, workshop.store
+
+        if options.prebuild_script:
+            progress.step(f"Running {options.prebuild_script.name}")
+            workshop.stage.run_script(options.prebuild_script)
+
+        progress.step(f"Building the project's wheel for {target}")
+        project = _described(workshop, project_wheel)
+
+        progress.step(f"Resolving {project.description.name} {project.wheel.version}")
+        lock = workshop.resolve([requirement_line(project.wheel.path, project.wheel.name, options.extras)])
+        collected = [wheel for wheel in workshop.collect(lock) if wheel.name != project.wheel.name]
+        if not options.no_pip and all(wheel.name != "pip" for wheel in collected):
+            collected.append(workshop.bootstrap.pip)
+        wheels = [project, *(Described(wheel=wheel, description=describe(wheel)) for wheel in collected)]
+        check_set(wheels, {project.wheel.name: frozenset(options.extras)}, target)
+
+        bytecode = {}
+        if not options.no_bytecode:
+            bytecode = compile_wheels([one.wheel for one in wheels], target, store, run, progress, work)
+        manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target)
+        members = [
+            bootstrap.installer(),
+            *manifest.members(),
+            *_requirements(options),
+            *bootstrap.members(
+                workshop.bootstrap.virtualenv, target, store, run, work, with_bytecode=not options.no_bytecode
+            ),
+        ]
+
+        if options.has_scripts:
+            members += _run_postbuild(options.postbuild_script, workshop.stage, members, progress)
+
+        progress.step(f"Writing {manifest.stem}.{options.format}")
+        members.append(checksums(members))
+        path, size = write_archive(members, manifest.stem, options.format, options.output, mtime)
+        artifact = Artifact(
+            path=path,
+            size=size,
+            sha256=sha256_of_file(path)[0] if path.is_file() else None,
+            wheels=Counter(one.wheel.origin for one in wheels),
+            seconds=time.monotonic() - began,
+        )
+    progress.done(summary(artifact))
+    return artifact
+
+
+def summary(artifact: Artifact) -> str:
+    """The last words of a build."""
+    wheels = artifact.wheels
+    lines = [
+        f"{artifact.path}",
+        f"  size     {human_size(artifact.size)}",
+        f"  sha256   {artifact.sha256}",
+        f"  wheels   {sum(wheels.values())}: {wheels.get(Origin.STORE, 0)} from the wheel cache,"
+        f" {wheels.get(Origin.FETCHED, 0)} fetched,"
+        f" {wheels.get(Origin.BUILT, 0) + wheels.get(Origin.PROJECT, 0)} built",
+        f"  time     {artifact.seconds:.1f} s",
+    ]
+    return "\n".join(line for line in lines if not line.endswith("None"))
+
+
+def _described(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
+    output = workshop.work / "project"
+    output.mkdir()
+    wheel = open_wheel(project_wheel(workshop, output), Origin.PROJECT)
+    project = Described(wheel=wheel, description=describe(wheel))
+    check_fits(project, workshop.target)
+    if missing := missing_extras(project.description, workshop.options.extras):
+        raise UsageError(
+            f"{project.description.name} has no extra {', '.join(missing)}",
+            hint=f"it has: {', '.join(sorted(project.description.extras)) or 'none'}",
+        )
+    return project
+
+
+def _requirements(options: Options) -> list[Member]:
+    # A requirements file may name an index with a password in it.
+    texts = [redact(path.read_text("utf-8")).rstrip("\n") + "\n" for path in options.requirements]
+    return [from_text("data/requirements.txt", "".join(texts))] if texts else []
+
+
+def _run_postbuild(script: Path | None, stage: Stage, members: list[Member], progress: Progress) -> list[Member]:
+    """Let the post-build script, if there is one, see the bundle; gives what the build scripts added to it."""
+    if script:
+        stage.place(member for member in members if not member.name.startswith(bootstrap.FOLDER))
+        progress.step(f"Running {script.name}")
+        stage.run_script(script)
+    return stage.take(members)

@@ -1,0 +1,166 @@
+"""The command line: `platter build` and `platter clean-cache`, as Platter had them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platter_setuptools
+from platter_setuptools.ground.errors import Interrupted, PlatterError, UsageError
+from platter_setuptools.ground.options import (
+    BY_NAME,
+    OPTIONS,
+    Kind,
+    Option,
+    Source,
+    merge,
+    read_environment,
+    read_strings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+_PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    parsed = _parser().parse_args(arguments)
+    verbose = getattr(parsed, "verbose", None) is not None
+    try:
+        with _signals_as_errors():
+            if os.name == "nt":
+                raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
+            command = build if parsed.command == "build" else clean_cache
+            command(parsed)
+    except PlatterError as error:
+        if verbose:
+            raise
+        report(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        report(Interrupted("interrupted: nothing was written"))
+        return Interrupted.exit_code
+    return 0
+
+
+def build(parsed: argparse.Namespace) -> None:
+    """`platter build`: make a bundle and print its path."""
+    from platter_setuptools.assemble import assemble  # noqa: PLC0415 - `--version` and `--help` need none of it
+    from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg  # noqa: PLC0415
+    from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
+    from platter_setuptools.ground.run import Processes  # noqa: PLC0415
+    from platter_setuptools.project import open_project  # noqa: PLC0415
+
+    here = Path.cwd()
+    given = read_strings("the command line", here, _given(parsed))
+    path = (here / parsed.path).resolve() if parsed.path else _closest_project(here)
+    folder = path if path.is_dir() else path.parent
+    files = [from_setup_cfg(folder), from_pyproject(folder)] if path.is_dir() else []
+    options = merge([given, read_environment(os.environ, here), *files], output=here / "dist")
+
+    with (
+        open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
+        tempfile.TemporaryDirectory(prefix="platter-source-") as scratch,
+    ):
+        project = open_project(path, Path(scratch))
+        run = Processes(progress.detail)
+        artifact = assemble(options, source=project.source, project_wheel=project.wheel, run=run, progress=progress)
+    print(artifact.path)
+
+
+def clean_cache(parsed: argparse.Namespace) -> None:
+    """`platter clean-cache`: empty the wheel cache."""
+    from platter_setuptools.steps.store import Store, default_location  # noqa: PLC0415
+
+    here = Path.cwd()
+    sources: list[Source] = [read_strings("the command line", here, _given(parsed)), read_environment(os.environ, here)]
+    options = merge(sources, output=here / "dist")
+    store = Store(options.wheel_cache or default_location())
+    count = store.clean()
+    print(f"removed {count} files from {store.root}", file=sys.stderr)
+
+
+def report(error: PlatterError) -> None:
+    """Tell about an error: the last lines of the tool that failed, what failed, and what to do."""
+    for line in error.output:
+        print(f"    {line}", file=sys.stderr)
+    print(f"platter: error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="platter",
+        description="Ship a Python project to a server: one self-installing bundle with its wheel, the wheels of its"
+        " dependencies and an install.sh.",
+    )
+    parser.add_argument("--version", action="version", version=f"platter-setuptools {platter_setuptools.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    build_parser = commands.add_parser(
+        "build",
+        help="make a bundle of a project",
+        description="Make a self-installing bundle of a project. On the server: unpack it and run ./install.sh DST.",
+        epilog="Each option can also be set in pyproject.toml ([tool.platter]), in setup.cfg ([bdist_platter]) and in"
+        " the environment (PLATTER_BUILD_OUTPUT and so on).",
+    )
+    build_parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="a project's folder, an sdist or a wheel [default: the closest project]"
+    )
+    for option in OPTIONS:
+        _add(build_parser, option)
+    clean_parser = commands.add_parser(
+        "clean-cache", help="empty the wheel cache", description="Empty the wheel cache."
+    )
+    _add(clean_parser, BY_NAME["wheel-cache"])
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+    names = [f"--{option.name}"] if option.short is None else [f"-{option.short}", f"--{option.name}"]
+    help_text = option.help.replace("%", "%%")
+    if option.kind is Kind.FLAG:
+        parser.add_argument(*names, dest=option.attribute, action="store_const", const="yes", help=help_text)
+    elif option.kind.is_list:
+        parser.add_argument(*names, dest=option.attribute, action="append", metavar=option.metavar, help=help_text)
+    else:
+        parser.add_argument(*names, dest=option.attribute, metavar=option.metavar, help=help_text)
+
+
+def _given(parsed: argparse.Namespace) -> dict[str, str | list[str]]:
+    values = {option.name: getattr(parsed, option.attribute, None) for option in OPTIONS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _closest_project(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if any((folder / name).is_file() for name in _PROJECT_FILES):
+            return folder
+    raise UsageError(
+        f"no project found: neither {start} nor a folder above it has a {', '.join(_PROJECT_FILES[:2])} or setup.cfg",
+        hint="name the project: platter build PATH",
+    )
+
+
+@contextlib.contextmanager
+def _signals_as_errors() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a build as Ctrl-C does: with everything cleaned up."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(f"stopped by {signal.Signals(number).name}: nothing was written")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

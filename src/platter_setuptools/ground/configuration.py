@@ -1,0 +1,52 @@
+"""Options that a project's own files set: `[tool.platter]` in pyproject.toml, `[bdist_platter]` in setup.cfg."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.options import Source, read_strings, read_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECTION = "bdist_platter"
+# distutils' name for where commands put their results; the CLI and TOML say `output`, as Platter did.
+OUTPUT = "dist_dir"
+
+
+def from_pyproject(project: Path) -> Source:
+    """What `[tool.platter]` says; nothing if there is no such file or table. Raises UsageError."""
+    path = project / "pyproject.toml"
+    if not path.is_file():
+        return Source(where=str(path), values={})
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415 - most commands need no TOML
+    else:
+        import tomli as tomllib  # noqa: PLC0415
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    table = tables.get("tool", {}).get("platter", {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: tool.platter has to be a table")
+    return read_table(f"{path} [tool.platter]", project, table)
+
+
+def from_setup_cfg(project: Path) -> Source:
+    """What `[bdist_platter]` says; nothing if there is no such file or section. Raises UsageError."""
+    path = project / "setup.cfg"
+    if not path.is_file():
+        return Source(where=str(path), values={})
+    import configparser  # noqa: PLC0415
+
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    values = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
+    named = {"output" if name.replace("-", "_") == OUTPUT else name: value for name, value in values.items()}
+    return read_strings(f"{path} [{SECTION}]", project, named)

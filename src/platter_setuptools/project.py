@@ -1,0 +1,68 @@
+"""The project as the command line finds it: a source tree, an sdist, or a wheel that is finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from platter_setuptools.ground.errors import DependencyError, ProjectBuildError, UsageError
+from platter_setuptools.steps.build import BuildError
+from platter_setuptools.steps.sources import unpack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from platter_setuptools.workshop import Workshop
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTree:
+    """A folder with a project of any build backend."""
+
+    source: Path
+
+    def wheel(self, workshop: Workshop, output: Path) -> Path:
+        """Build the project's wheel into `output`. Raises ProjectBuildError."""
+        try:
+            return workshop.builder.build(self.source, output)
+        except BuildError as error:
+            raise ProjectBuildError(
+                f"the wheel of {self.source} cannot be built: {error.message}",
+                hint="see what the backend says above; `python -m build --wheel` in that folder should fail alike",
+                output=error.output,
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedWheel:
+    """A wheel that somebody built before."""
+
+    path: Path
+
+    @property
+    def source(self) -> Path:
+        return self.path.parent
+
+    def wheel(self, _workshop: Workshop, _output: Path) -> Path:
+        return self.path
+
+
+def open_project(path: Path, scratch: Path) -> SourceTree | FinishedWheel:
+    """What is at `path`; an sdist is unpacked into `scratch`. Raises UsageError if it is nothing to build from."""
+    if path.is_dir():
+        if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            raise UsageError(
+                f"{path} is no project: it has neither pyproject.toml nor setup.py",
+                hint="name the folder of a project, an sdist or a wheel",
+            )
+        return SourceTree(path)
+    if not path.exists():
+        raise UsageError(f"{path} does not exist", hint="name the folder of a project, an sdist or a wheel")
+    if path.suffix == ".whl":
+        return FinishedWheel(path)
+    if path.name.endswith((".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")):
+        try:
+            return SourceTree(unpack(path, scratch))
+        except DependencyError as error:
+            raise UsageError(error.message, hint=error.hint) from error
+    raise UsageError(f"{path} is neither a folder nor an sdist nor a wheel")

@@ -1,0 +1,97 @@
+"""From a source tree to a wheel, by its own build backend (PEP 517), for the target's interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platter_setuptools.ground.errors import CommandError, PlatterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from platter_setuptools.ground.run import Runner
+    from platter_setuptools.steps.environments import Environment, Environments
+
+
+class BuildError(PlatterError):
+    """A backend failed. Whoever asked for the wheel says whose it was to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelBuilder:
+    """Builds wheels in isolation, or in `shared`, the build scripts' virtualenv, when isolation is switched off."""
+
+    environments: Environments
+    run: Runner
+    work: Path
+    config_settings: Mapping[str, str | list[str]]
+    shared: Environment | None = None
+
+    def build(self, source: Path, output: Path) -> Path:
+        """Build the wheel of the source tree into the folder `output`, and give its path. Raises BuildError."""
+        import build  # noqa: PLC0415 - when all wheels are at hand nothing is built
+
+        scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self.work))
+        try:
+            environment = self.shared or self.environments.create(scratch / "environment")
+            builder = build.ProjectBuilder.from_isolated_env(environment, source, self._runner(scratch))
+            if not self.shared:
+                if builder.build_system_requires:
+                    self.environments.install(environment, builder.build_system_requires)
+                if more := builder.get_requires_for_build("wheel", self.config_settings):
+                    self.environments.install(environment, more)
+            with _without_new_egg_info(source):
+                return Path(builder.build("wheel", output, self.config_settings))
+        except build.BuildBackendException as error:
+            cause = error.exception
+            output_lines = cause.output if isinstance(cause, CommandError) else ()
+            reason = f"its build backend failed ({cause})"
+            raise BuildError(reason, output=output_lines) from error
+        except build.BuildException as error:
+            raise BuildError(f"its pyproject.toml cannot be used ({error})") from error
+        except CommandError as error:
+            raise BuildError(f"its build environment cannot be made ({error.message})", output=error.output) from error
+
+    def _runner(self, scratch: Path) -> _BackendRunner:
+        # setuptools puts stale files of an old build/ folder into the wheel: give it a fresh one elsewhere.
+        config = scratch / "extra.cfg"
+        config.write_text(f"[build]\nbuild_base = {scratch / 'base'}\n".replace("%", "%%"), "utf-8")
+        return _BackendRunner(self.run, os.environ.get("DIST_EXTRA_CONFIG") or os.fspath(config))
+
+
+@dataclass(frozen=True, slots=True)
+class _BackendRunner:
+    """What pypa/build calls to run a hook: our runner in its words."""
+
+    run: Runner
+    extra_config: str
+
+    def __call__(
+        self,
+        cmd: Sequence[str],
+        cwd: str | os.PathLike[str] | None = None,
+        extra_environ: Mapping[str, str] | None = None,
+    ) -> None:
+        environ = {"DIST_EXTRA_CONFIG": self.extra_config, **(extra_environ or {})}
+        self.run(cmd, cwd=Path(cwd) if cwd is not None else None, env=environ)
+
+
+@contextlib.contextmanager
+def _without_new_egg_info(source: Path) -> Iterator[None]:
+    """Remove the .egg-info folders that setuptools leaves in a source tree, but none that was there before."""
+    import shutil  # noqa: PLC0415
+
+    def present() -> set[Path]:
+        return {*source.glob("*.egg-info"), *source.glob("src/*.egg-info")}
+
+    before = present()
+    try:
+        yield
+    finally:
+        for folder in present() - before:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""Compile the modules of wheels to bytecode, each wheel's into a zip of its own.
+
+Runs under the target's Python (3.8 and newer), started as `python -s -B compile.py`. Reads one JSON object from
+standard input: {"processes": 2, "jobs": [{"wheel": PATH, "output": PATH, "unchecked": false}, …]}. Prints nothing;
+exit status 0 when every output is there. A module that does not compile is left out.
+
+A member of the output is named as the .pyc will lie below site-packages, `pkg/__pycache__/mod.cpython-311.pyc`. The
+bytecode records the module's time stamp and size (PEP 552), which the installer gives the .py: the time of the
+wheel's member, taken as UTC; or, with "unchecked", its hash and the wish not to be checked. Nothing in it depends
+on where or when it was compiled: file names in it are relative, import puts the true ones in; each wheel has a
+process of its own, since marshal's output depends on what else the process has interned. String hashes order
+sets in old Pythons: the caller sets PYTHONHASHSEED=0, and so starts this file without -I.
+"""
+
+import calendar
+import importlib.util
+import json
+import marshal
+import os
+import struct
+import sys
+import warnings
+import zipfile
+
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+CHECK_TIME, NEVER_CHECK = 0b00, 0b01  # the flags of PEP 552
+
+
+def installed_name(member):
+    """Where a member lies below site-packages; None if it does not lie there."""
+    parts = member.split("/")
+    if parts[0].endswith(".data"):
+        return "/".join(parts[2:]) if parts[1:2] in (["purelib"], ["platlib"]) else None
+    return member
+
+
+def compile_wheel(wheel, output, unchecked):
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as compiled:
+        for member in sorted(source.infolist(), key=lambda member: member.filename):
+            name = installed_name(member.filename)
+            if not name or not name.endswith(".py"):
+                continue
+            text = source.read(member)
+            try:
+                # Warnings about escapes and the like are the business of the module's author.
+                code = compile(text, name, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+            if unchecked:
+                validation = struct.pack("<I", NEVER_CHECK) + importlib.util.source_hash(text)
+            else:
+                mtime = calendar.timegm(member.date_time)
+                validation = struct.pack("<3I", CHECK_TIME, mtime & 0xFFFFFFFF, member.file_size & 0xFFFFFFFF)
+            info = zipfile.ZipInfo(importlib.util.cache_from_source(name), FIXED_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o100644 << 16
+            compiled.writestr(info, importlib.util.MAGIC_NUMBER + validation + marshal.dumps(code))
+
+
+def main():
+    request = json.load(sys.stdin)
+    # The largest first: a long job begun last would leave the other processes idle.
+    jobs = sorted(request["jobs"], key=lambda job: -os.path.getsize(job["wheel"]))
+    running, failed = set(), False
+    while jobs or running:
+        while jobs and len(running) < request["processes"]:
+            job = jobs.pop(0)
+            child = os.fork()
+            if not child:
+                status = 1
+                try:
+                    compile_wheel(job["wheel"], job["output"], job["unchecked"])
+                    status = 0
+                finally:
+                    sys.stderr.flush()
+                    os._exit(status)
+            running.add(child)
+        child, status = os.wait()
+        running.discard(child)
+        failed = failed or status != 0
+    return int(failed)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The lock: the exact set of distributions with their hashes (PEP 751), and what of it a target takes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
+
+from packaging.pylock import (
+    Package,
+    PackageArchive,
+    PackageDirectory,
+    PackageSdist,
+    PackageVcs,
+    PackageWheel,
+    Pylock,
+    PylockSelectError,
+    PylockValidationError,
+)
+
+from platter_setuptools.ground.errors import DependencyError, WheelError
+from platter_setuptools.ground.urls import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from packaging.markers import Environment
+
+    from platter_setuptools.steps.target import Target
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Source = PackageSdist | PackageVcs | PackageArchive | PackageDirectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A lock and the folder that its relative paths start at."""
+
+    pylock: Pylock
+    base: Path
+
+    def select(self, target: Target) -> Iterator[tuple[Package, PackageWheel | Source]]:
+        """What the target takes: for each package its best wheel, or the source that one can be built from.
+
+        Raises WheelError if a package has neither.
+        """
+        try:
+            yield from self.pylock.select(environment=cast("Environment", dict(target.environment)), tags=target.tags)
+        except PylockSelectError as error:
+            raise WheelError(
+                f"the lock does not fit {target}: {error}",
+                hint="the distribution offers nothing for this target: choose another version or another interpreter",
+            ) from error
+
+    def url_of(self, artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
+        """Where the artifact is, as an absolute URL; a path in the lock becomes a `file:` URL."""
+        if artifact.url:
+            return artifact.url
+        return (self.base / str(artifact.path)).resolve().as_uri()
+
+    def folder_of(self, directory: PackageDirectory) -> Path:
+        """Where the source tree is."""
+        if directory.path.startswith("file:"):
+            return Path(unquote(urlsplit(directory.path).path))
+        return (self.base / directory.path).resolve()
+
+
+def read_lock(path: Path) -> Lock:
+    """Read a pylock.toml. Raises DependencyError with the key path of what is wrong in it."""
+    with path.open("rb") as file:
+        return parse_lock(tomllib.load(file), base=path.parent, where=path.name)
+
+
+def parse_lock(data: Mapping[str, Any], *, base: Path, where: str) -> Lock:
+    """The Lock in TOML or JSON data. `where` is how an error names it."""
+    try:
+        return Lock(pylock=Pylock.from_dict(data), base=base)
+    except PylockValidationError as error:
+        raise DependencyError(
+            f"{where} is not a valid lock (PEP 751): {redact(str(error))}",
+            hint="a distribution without a hash comes from an index that offers none: it has to",
+        ) from error

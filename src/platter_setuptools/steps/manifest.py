@@ -1,0 +1,178 @@
+"""The manifest: what a bundle says about itself, to people (PACKAGE, VERSION, …) and to its installer (info.json)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import platter_setuptools
+from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.steps.members import Member, from_file, from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from platter_setuptools.ground.values import Wheel
+    from platter_setuptools.steps.check import Described
+    from platter_setuptools.steps.target import Target
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The facts of a bundle. `wheels` are all that will be installed; `roots` those that were asked for by name."""
+
+    project: Described
+    wheels: Sequence[Described]
+    bytecode: Mapping[Wheel, Path]
+    target: Target
+
+    @property
+    def version(self) -> str:
+        return str(self.project.wheel.version)
+
+    @property
+    def stem(self) -> str:
+        """The bundle's name without its format, and the name of its top folder."""
+        name, version = self.project.wheel.path.stem.split("-")[:2]
+        return f"{name}-{version}-{self.target.platform}"
+
+    def info(self) -> dict[str, Any]:
+        """info.json. Platter's keys come first; sizes are in bytes, unpacked where they say `installed`."""
+        project, target = self.project, self.target
+        wheels = [self._wheel(described) for described in self._sorted()]
+        return {
+            "name": project.description.name,
+            "version": self.version,
+            "platform": target.platform,
+            "ident": f"{project.description.name}-{self.version}",
+            "format": FORMAT,
+            "created_by": f"platter-setuptools {platter_setuptools.__version__}",
+            "python": target.version,
+            "requires_python": _text(project.description.requires_python),
+            "targets": [
+                {
+                    "implementation": target.implementation,
+                    "python": target.version,
+                    "abi": target.abi,
+                    "platform": target.platform.replace("-", "_").replace(".", "_"),
+                    "cache_tag": target.cache_tag,
+                    "magic": target.magic,
+                    "debug": target.debug,
+                    "free_threaded": target.free_threaded,
+                }
+            ],
+            "wheels": wheels,
+            "installed_size": sum(wheel["installed_size"] for wheel in wheels),
+            "installed_files": sum(wheel["installed_files"] for wheel in wheels),
+        }
+
+    def pylock(self) -> dict[str, Any]:
+        """A lock of exactly these wheels, beside the lock (PEP 751): `uv pip sync` and pip install from it."""
+        return {
+            "lock-version": "1.0",
+            "requires-python": f"=={self.target.version}.*",
+            "created-by": "platter-setuptools",
+            "packages": [
+                {
+                    "name": wheel.name,
+                    "version": str(wheel.version),
+                    "wheels": [
+                        {
+                            "name": wheel.filename,
+                            "path": wheel.filename,
+                            "size": wheel.size,
+                            "hashes": {"sha256": wheel.sha256},
+                        }
+                    ],
+                }
+                for wheel in (described.wheel for described in self._sorted())
+            ],
+        }
+
+    def members(self) -> list[Member]:
+        """The files that describe the bundle, the wheels and their bytecode."""
+        import tomli_w  # noqa: PLC0415
+
+        members = [
+            from_text("PACKAGE", f"{self.project.description.name}\n"),
+            from_text("VERSION", f"{self.version}\n"),
+            from_text("PLATFORM", f"{self.target.platform}\n"),
+            from_text("info.json", json.dumps(self.info(), indent=2) + "\n"),
+            from_text("data/pylock.toml", tomli_w.dumps(self.pylock())),
+        ]
+        for described in self._sorted():
+            wheel = described.wheel
+            members.append(from_file(f"data/{wheel.filename}", wheel.path, sha256=wheel.sha256, packed=True))
+        for wheel, path in self.bytecode.items():
+            members.append(from_file(f"data/{_bytecode_name(wheel, self.target)}", path, packed=True))
+        return members
+
+    def _wheel(self, described: Described) -> dict[str, Any]:
+        wheel, description = described.wheel, described.description
+        return {
+            "file": wheel.filename,
+            "name": wheel.name,
+            "version": str(wheel.version),
+            "sha256": wheel.sha256,
+            "size": wheel.size,
+            "installed_size": description.size + self._bytecode_size(wheel),
+            "installed_files": description.files * (2 if wheel in self.bytecode else 1),
+            "requested": described is self.project,
+            "bytecode": _bytecode_name(wheel, self.target) if wheel in self.bytecode else None,
+        }
+
+    def _bytecode_size(self, wheel: Wheel) -> int:
+        import zipfile  # noqa: PLC0415
+
+        if wheel not in self.bytecode:
+            return 0
+        with zipfile.ZipFile(self.bytecode[wheel]) as archive:
+            return sum(member.file_size for member in archive.infolist())
+
+    def _sorted(self) -> list[Described]:
+        return sorted(self.wheels, key=lambda described: described.wheel.name)
+
+
+def checksums(members: Iterable[Member]) -> Member:
+    """SHA256SUMS over all files, as `sha256sum -c` reads it; links are read through."""
+    by_name = {member.name: member for member in members}
+    lines = []
+    for name in sorted(by_name):
+        sha256 = _through_links(by_name, name).sha256
+        if sha256:
+            lines.append(_line(sha256, name))
+    return from_text("SHA256SUMS", "".join(lines))
+
+
+def _through_links(by_name: Mapping[str, Member], name: str) -> Member:
+    """The file that a link ends at; the link itself where it ends at a folder."""
+    import posixpath  # noqa: PLC0415
+
+    member = by_name[name]
+    for _ in range(40):  # as many as the kernel follows
+        if member.link is None:
+            return member
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.link))
+        if name not in by_name:
+            return member
+        member = by_name[name]
+    raise WheelError(f"the link {name} leads in a circle")
+
+
+def _line(sha256: str, name: str) -> str:
+    # A name with a newline or a backslash is escaped, and the line marked, as coreutils does.
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    mark = "\\" if escaped != name else ""
+    return f"{mark}{sha256}  {escaped}\n"
+
+
+def _bytecode_name(wheel: Wheel, target: Target) -> str:
+    return f"bytecode/{wheel.path.stem}.{target.cache_tag}.zip"
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value else None

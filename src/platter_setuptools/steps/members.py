@@ -1,0 +1,110 @@
+"""Members: the files of a bundle before they are one. Where the bytes come from, and under which name they go."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from platter_setuptools.ground.errors import ScriptError
+from platter_setuptools.ground.files import sha256_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One file, link or folder of the bundle.
+
+    `name` is relative to the bundle, with slashes. A file has its bytes in `content` or in the file `path`, and then
+    their SHA-256; a symbolic link has its target in `link`; an empty folder has none of these. `packed` tells that
+    the bytes are compressed already.
+    """
+
+    name: str
+    content: bytes | None = None
+    path: Path | None = None
+    link: str | None = None
+    sha256: str | None = None
+    size: int = 0
+    executable: bool = False
+    packed: bool = False
+
+    @property
+    def mode(self) -> int:
+        return 0o755 if self.executable or self.is_folder else 0o644
+
+    @property
+    def is_folder(self) -> bool:
+        return self.content is None and self.path is None and self.link is None
+
+    def open(self) -> BinaryIO:
+        if self.path is not None:
+            return self.path.open("rb")
+        return io.BytesIO(self.content or b"")
+
+
+def from_bytes(name: str, content: bytes, *, executable: bool = False) -> Member:
+    """A file with this content."""
+    return Member(
+        name=name,
+        content=content,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        executable=executable,
+    )
+
+
+def from_text(name: str, text: str) -> Member:
+    """A text file in UTF-8."""
+    return from_bytes(name, text.encode())
+
+
+def from_file(name: str, path: Path, *, sha256: str | None = None, packed: bool = False) -> Member:
+    """A file on disk; it is hashed unless its SHA-256 is known."""
+    status = path.stat()
+    return Member(
+        name=name,
+        path=path,
+        sha256=sha256 or sha256_of_file(path)[0],
+        size=status.st_size,
+        executable=bool(status.st_mode & stat.S_IXUSR),
+        packed=packed,
+    )
+
+
+def from_folder(folder: Path) -> Iterator[Member]:
+    """Everything in a folder that build scripts worked in. Raises ScriptError for what a bundle cannot carry."""
+    for where, folders, files in os.walk(folder):
+        for entry in sorted([*folders, *files]):
+            path = Path(where, entry)
+            inside = path.relative_to(folder).as_posix()
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                yield Member(name=inside, link=_checked_link(path, folder))
+            elif stat.S_ISREG(mode):
+                yield from_file(inside, path)
+            elif stat.S_ISDIR(mode):
+                if not any(path.iterdir()):
+                    yield Member(name=inside)
+            else:
+                raise ScriptError(
+                    f"a build script left {path.relative_to(folder)}, which is neither a file nor a folder",
+                    hint="a bundle carries files, folders and links: remove it in the script",
+                )
+
+
+def _checked_link(path: Path, folder: Path) -> str:
+    target = os.readlink(path)  # noqa: PTH115 - as it is written, not made a Path of
+    inside = (path.parent / target).resolve().is_relative_to(folder.resolve())
+    if os.path.isabs(target) or not inside or not path.exists():  # noqa: PTH117
+        raise ScriptError(
+            f"a build script left the link {path.relative_to(folder)} -> {target}, which leads out of the bundle or nowhere",
+            hint="on the server it would lead elsewhere: link relatively to something in the bundle, or copy it",
+        )
+    return target

@@ -1,0 +1,195 @@
+"""Resolving: from requirements to a lock, for one target. uv does it, or pip where that is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
+from platter_setuptools.steps import indexes
+from platter_setuptools.steps.lock import Lock, parse_lock, read_lock
+from platter_setuptools.steps.pip_config import pip_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from platter_setuptools.ground.run import Runner
+    from platter_setuptools.steps.indexes import IndexSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be resolved.
+
+    Requirements are PEP 508 strings; files are requirements files as pip reads them; constraints are paths or URLs of
+    files that limit versions.
+    """
+
+    requirements: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+    constraints: tuple[str, ...] = ()
+
+
+class Resolver(Protocol):
+    """What the main flow needs of a resolver."""
+
+    def __call__(self, request: Request) -> Lock:
+        """Resolve for the target. Raises DependencyError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UvResolver:
+    """`uv pip compile`: the default, since it takes an eighth of pip's time. What pip is configured to do, it does."""
+
+    python: Path  # the target's, or that of a virtual environment which builds are to use instead of isolated ones
+    settings: IndexSettings
+    run: Runner
+    work: Path
+    project: Path  # where uv looks for the project's own configuration
+    offline: bool = False
+
+    def __call__(self, request: Request) -> Lock:
+        folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=self.work))
+        source, lock = folder / "requirements.in", folder / "pylock.toml"
+        source.write_text("".join(f"{line}\n" for line in request.requirements), "utf-8")
+        command = [
+            *uv_command(),
+            *("pip", "compile", "--format", "pylock.toml", "--output-file", lock, "--no-header", "--quiet"),
+            *("--python", self.python, "--no-python-downloads"),
+            *indexes.uv_arguments(self.settings),
+            *(["--offline"] if self.offline else []),
+            *(argument for file in request.constraints for argument in ("--constraints", file)),
+            *("--", source, *request.files),
+        ]
+        try:
+            self.run(command, cwd=self.project, env=indexes.uv_environment(self.settings))
+        except CommandError as error:
+            raise _unresolved(error, offline=self.offline) from error
+        return read_lock(lock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipResolver:
+    """`pip install --dry-run --report`: for what only pip can do. pip reads its own configuration."""
+
+    python: Path
+    settings: IndexSettings
+    pip_options: tuple[str, ...]
+    run: Runner
+    work: Path
+    project: Path
+    offline: bool = False
+
+    def __call__(self, request: Request) -> Lock:
+        folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=self.work))
+        report = folder / "report.json"
+        # What the settings say when there is no network overrules pip's own configuration.
+        places = self.settings.find_links if self.offline else ()
+        command = [
+            *pip_command(self.python, self.run),
+            *("install", "--dry-run", "--ignore-installed", "--quiet", "--disable-pip-version-check"),
+            *("--no-input", "--report", report),
+            *pip_arguments(self.pip_options),
+            *(["--no-index"] if self.offline else []),
+            *(argument for place in places for argument in ("--find-links", place)),
+            *(argument for file in request.constraints for argument in ("--constraint", file)),
+            *(argument for file in request.files for argument in ("--requirement", file)),
+            *("--", *request.requirements),
+        ]
+        try:
+            self.run(command, cwd=self.project)
+        except CommandError as error:
+            raise _unresolved(error, offline=self.offline) from error
+        data = json.loads(report.read_text("utf-8"))
+        packages = [_package(item) for item in data["install"]]
+        return parse_lock(
+            {"lock-version": "1.0", "created-by": "pip", "packages": packages}, base=folder, where="pip's report"
+        )
+
+
+def uv_command() -> tuple[str, ...]:
+    """The uv that came with our own installation."""
+    import uv  # noqa: PLC0415 - not needed with resolver = "pip"
+
+    return (uv.find_uv_bin(), "--no-progress", "--color", "never")
+
+
+def pip_command(python: Path, run: Runner) -> tuple[str, ...]:
+    """A pip that resolves for an interpreter: its own, or the one beside us. Raises UsageError if there is neither."""
+    import importlib.util  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    own = (str(python), "-m", "pip")
+    try:
+        run([*own, "--version"])
+    except CommandError:
+        if importlib.util.find_spec("pip") is None:
+            raise UsageError(
+                f"resolver = pip, but neither {python} nor {sys.executable} has pip",
+                hint="install pip for one of them, or use resolver = uv",
+            ) from None
+        return (sys.executable, "-m", "pip", "--python", str(python))
+    return own
+
+
+def without_network(settings: IndexSettings, wheels: Path) -> IndexSettings:
+    """The settings of a build that takes wheels from one folder and nothing from anywhere else."""
+    return dataclasses.replace(settings, index_url=None, extra_index_urls=(), find_links=(str(wheels),), no_index=True)
+
+
+def _unresolved(error: CommandError, *, offline: bool) -> DependencyError:
+    """What to tell when a resolver gave up: its own words, and what to do about them."""
+    text = "\n".join(error.output)
+    missing = re.findall(
+        r"(?:because|and) ([A-Za-z0-9._-]+)(?:==\S+)? (?:was|were) not found|for ([^\s(]+) \(from", text, re.IGNORECASE
+    )
+    names = ", ".join(sorted({first or second for first, second in missing}))
+    if offline:
+        return DependencyError(
+            f"the wheel cache lacks a distribution{': ' + names if names else ''}",
+            hint="run the build once without no-download, so that the wheel cache gets it",
+            output=error.output,
+        )
+    return DependencyError(
+        f"the dependencies cannot be resolved{': ' + names + ' was not found' if names else ''}",
+        hint="see what the resolver says above: a requirement to relax, an index to name, or a network to mend",
+        output=error.output,
+    )
+
+
+def _package(item: dict[str, Any]) -> dict[str, Any]:
+    """One entry of pip's installation report (its format 1) as a package of a lock."""
+    info = item["download_info"]
+    package: dict[str, Any] = {
+        "name": re.sub(r"[-_.]+", "-", item["metadata"]["name"]).lower(),
+        "version": item["metadata"]["version"],
+    }
+    url, subdirectory = info["url"], info.get("subdirectory")
+    where = {"subdirectory": subdirectory} if subdirectory else {}
+    if "vcs_info" in info:
+        vcs = info["vcs_info"]
+        package["vcs"] = {"type": vcs["vcs"], "url": url, "commit-id": vcs["commit_id"], **where}
+    elif "dir_info" in info:
+        package["directory"] = {"path": url, **where}
+    else:
+        artifact = {"url": url, "hashes": info["archive_info"].get("hashes", {})}
+        if item.get("is_direct"):
+            package["archive"] = {**artifact, **where}
+        elif os.path.basename(urlsplit(url).path).endswith(".whl"):  # noqa: PTH119 - the path of a URL
+            package["wheels"] = [artifact]
+        else:
+            package["sdist"] = artifact
+    return package
+
+
+def requirement_line(wheel: Path, name: str, extras: Sequence[str]) -> str:
+    """The requirement that stands for a wheel at hand and some of its extras."""
+    return f"{name}[{','.join(extras)}] @ {wheel.as_uri()}" if extras else f"{name} @ {wheel.as_uri()}"

@@ -1,0 +1,115 @@
+"""The target: the interpreter and platform that a bundle is for."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging import tags
+
+from platter_setuptools.ground.errors import CommandError, UsageError
+from platter_setuptools.steps.foreign import interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from platter_setuptools.ground.run import Runner
+
+OLDEST = (3, 8)  # what virtualenv and the payload still serve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An interpreter as it describes itself. `environment` holds PEP 508 marker values, `tags` PEP 425's, best first."""
+
+    executable: Path
+    implementation: str  # cpython
+    version: str  # 3.11
+    full_version: str  # 3.11.7
+    platform: str  # linux-x86_64, as sysconfig.get_platform() has it
+    abi: str  # cp311
+    cache_tag: str | None  # cpython-311
+    magic: str  # of its bytecode, hexadecimal
+    debug: bool
+    free_threaded: bool
+    libc: tuple[str, str] | None  # ("glibc", "2.36")
+    environment: Mapping[str, str]
+    tags: tuple[tags.Tag, ...]
+
+    def __str__(self) -> str:
+        return f"{self.environment['platform_python_implementation']} {self.version} on {self.platform}"
+
+    @property
+    def key(self) -> str:
+        """What a compiled wheel depends on, as part of a name: `cp311-linux-x86_64`."""
+        interpreter_tag = self.tags[0].interpreter
+        return f"{interpreter_tag}-{self.abi}-{self.platform}"
+
+
+def find_target(python: str | None, run: Runner) -> Target:
+    """The target that the option `python` names: a path, a command, a version such as 3.12, or None for our own.
+
+    Raises UsageError if there is no such interpreter, if it does not start, or if it is too old.
+    """
+    if python is None:
+        facts = interpreter.describe()
+    else:
+        executable = _find_executable(python)
+        try:
+            facts = json.loads(run([executable, "-I", Path(interpreter.__file__)]))
+        except (CommandError, ValueError) as error:
+            raise UsageError(
+                f"{executable} is not a Python interpreter that works",
+                hint=f"it has to be CPython {OLDEST[0]}.{OLDEST[1]} or newer; try: {executable} --version",
+                output=error.output if isinstance(error, CommandError) else (),
+            ) from error
+    return _from_facts(facts)
+
+
+def _find_executable(python: str) -> str:
+    if re.fullmatch(r"\d+\.\d+t?", python):
+        python = f"python{python}"
+    found = shutil.which(python)
+    if found is None:
+        raise UsageError(
+            f"there is no interpreter {python}",
+            hint="name it by a path, a command on PATH or a version, such as -p python3.12"
+            f" (this command runs on {sys.executable})",
+        )
+    return found
+
+
+def _from_facts(facts: dict[str, Any]) -> Target:
+    version = tuple(map(int, facts["version"].split(".")))
+    if version < OLDEST or facts["implementation"] != "cpython":
+        raise UsageError(
+            f"{facts['executable']} is {facts['implementation']} {facts['full_version']}: we cannot build for it",
+            hint=f"a bundle needs CPython {OLDEST[0]}.{OLDEST[1]} or newer on the server: choose one with -p",
+        )
+    # Since Python 3.8 a debug build loads what was compiled for a release build, too.
+    abi = f"cp{version[0]}{version[1]}" + "t" * facts["free_threaded"]
+    abis = [abi + "d", abi] if facts["debug"] else [abi]
+    platforms = list(tags.platform_tags())
+    return Target(
+        executable=Path(facts["executable"]),
+        implementation=facts["implementation"],
+        version=facts["version"],
+        full_version=facts["full_version"],
+        platform=facts["platform"],
+        abi=abis[0],
+        cache_tag=facts["cache_tag"],
+        magic=facts["magic"],
+        debug=facts["debug"],
+        free_threaded=facts["free_threaded"],
+        libc=tuple(facts["libc"]) if facts["libc"] else None,
+        environment=facts["environment"],
+        tags=(
+            *tags.cpython_tags(version, abis, platforms),
+            *tags.compatible_tags(version, f"cp{version[0]}{version[1]}", platforms),
+        ),
+    )

@@ -1,0 +1,91 @@
+"""Looking into a wheel without installing it (PyPA specification: binary distribution format)."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.metadata import Metadata
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.values import Origin, Wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+    from packaging.tags import Tag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a wheel says of itself, and what it takes when it is installed."""
+
+    name: str  # as its METADATA writes it
+    requires_python: SpecifierSet | None
+    requires: tuple[Requirement, ...]
+    extras: tuple[str, ...]
+    files: int
+    size: int  # bytes, unpacked
+
+
+def open_wheel(path: Path, origin: Origin, *, sha256: str | None = None) -> Wheel:
+    """The Wheel at `path`; it is hashed unless its SHA-256 is known. Raises WheelError for a wrong file name."""
+    try:
+        name, version, _build, _tags = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise WheelError(f"{path.name} is no name for a wheel: {error}") from error
+    size = path.stat().st_size
+    if sha256 is None:
+        sha256, size = sha256_of_file(path)
+    return Wheel(path=path, name=name, version=version, sha256=sha256, size=size, origin=origin)
+
+
+def tags_of(wheel: Wheel) -> frozenset[Tag]:
+    """The tags in the wheel's file name (PEP 425)."""
+    return parse_wheel_filename(wheel.filename)[3]
+
+
+def describe(wheel: Wheel) -> Description:
+    """Read METADATA and the table of contents. Raises WheelError for a file that is not the wheel its name says."""
+    try:
+        with zipfile.ZipFile(wheel.path) as archive:
+            members = archive.infolist()
+            folder = _dist_info(members, wheel)
+            # Foreign metadata is often a little wrong (an old classifier, a stray field): only what we use must be
+            # right, so that each field is judged when it is read.
+            metadata = Metadata.from_email(archive.read(f"{folder}/METADATA"), validate=False)
+            description = Description(
+                name=metadata.name,
+                requires_python=metadata.requires_python,
+                requires=tuple(metadata.requires_dist or ()),
+                extras=tuple(metadata.provides_extra or ()),
+                files=sum(not member.is_dir() for member in members),
+                size=sum(member.file_size for member in members),
+            )
+            if canonicalize_name(metadata.name) != wheel.name or metadata.version != wheel.version:
+                raise WheelError(
+                    f"{wheel.filename} says in its METADATA that it is {metadata.name} {metadata.version}",
+                    hint="the file was renamed or built wrongly: build or fetch it again",
+                )
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise WheelError(
+            f"{wheel.filename} cannot be read as a wheel: {error}", hint="build or fetch it again"
+        ) from error
+    return description
+
+
+def _dist_info(members: list[zipfile.ZipInfo], wheel: Wheel) -> str:
+    folders = {member.filename.split("/")[0] for member in members if ".dist-info/" in member.filename}
+    fitting = [
+        folder
+        for folder in folders
+        if folder.endswith(".dist-info") and canonicalize_name(folder.split("-")[0]) == wheel.name
+    ]
+    if len(fitting) != 1:
+        raise WheelError(f"{wheel.filename} has no .dist-info folder of its own", hint="build or fetch it again")
+    return fitting[0]

@@ -1,0 +1,213 @@
+"""The workshop: the tools of one build, made from its options. `assemble` uses them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from platter_setuptools.steps.build import WheelBuilder
+from platter_setuptools.steps.environments import (
+    Environment,
+    Environments,
+    create_virtualenv,
+    install_wheels,
+)
+from platter_setuptools.steps.hooks import Stage
+from platter_setuptools.steps.indexes import IndexSettings, read_settings
+from platter_setuptools.steps.pip_config import pip_config_files
+from platter_setuptools.steps.resolver import PipResolver, Request, Resolver, UvResolver, without_network
+from platter_setuptools.steps.store import Store, default_location
+from platter_setuptools.steps.target import Target, find_target
+from platter_setuptools.steps.wheelhouse import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from platter_setuptools.ground.options import Options
+    from platter_setuptools.ground.progress import Progress
+    from platter_setuptools.ground.run import Processes, Runner
+    from platter_setuptools.ground.values import Wheel
+    from platter_setuptools.steps.lock import Lock
+
+
+@contextlib.contextmanager
+def temporary_workspace(run: Processes) -> Iterator[Path]:
+    """A folder for everything that is thrown away. Processes are ended before it goes."""
+    folder = Path(tempfile.mkdtemp(prefix="platter-"))
+    try:
+        yield folder
+    finally:
+        run.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """The wheels that install a bundle and that make virtual environments here: virtualenv's, pip, and some more."""
+
+    virtualenv: tuple[Wheel, ...]
+    pip: Wheel
+    tools: tuple[Wheel, ...]  # for the build scripts' virtual environment: setuptools and wheel
+
+
+class Workshop:
+    """One build's tools. What is expensive is made on first use, once."""
+
+    def __init__(self, options: Options, source: Path, run: Runner, progress: Progress, work: Path) -> None:
+        self.options, self.source, self.run, self.progress, self.work = options, source, run, progress, work
+        self.target: Target = find_target(options.python, run)
+        location = options.wheel_cache or default_location()
+        self.store = Store(work / "store" if options.no_wheel_cache else location)
+        self._build_wheels: dict[tuple[str, ...], list[Wheel]] = {}
+
+    @property
+    def needs_environment(self) -> bool:
+        """Whether anything runs in the build scripts' virtual environment."""
+        return self.options.has_scripts or self.settings.no_build_isolation
+
+    @functools.cached_property
+    def settings(self) -> IndexSettings:
+        settings = read_settings(
+            self.options.pip_option, environ=os.environ, config_files=pip_config_files(os.environ, Path(sys.prefix))
+        )
+        return without_network(settings, self._stored_wheels()) if self.options.no_download else settings
+
+    @functools.cached_property
+    def bootstrap(self) -> Bootstrap:
+        options = self.options
+        tools = {"setuptools": None, "wheel": options.wheel_version} if self.needs_environment else {}
+        names = {"virtualenv": options.virtualenv_version, "pip": None, **tools}
+        request = Request(requirements=tuple(_specified(name, version) for name, version in names.items()))
+        # pip's own resolver is for what a project needs; of the options that only pip knows the tools need none.
+        resolver = self._uv(self.target.executable, dataclasses.replace(self.settings, unknown=()))
+        wheels = {wheel.name: wheel for wheel in self.collect(resolver(request))}
+        pip = wheels.pop(canonicalize_name("pip"))
+        chosen = tuple(wheels.pop(canonicalize_name(name)) for name in tools)
+        return Bootstrap(pip=pip, tools=chosen, virtualenv=tuple(wheels.values()))
+
+    @functools.cached_property
+    def environment(self) -> Environment:
+        """The build scripts' virtual environment: with pip, setuptools and wheel, as Platter's had."""
+        self.progress.step("Making a virtual environment for the build")
+        environment = create_virtualenv(self.work / "environment", self.target, self.bootstrap.virtualenv, self.run)
+        install_wheels(environment, self.bootstrap.tools, self.run)
+        return environment
+
+    @functools.cached_property
+    def stage(self) -> Stage:
+        """Where build scripts run."""
+        return Stage(here=self.work / "bundle", source=self.source, environment=self.environment, run=self.run)
+
+    @functools.cached_property
+    def builder(self) -> WheelBuilder:
+        settings = self.settings
+        return WheelBuilder(
+            environments=Environments(target=self.target, run=self.run, wheels_for=self._wheels_for_build),
+            run=self.run,
+            work=self.work,
+            config_settings=_config_settings(settings.config_settings),
+            shared=self.environment if settings.no_build_isolation else None,
+        )
+
+    @functools.cached_property
+    def resolver(self) -> Resolver:
+        """What the options name to resolve with."""
+        options, settings = self.options, self.settings
+        # Without isolation a resolver that needs metadata builds in the environment too.
+        shared = self.environment.python_executable if settings.no_build_isolation else None
+        python = Path(shared) if shared else self.target.executable
+        if options.resolver == "uv":
+            return self._uv(python, settings)
+        return PipResolver(
+            python=python,
+            settings=settings,
+            pip_options=options.pip_option,
+            run=self.run,
+            work=self.work,
+            project=self.source,
+            offline=options.no_download,
+        )
+
+    def resolve(self, requirements: Sequence[str]) -> Lock:
+        """Resolve these requirements, and those of the options' requirements files, under all constraints."""
+        options = self.options
+        # pip reads those of its own configuration itself.
+        configured = self.settings.constraints if options.resolver == "uv" else ()
+        return self.resolver(
+            Request(
+                requirements=tuple(requirements),
+                files=options.requirements,
+                constraints=(*configured, *map(str, options.constraints)),
+            )
+        )
+
+    def collect(self, lock: Lock) -> list[Wheel]:
+        """The wheels of a lock, from the store or else."""
+        return Collector(
+            target=self.target,
+            store=self.store,
+            settings=self.settings,
+            builder=lambda: self.builder,
+            run=self.run,
+            progress=self.progress,
+            work=self.work,
+            offline=self.options.no_download,
+        ).collect(lock)
+
+    def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
+        """What a build requires, resolved and collected; once for builds that require the same."""
+        key = tuple(sorted(requirements))
+        if key not in self._build_wheels:
+            constraints = self.settings.build_constraints
+            lock = self.resolver(Request(requirements=key, constraints=constraints))
+            self._build_wheels[key] = self.collect(lock)
+        return self._build_wheels[key]
+
+    def _uv(self, python: Path, settings: IndexSettings) -> UvResolver:
+        return UvResolver(
+            python=python,
+            settings=settings,
+            run=self.run,
+            work=self.work,
+            project=self.source,
+            offline=self.options.no_download,
+        )
+
+    def _stored_wheels(self) -> Path:
+        """A folder with a link to every wheel in the store; of two with one name, to the later."""
+        folder = self.work / "stored"
+        folder.mkdir()
+        for path in self.store.wheels():
+            with contextlib.suppress(FileExistsError):
+                (folder / path.name).symlink_to(path)
+        return folder
+
+
+def _specified(name: str, version: str | None) -> str:
+    """A requirement from a name and what the options say of its version: nothing, `1.0` or `>=1.0`."""
+    if version is None:
+        return name
+    return f"{name}{version}" if version[0] in "=<>!~" else f"{name}=={version}"
+
+
+def _config_settings(pairs: Sequence[str]) -> dict[str, str | list[str]]:
+    """KEY=VALUE pairs as PEP 517 hands them to a backend: a key that comes twice has a list."""
+    settings: dict[str, str | list[str]] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if key in settings:
+            earlier = settings[key]
+            settings[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value]
+        else:
+            settings[key] = value
+    return settings
