@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.progress import Progress, human_size
+from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.ground.values import Artifact, Origin
 from platter_setuptools.steps import bootstrap
-from platter_setuptools.steps.archive import modification_time, write_archive
+from platter_setuptools.steps.archive import write_archive
 from platter_setuptools.steps.bytecode import compile_wheels
 from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras
 from platter_setuptools.steps.manifest import Manifest, checksums
@@ -41,7 +42,7 @@ def assemble(
     Raises a PlatterError of the class that says what failed; nothing half-made is left behind then.
     """
     began = time.monotonic()
-    mtime = modification_time(os.environ)
+    mtime = source_date_epoch(os.environ)
     with temporary_workspace(run) as work:
         workshop = Workshop(options, source, run, progress, work)
         target, store = workshop.target, workshop.store
@@ -55,15 +56,14 @@ def assemble(
 
         progress.step(f"Resolving {project.description.name} {project.wheel.version}")
         lock = workshop.resolve([requirement_line(project.wheel.path, project.wheel.name, options.extras)])
-        collected = [wheel for wheel in workshop.collect(lock) if wheel.name != project.wheel.name]
+        collected = workshop.collect(lock, leave_out=[project.wheel.name])
         if not options.no_pip and all(wheel.name != "pip" for wheel in collected):
             collected.append(workshop.bootstrap.pip)
         wheels = [project, *(Described(wheel=wheel, description=describe(wheel)) for wheel in collected)]
         check_set(wheels, {project.wheel.name: frozenset(options.extras)}, target)
 
-        bytecode = {}
-        if not options.no_bytecode:
-            bytecode = compile_wheels([one.wheel for one in wheels], target, store, run, progress, work)
+        compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
+        bytecode = compile_wheels(compiled, target, store, run, progress, work)
         manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target)
         members = [
             bootstrap.installer(),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
@@ -151,7 +151,7 @@ class Workshop:
             )
         )
 
-    def collect(self, lock: Lock) -> list[Wheel]:
+    def collect(self, lock: Lock, *, leave_out: Collection[NormalizedName] = ()) -> list[Wheel]:
         """The wheels of a lock, from the store or else."""
         return Collector(
             target=self.target,
@@ -162,7 +162,7 @@ class Workshop:
             progress=self.progress,
             work=self.work,
             offline=self.options.no_download,
-        ).collect(lock)
+        ).collect(lock, leave_out=leave_out)
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected; once for builds that require the same."""

@@ -23,25 +23,14 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from platter_setuptools.ground.errors import ArchiveError, UsageError, WheelError
+from platter_setuptools.ground.errors import ArchiveError, WheelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from platter_setuptools.steps.members import Member
 
-EARLIEST = 315532800  # 1980-01-01, the first time that a zip can hold
 _CHUNK = 1 << 18
-
-
-def modification_time(environ: dict[str, str] | os._Environ[str]) -> int:
-    """Seconds since 1970 for all members: SOURCE_DATE_EPOCH (reproducible-builds.org), or one fixed time."""
-    text = environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return EARLIEST
-    if not text.isdecimal():
-        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}", hint="it is a number of seconds since 1970")
-    return max(int(text), EARLIEST)
 
 
 def write_archive(members: Sequence[Member], stem: str, kind: str, output: Path, mtime: int) -> tuple[Path, int]:
@@ -145,14 +134,14 @@ class _Gzip:
     """One gzip member (RFC 1952) whose deflate blocks are compressed or stored, as `pack` says.
 
     A deflate stream may be cut at any block that ends on a byte, which a full flush brings about: so two compressors,
-    one of level 9 and one of level 0, write one stream in turns.
+    one of level 6 and one of level 0, write one stream in turns.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._crc, self._size, self._packed = file, 0, 0, False
         self._deflate = self._compressor()
         # No name and no time; 0xFF: the system is not told.
-        file.write(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff")
+        file.write(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
 
     def write(self, data: bytes) -> int:
         self._crc = zlib.crc32(data, self._crc)
@@ -174,7 +163,7 @@ class _Gzip:
         self._file.write(self._crc.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little"))
 
     def _compressor(self) -> zlib._Compress:
-        return zlib.compressobj(0 if self._packed else 9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        return zlib.compressobj(0 if self._packed else 6, zlib.DEFLATED, -zlib.MAX_WBITS)
 
 
 class _Compressor(Protocol):
@@ -221,12 +210,11 @@ def _zstd(packed: bool) -> _Compressor:
     else:
         from backports import zstd  # noqa: PLC0415
 
-    return cast("_Compressor", zstd.ZstdCompressor(level=1 if packed else 19))
+    return cast("_Compressor", zstd.ZstdCompressor(level=1 if packed else 9))
 
 
 def _write_tar(members: Sequence[Member], stem: str, sink: _Sink, mtime: int) -> None:
     with tarfile.open(fileobj=cast("BinaryIO", sink), mode="w", format=tarfile.PAX_FORMAT) as tar:
-        tar.copybufsize = _CHUNK
         for folder in _folders(members):
             tar.addfile(_header(f"{stem}/{folder}".rstrip("/"), mtime, tarfile.DIRTYPE, 0o755))
         for member in members:

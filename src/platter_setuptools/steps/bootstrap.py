@@ -5,6 +5,7 @@ Unpacked and compiled it starts in a fifth of a second, three times faster than 
 
 from __future__ import annotations
 
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 FOLDER = "data/bootstrap"
 PACKAGE = "platter_payload"  # what the payload is called in a bundle
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
-_SEEDS = "virtualenv/seed/wheels/embed/"  # wheels for seeding: the bundle's virtualenv is created without
+# Not needed on a POSIX server by a virtualenv that is created without seed packages.
+_LEFT_OUT = re.compile(r"virtualenv/seed/wheels/embed/.*\.whl$|.*\.exe$|.*\.pyi$|[^/]+\.dist-info/sboms/.*")
 
 
 def installer() -> Member:
@@ -66,7 +68,7 @@ def _unpacked(wheels: Sequence[Wheel]) -> dict[str, bytes]:
         with zipfile.ZipFile(wheel.path) as archive:
             for member in archive.infolist():
                 name = member.filename
-                if not member.is_dir() and not (name.startswith(_SEEDS) and name.endswith(".whl")):
+                if not member.is_dir() and not _LEFT_OUT.match(name):
                     files[name] = archive.read(member)
     return files
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import CommandError, PlatterError
+from platter_setuptools.ground.times import source_date_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +37,9 @@ class WheelBuilder:
     def build(self, source: Path, output: Path) -> Path:
         """Build the wheel of the source tree into the folder `output`, and give its path. Raises BuildError."""
         import build  # noqa: PLC0415 - when all wheels are at hand nothing is built
+        from pyproject_hooks import BuildBackendWarning  # noqa: PLC0415
+
+        warnings.filterwarnings("ignore", category=BuildBackendWarning)  # they come again among the tool's lines
 
         scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self.work))
         try:
@@ -77,7 +82,11 @@ class _BackendRunner:
         cwd: str | os.PathLike[str] | None = None,
         extra_environ: Mapping[str, str] | None = None,
     ) -> None:
-        environ = {"DIST_EXTRA_CONFIG": self.extra_config, **(extra_environ or {})}
+        environ = {
+            "DIST_EXTRA_CONFIG": self.extra_config,
+            "SOURCE_DATE_EPOCH": str(source_date_epoch(os.environ)),  # the same source gives the same wheel
+            **(extra_environ or {}),
+        }
         self.run(cmd, cwd=Path(cwd) if cwd is not None else None, env=environ)
 
 

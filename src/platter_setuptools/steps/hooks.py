@@ -47,7 +47,7 @@ class Stage:
         for folder in (self.data, scratchpad):
             folder.mkdir(parents=True, exist_ok=True)
         self.install_script.touch()
-        variables = {
+        variables: dict[str, str | Path] = {
             **self.environment.make_extra_environ(),
             "HERE": self.here,
             "DATA_DIR": self.data,

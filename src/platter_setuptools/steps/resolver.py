@@ -60,7 +60,7 @@ class UvResolver:
         folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=self.work))
         source, lock = folder / "requirements.in", folder / "pylock.toml"
         source.write_text("".join(f"{line}\n" for line in request.requirements), "utf-8")
-        command = [
+        command: list[str | Path] = [
             *uv_command(),
             *("pip", "compile", "--format", "pylock.toml", "--output-file", lock, "--no-header", "--quiet"),
             *("--python", self.python, "--no-python-downloads"),
@@ -93,7 +93,7 @@ class PipResolver:
         report = folder / "report.json"
         # What the settings say when there is no network overrules pip's own configuration.
         places = self.settings.find_links if self.offline else ()
-        command = [
+        command: list[str | Path] = [
             *pip_command(self.python, self.run),
             *("install", "--dry-run", "--ignore-installed", "--quiet", "--disable-pip-version-check"),
             *("--no-input", "--report", report),

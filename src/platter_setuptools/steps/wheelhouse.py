@@ -182,7 +182,7 @@ class Collector:
 
     def _source_key(self, lock: Lock, artifact: PackageWheel | Source) -> str:
         if isinstance(artifact, PackageVcs):
-            source = ("vcs", artifact.type, artifact.commit_id)
+            source: tuple[str, ...] = ("vcs", artifact.type, artifact.commit_id)
         elif isinstance(artifact, PackageDirectory):
             source = ("directory", sources.hash_tree(lock.folder_of(artifact)))
         else:

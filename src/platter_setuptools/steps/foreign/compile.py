@@ -21,12 +21,13 @@ import struct
 import sys
 import warnings
 import zipfile
+from typing import Optional, Set
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 CHECK_TIME, NEVER_CHECK = 0b00, 0b01  # the flags of PEP 552
 
 
-def installed_name(member):
+def installed_name(member: str) -> Optional[str]:
     """Where a member lies below site-packages; None if it does not lie there."""
     parts = member.split("/")
     if parts[0].endswith(".data"):
@@ -34,7 +35,7 @@ def installed_name(member):
     return member
 
 
-def compile_wheel(wheel, output, unchecked):
+def compile_wheel(wheel: str, output: str, unchecked: bool) -> None:
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as compiled:
         for member in sorted(source.infolist(), key=lambda member: member.filename):
             name = installed_name(member.filename)
@@ -57,11 +58,12 @@ def compile_wheel(wheel, output, unchecked):
             compiled.writestr(info, importlib.util.MAGIC_NUMBER + validation + marshal.dumps(code))
 
 
-def main():
+def main() -> int:
     request = json.load(sys.stdin)
     # The largest first: a long job begun last would leave the other processes idle.
     jobs = sorted(request["jobs"], key=lambda job: -os.path.getsize(job["wheel"]))
-    running, failed = set(), False
+    running: Set[int] = set()
+    failed = False
     while jobs or running:
         while jobs and len(running) < request["processes"]:
             job = jobs.pop(0)

@@ -12,9 +12,10 @@ import os
 import platform
 import sys
 import sysconfig
+from typing import Any, Dict
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     libc = platform.libc_ver()
     return {
         "executable": sys.executable,
@@ -43,7 +44,7 @@ def describe():
     }
 
 
-def _version(info):
+def _version(info: Any) -> str:
     text = "%d.%d.%d" % info[:3]
     return text if info.releaselevel == "final" else "%s%s%d" % (text, info.releaselevel[0], info.serial)
 

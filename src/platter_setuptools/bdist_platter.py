@@ -1,0 +1,166 @@
+"""The setuptools command `bdist_platter`: a bundle beside the sdist and the wheel, in one `setup()` call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from setuptools import Command
+from setuptools.errors import BaseError
+
+from platter_setuptools.ground.errors import PlatterError, ProjectBuildError, UsageError
+from platter_setuptools.ground.options import OPTIONS, Kind, Option, merge, read_environment, read_strings
+from platter_setuptools.ground.times import source_date_epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from platter_setuptools.ground.options import Options
+    from platter_setuptools.workshop import Workshop
+
+
+_VERBOSITY = ("quiet", "verbose")
+
+
+def _long_name(option: Option) -> str:
+    return "dist-dir" if option.name == "output" else option.name
+
+
+def _row(option: Option) -> tuple[str, str | None, str]:
+    name = _long_name(option) + ("" if option.kind is Kind.FLAG else "=")
+    # -q and -v belong to setup.py itself and mean the same there.
+    short = {"output": "d", "quiet": None, "verbose": None}.get(option.name, option.short)
+    hint = {Kind.NAMES: " (several: with commas)", Kind.LINES: "", Kind.PATHS: ""}.get(option.kind, "")
+    return name, short, option.help.replace(" (repeatable)", hint)
+
+
+class bdist_platter(Command):  # noqa: N801 - the name of the command
+    """Make a self-installing bundle: this project's wheel, those of its dependencies, and an install.sh."""
+
+    description = "create a self-installing bundle with all dependencies, for servers without a network"
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = [_row(option) for option in OPTIONS]
+    boolean_options: ClassVar[list[str]] = [option.name for option in OPTIONS if option.kind is Kind.FLAG]
+
+    def initialize_options(self) -> None:
+        for option in OPTIONS:
+            setattr(self, _long_name(option).replace("-", "_"), None)
+
+    def finalize_options(self) -> None:
+        with _as_setuptools_error(verbose=False):
+            self.options = self._read_options()
+
+    def run(self) -> None:
+        from platter_setuptools.assemble import assemble  # noqa: PLC0415 - --help-commands loads this module
+        from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
+        from platter_setuptools.ground.run import Processes  # noqa: PLC0415
+
+        options = self.options
+        with (
+            _as_setuptools_error(verbose=options.verbose),
+            open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
+        ):
+            artifact = assemble(
+                options,
+                source=Path.cwd(),
+                project_wheel=self._project_wheel,
+                run=Processes(progress.detail),
+                progress=progress,
+            )
+        self.distribution.dist_files.append(("bdist_platter", "any", os.fspath(artifact.path)))
+
+    def _read_options(self) -> Options:
+        from platter_setuptools.ground.configuration import from_pyproject  # noqa: PLC0415
+
+        if os.name == "nt":
+            raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
+        here = Path.cwd()
+        given: dict[str, str] = {}
+        configured: dict[str, str] = {}
+        said = self.distribution.get_option_dict("bdist_platter")
+        for option in OPTIONS:
+            name = _long_name(option).replace("-", "_")
+            # distutils gives every command a `verbose` of its own accord: only what was said counts.
+            value = getattr(self, name) if name in said or option.name not in _VERBOSITY else None
+            if value is not None:
+                # What a configuration file says is weaker than the environment, which distutils does not know.
+                where = str(said[name][0]) if name in said else ""
+                (configured if where.endswith(".cfg") else given)[option.name] = str(value)
+        level = self.distribution.verbose  # 0 after `setup.py -q`, 2 and more after `setup.py -v`
+        if level != 1:
+            given.setdefault("verbose" if level else "quiet", "yes")
+        return merge(
+            [
+                read_strings("bdist_platter", here, given),
+                read_environment(os.environ, here),
+                read_strings("setup.cfg [bdist_platter]", here, configured),
+                from_pyproject(here),
+            ],
+            output=self._default_output(),
+        )
+
+    def _default_output(self) -> Path:
+        """The folder that the wheel goes to."""
+        commands = [self.distribution.get_command_obj(name) for name in ("bdist_wheel", "bdist")]
+        folder = Path(next((str(command.dist_dir) for command in commands if command.dist_dir), "dist")).absolute()
+        # Under `python -m build` that is a folder for the wheel alone, inside the one that is meant.
+        return folder.parent if folder.name.startswith(".tmp-") else folder
+
+    def _project_wheel(self, workshop: Workshop, _output: Path) -> Path:
+        """The wheel that this setup() call has built, or builds now: what a door hands to `assemble`."""
+        if not self.distribution.have_run.get("bdist_wheel"):
+            with self._tree_left_clean(workshop.work), _fixed_time():
+                self.run_command("bdist_wheel")
+        wheels = [file for kind, _python, file in self.distribution.dist_files if kind == "bdist_wheel"]
+        if not wheels:
+            raise ProjectBuildError("bdist_wheel built no wheel", hint="run it alone: python setup.py bdist_wheel")
+        return Path(wheels[-1]).absolute()
+
+    @contextlib.contextmanager
+    def _tree_left_clean(self, work: Path) -> Iterator[None]:
+        """Let the build's by-products go to a folder that is thrown away, unless the project says where they go."""
+        wheel, build, egg_info = map(self.distribution.get_command_obj, ("bdist_wheel", "build", "egg_info"))
+        if not wheel.dist_dir and not self.distribution.get_command_obj("bdist").dist_dir:
+            wheel.dist_dir = os.fspath(self.options.output)
+        if not build.finalized and build.build_base == "build":
+            build.build_base = os.fspath(work / "build")
+        if not egg_info.finalized and egg_info.egg_base is None:
+            base = work / "egg-info"
+            base.mkdir()
+            # An unpacked sdist lists in its SOURCES.txt the data files that only version control knew.
+            for folder in Path((self.distribution.package_dir or {}).get("", ".")).glob("*.egg-info"):
+                if folder.is_dir():
+                    shutil.copytree(folder, base / folder.name)
+            egg_info.egg_base = os.fspath(base)
+        yield
+
+
+@contextlib.contextmanager
+def _fixed_time() -> Iterator[None]:
+    """Let the wheel carry one time, so that the same source gives the same wheel."""
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = str(source_date_epoch(os.environ))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
+        else:
+            os.environ["SOURCE_DATE_EPOCH"] = before
+
+
+@contextlib.contextmanager
+def _as_setuptools_error(*, verbose: bool) -> Iterator[None]:
+    """Let setup() tell about our errors as it does about its own: `error: …`, without a traceback."""
+    try:
+        yield
+    except PlatterError as error:
+        if verbose:
+            raise
+        for line in error.output:
+            print(f"    {line}", file=sys.stderr)
+        hint = f"\n  hint: {error.hint}" if error.hint else ""
+        raise BaseError(f"{error.message}{hint}") from error

@@ -1,0 +1,22 @@
+"""One time for everything that is made, so that the same input gives the same bytes on any day."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from platter_setuptools.ground.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EARLIEST = 315532800  # 1980-01-01, the first time that a zip file can hold
+
+
+def source_date_epoch(environ: Mapping[str, str]) -> int:
+    """Seconds since 1970: SOURCE_DATE_EPOCH (reproducible-builds.org), or one fixed time. Raises UsageError."""
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return EARLIEST
+    if not text.isdecimal():
+        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}", hint="it is a number of seconds since 1970")
+    return max(int(text), EARLIEST)
