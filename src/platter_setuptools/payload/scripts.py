@@ -8,7 +8,7 @@ from .errors import BundleError
 # Linux cut the line off after 127 characters until 5.1; to most other systems as well that much is safe.
 _LONGEST_LINE = 127
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_PYTHON_LINE = re.compile(rb"#!pythonw?[\d.]*(?:[ \t]+([^\r\n]*?))?[ \t]*\r?\n?")
+_PYTHON_LINE = re.compile(rb"#!pythonw?[\d.]*(?:[ \t]+([^\r\n]*))?\r?(?:\n|\Z)")
 
 
 class EntryPoint(NamedTuple):
@@ -44,7 +44,7 @@ def rewritten(content: bytes, python: str) -> bytes:
         return content
     rest = content[match.end() :]
     coding = _CODING.match(rest)
-    argument = (match.group(1) or b"").decode("utf-8", "surrogateescape")
+    argument = (match.group(1) or b"").decode("utf-8", "surrogateescape").strip()
     return header(python, argument, coding.group(1) if coding else b"") + rest
 
 

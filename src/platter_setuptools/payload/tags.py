@@ -14,7 +14,7 @@ _MANYLINUX_ARCHITECTURES = {
 }  # fmt: skip
 _NUMBER = r"(0|[1-9]\d*)"
 _MAC_FORMATS = {
-    "x86_64": ("x86_64", "intel", "fat64", "fat32", "universal2", "universal"),
+    "x86_64": ("x86_64", "intel", "fat64", "fat3", "universal2", "universal"),
     "arm64": ("arm64", "universal2"),
 }
 _BIG_SUR, _LAST_TEN, _FIRST_X86_64 = (11, 0), (10, 16), (10, 4)
@@ -59,15 +59,13 @@ def _pure(interpreter: str, minor: int) -> bool:
 
 
 def platform_fits(host: Host, platform: str) -> bool:
-    if platform == host.platform:
-        return not platform.startswith("macosx")  # a Mac's own name is the SDK's, which says too little
     if host.platform.startswith("linux_"):
         machine = host.platform[len("linux_") :]
         machines = [machine, "armv7l"] if machine == "armv8l" else [machine]
         return _linux(host, machines, platform)
     if host.macos is not None:
         return _macos(host.macos, host.platform.split("_", 3)[-1], platform)
-    return False
+    return platform == host.platform
 
 
 def _linux(host: Host, machines: Sequence[str], platform: str) -> bool:
