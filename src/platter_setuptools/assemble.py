@@ -94,13 +94,16 @@ def assemble(
 def summary(artifact: Artifact) -> str:
     """The last words of a build."""
     wheels = artifact.wheels
+    counts = [
+        f"{wheels.get(Origin.STORE, 0)} from the wheel cache",
+        f"{wheels.get(Origin.FETCHED, 0)} fetched",
+        f"{wheels.get(Origin.BUILT, 0) + wheels.get(Origin.PROJECT, 0)} built",
+    ]
     lines = [
         f"{artifact.path}",
         f"  size     {human_size(artifact.size)}",
         f"  sha256   {artifact.sha256}",
-        f"  wheels   {sum(wheels.values())}: {wheels.get(Origin.STORE, 0)} from the wheel cache,"
-        f" {wheels.get(Origin.FETCHED, 0)} fetched,"
-        f" {wheels.get(Origin.BUILT, 0) + wheels.get(Origin.PROJECT, 0)} built",
+        f"  wheels   {sum(wheels.values())}: {', '.join(counts)}",
         f"  time     {artifact.seconds:.1f} s",
     ]
     return "\n".join(line for line in lines if not line.endswith("None"))

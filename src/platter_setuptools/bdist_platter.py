@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from setuptools import Command
 from setuptools.errors import BaseError
@@ -55,12 +55,14 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
     def run(self) -> None:
         from platter_setuptools.assemble import assemble  # noqa: PLC0415 - --help-commands loads this module
+        from platter_setuptools.ground.interrupts import signals_as_errors  # noqa: PLC0415
         from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
         from platter_setuptools.ground.run import Processes  # noqa: PLC0415
 
         options = self.options
         with (
             _as_setuptools_error(verbose=options.verbose),
+            signals_as_errors(),
             open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
         ):
             artifact = assemble(
@@ -104,7 +106,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
     def _default_output(self) -> Path:
         """The folder that the wheel goes to."""
-        commands = [self.distribution.get_command_obj(name) for name in ("bdist_wheel", "bdist")]
+        commands = [self._command(name) for name in ("bdist_wheel", "bdist")]
         folder = Path(next((str(command.dist_dir) for command in commands if command.dist_dir), "dist")).absolute()
         # Under `python -m build` that is a folder for the wheel alone, inside the one that is meant.
         return folder.parent if folder.name.startswith(".tmp-") else folder
@@ -119,11 +121,15 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             raise ProjectBuildError("bdist_wheel built no wheel", hint="run it alone: python setup.py bdist_wheel")
         return Path(wheels[-1]).absolute()
 
+    def _command(self, name: str) -> Any:
+        """Another command of this setup() call; its options are attributes that only it knows."""
+        return self.distribution.get_command_obj(name)
+
     @contextlib.contextmanager
     def _tree_left_clean(self, work: Path) -> Iterator[None]:
         """Let the build's by-products go to a folder that is thrown away, unless the project says where they go."""
-        wheel, build, egg_info = map(self.distribution.get_command_obj, ("bdist_wheel", "build", "egg_info"))
-        if not wheel.dist_dir and not self.distribution.get_command_obj("bdist").dist_dir:
+        wheel, bdist, build, egg_info = map(self._command, ("bdist_wheel", "bdist", "build", "egg_info"))
+        if not wheel.dist_dir and not bdist.dist_dir:
             wheel.dist_dir = os.fspath(self.options.output)
         if not build.finalized and build.build_base == "build":
             build.build_base = os.fspath(work / "build")
@@ -160,7 +166,6 @@ def _as_setuptools_error(*, verbose: bool) -> Iterator[None]:
     except PlatterError as error:
         if verbose:
             raise
-        for line in error.output:
-            print(f"    {line}", file=sys.stderr)
+        sys.stderr.writelines(f"    {line}\n" for line in error.output)
         hint = f"\n  hint: {error.hint}" if error.hint else ""
         raise BaseError(f"{error.message}{hint}") from error

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
-from platter_setuptools.ground.errors import Interrupted, PlatterError, UsageError
+from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
+from platter_setuptools.ground.interrupts import signals_as_errors
 from platter_setuptools.ground.options import (
     BY_NAME,
     OPTIONS,
@@ -25,8 +24,7 @@ from platter_setuptools.ground.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Sequence
 
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -36,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     verbose = getattr(parsed, "verbose", None) is not None
     try:
-        with _signals_as_errors():
+        with signals_as_errors():
             if os.name == "nt":
                 raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
             command = build if parsed.command == "build" else clean_cache
@@ -47,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report(error)
         return error.exit_code
     except KeyboardInterrupt:
-        report(Interrupted("interrupted: nothing was written"))
-        return Interrupted.exit_code
+        report(InterruptedBuildError("interrupted: nothing was written"))
+        return InterruptedBuildError.exit_code
     return 0
 
 
@@ -74,7 +72,7 @@ def build(parsed: argparse.Namespace) -> None:
         project = open_project(path, Path(scratch))
         run = Processes(progress.detail)
         artifact = assemble(options, source=project.source, project_wheel=project.wheel, run=run, progress=progress)
-    print(artifact.path)
+    sys.stdout.write(f"{artifact.path}\n")
 
 
 def clean_cache(parsed: argparse.Namespace) -> None:
@@ -86,16 +84,15 @@ def clean_cache(parsed: argparse.Namespace) -> None:
     options = merge(sources, output=here / "dist")
     store = Store(options.wheel_cache or default_location())
     count = store.clean()
-    print(f"removed {count} files from {store.root}", file=sys.stderr)
+    sys.stderr.write(f"removed {count} files from {store.root}\n")
 
 
 def report(error: PlatterError) -> None:
     """Tell about an error: the last lines of the tool that failed, what failed, and what to do."""
-    for line in error.output:
-        print(f"    {line}", file=sys.stderr)
-    print(f"platter: error: {error.message}", file=sys.stderr)
+    sys.stderr.writelines(f"    {line}\n" for line in error.output)
+    sys.stderr.write(f"platter: error: {error.message}\n")
     if error.hint:
-        print(f"  hint: {error.hint}", file=sys.stderr)
+        sys.stderr.write(f"  hint: {error.hint}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,18 +146,3 @@ def _closest_project(start: Path) -> Path:
         f"no project found: neither {start} nor a folder above it has a {', '.join(_PROJECT_FILES[:2])} or setup.cfg",
         hint="name the project: platter build PATH",
     )
-
-
-@contextlib.contextmanager
-def _signals_as_errors() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a build as Ctrl-C does: with everything cleaned up."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(f"stopped by {signal.Signals(number).name}: nothing was written")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -71,5 +71,5 @@ class CommandError(PlatterError):
         self.returncode = returncode
 
 
-class Interrupted(PlatterError):
+class InterruptedBuildError(PlatterError):
     """SIGINT or SIGTERM asked us to stop."""

@@ -38,6 +38,9 @@ class Runner(Protocol):
         """
         ...
 
+    def stop(self) -> None:
+        """End every process that is still running, and start no more."""
+
 
 class Processes:
     """A Runner that remembers what is running, so that an interrupted build leaves nothing behind.
@@ -81,7 +84,6 @@ class Processes:
         return "".join(output)
 
     def stop(self) -> None:
-        """End every process that is still running, and start no more."""
         with self._lock:
             self._stopped = True
             live = list(self._live)

@@ -55,7 +55,7 @@ class WheelBuilder:
         except build.BuildBackendException as error:
             cause = error.exception
             output_lines = cause.output if isinstance(cause, CommandError) else ()
-            reason = f"its build backend failed ({cause})"
+            reason = "its build backend failed" if output_lines else f"its build backend failed: {error}"
             raise BuildError(reason, output=output_lines) from error
         except build.BuildException as error:
             raise BuildError(f"its pyproject.toml cannot be used ({error})") from error

@@ -104,7 +104,8 @@ def _checked_link(path: Path, folder: Path) -> str:
     inside = (path.parent / target).resolve().is_relative_to(folder.resolve())
     if os.path.isabs(target) or not inside or not path.exists():  # noqa: PTH117
         raise ScriptError(
-            f"a build script left the link {path.relative_to(folder)} -> {target}, which leads out of the bundle or nowhere",
+            f"a build script left the link {path.relative_to(folder)} -> {target}:"
+            " it leads out of the bundle, or nowhere",
             hint="on the server it would lead elsewhere: link relatively to something in the bundle, or copy it",
         )
     return target

@@ -62,12 +62,14 @@ class UvResolver:
         source.write_text("".join(f"{line}\n" for line in request.requirements), "utf-8")
         command: list[str | Path] = [
             *uv_command(),
-            *("pip", "compile", "--format", "pylock.toml", "--output-file", lock, "--no-header", "--quiet"),
-            *("--python", self.python, "--no-python-downloads"),
+            *("pip", "compile", "--format", "pylock.toml", "--no-header", "--quiet", "--no-python-downloads"),
+            *("--output-file", os.fspath(lock), "--python", os.fspath(self.python)),
             *indexes.uv_arguments(self.settings),
             *(["--offline"] if self.offline else []),
             *(argument for file in request.constraints for argument in ("--constraints", file)),
-            *("--", source, *request.files),
+            "--",
+            source,
+            *request.files,
         ]
         try:
             self.run(command, cwd=self.project, env=indexes.uv_environment(self.settings))

@@ -25,7 +25,7 @@ OLDEST = (3, 8)  # what virtualenv and the payload still serve
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An interpreter as it describes itself. `environment` holds PEP 508 marker values, `tags` PEP 425's, best first."""
+    """An interpreter as it describes itself: `environment` by the markers of PEP 508, `tags` by PEP 425, best first."""
 
     executable: Path
     implementation: str  # cpython

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import (
@@ -22,6 +21,7 @@ from packaging.pylock import (
 
 from platter_setuptools.ground.errors import DependencyError, PlatterError
 from platter_setuptools.ground.progress import Progress, human_size
+from platter_setuptools.ground.threads import in_threads
 from platter_setuptools.ground.urls import without_userinfo
 from platter_setuptools.ground.values import Origin, Wheel
 from platter_setuptools.steps import sources
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.indexes import IndexSettings
     from platter_setuptools.steps.lock import Lock, Source
     from platter_setuptools.steps.target import Target
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 # What a compiled wheel depends on besides its source, target and build options.
 _COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ARCHFLAGS")
@@ -69,7 +66,7 @@ class Collector:
         skip = frozenset(leave_out)
         chosen = [(package, artifact) for package, artifact in lock.select(self.target) if package.name not in skip]
         entries = [(package, artifact, _as_download(lock, artifact)) for package, artifact in chosen]
-        wheels = _in_threads(lambda entry: self._from_store(lock, *entry), entries)
+        wheels = in_threads(lambda entry: self._from_store(lock, *entry), entries, self.run)
 
         missing = [(index, entry) for index, entry in enumerate(entries) if wheels[index] is None]
         if self.offline:
@@ -143,7 +140,7 @@ class Collector:
             self.progress.advance(f"Building wheels, {done['wheels']} of {len(entries)}: {package.name} is done")
             return wheel
 
-        return _in_threads(build, entries, threads=os.cpu_count() or 1)
+        return in_threads(build, entries, self.run, threads=os.cpu_count() or 1)
 
     def _build_one(
         self,
@@ -160,7 +157,8 @@ class Collector:
             path = builder.build(tree, output)
         except BuildError as error:
             raise DependencyError(
-                f"{package.name} {package.version or ''} has no wheel for {self.target} and cannot be built: {error.message}",
+                f"{package.name} {package.version or ''} has no wheel for {self.target} and cannot be built:"
+                f" {error.message}",
                 hint="install what its build needs (a compiler, headers), or choose a version that has a wheel",
                 output=error.output,
             ) from error
@@ -206,15 +204,6 @@ def _as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None
     if not filename:
         raise DependencyError(f"{without_userinfo(url)} does not end in a file name")
     return Download(url=url, hashes=artifact.hashes, filename=filename, size=artifact.size)
-
-
-def _in_threads(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int = 4) -> list[_R]:
-    """The results in order. The first error ends it: what has not begun is not begun any more."""
-    pool = ThreadPoolExecutor(threads)
-    try:
-        return list(pool.map(work, items))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _names(packages: Iterable[Package]) -> str:
