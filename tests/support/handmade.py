@@ -183,6 +183,7 @@ def bundle(
         (path / one).write_text(content + "\n")
     (data / "pylock.toml").write_text('lock-version = "1.0"\n')
     shutil.copytree(bootstrap or _bootstrap(), data / "bootstrap")
+    (data / "bootstrap").chmod(0o755)  # a temporary folder is for its owner only
     payload = data / "bootstrap" / "platter_payload"
     payload.mkdir()
     for source in PAYLOAD.glob("*.py"):

@@ -59,6 +59,7 @@ class Archive:
                 infos = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
             raise self.damaged("not a zip file: %s" % error) from error
+        size = os.fstat(self._descriptor).st_size
         seen: Set[str] = set()
         members: Dict[str, zipfile.ZipInfo] = {}
         for info in infos:
@@ -74,6 +75,8 @@ class Archive:
                 raise self.damaged("%s is neither a file nor a folder" % name)
             if info.flag_bits & 0x1:
                 raise self.damaged("%s is encrypted" % name)
+            if not 0 <= info.header_offset <= size:
+                raise self.damaged("%s is not within the file" % name)
             if not folder:
                 members[name] = info
         return members

@@ -52,17 +52,16 @@ class Destination:
         self._lock = Lock(path)
         self._parents: List[str] = []
         self._created = False
-        self._held = False
+        self._aside = False
         self._started = False
 
     def state(self) -> State:
-        try:
-            mode = os.lstat(self.path).st_mode
-        except FileNotFoundError:
+        if not os.path.lexists(self.path):
             return State.ABSENT
-        if not stat.S_ISDIR(mode):
+        try:
+            names = set(os.listdir(self.path))
+        except OSError:  # a file, or a folder that is not for us
             return State.FOREIGN
-        names = set(os.listdir(self.path))
         if not names:
             return State.EMPTY
         found = marker.read(self.path)
@@ -84,7 +83,6 @@ class Destination:
                     raise
             else:
                 break
-        self._held = True
         self._repair()
 
     def prepare(self, unfinished: Marker, *, force: bool) -> None:
@@ -120,7 +118,7 @@ class Destination:
             if self._created:
                 os.rmdir(self.path)
             self._started = False
-        if self._held and os.path.lexists(self.replaced) and not os.path.lexists(self.path):
+        if self._aside and not os.path.lexists(self.path):
             os.rename(self.replaced, self.path)
 
     def release(self) -> None:
@@ -167,6 +165,7 @@ class Destination:
                 "%s cannot be moved aside: %s" % (self.path, error.strerror),
                 hint="a mounted folder cannot be replaced; empty it yourself, or choose another one",
             ) from error
+        self._aside = True
 
     def _repair(self) -> None:
         if os.path.lexists(self.trash):

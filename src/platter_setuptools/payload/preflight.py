@@ -31,7 +31,7 @@ def examine(manifest: Manifest, host: Host, destination: Destination, bundle: st
     if not findings:  # for another Python most wheels would be reported, which says nothing new
         findings += _wheels(manifest, host)
     findings += _place(destination)
-    findings += _space(manifest, destination.path)
+    findings += _space(manifest, destination)
     findings += _destination(destination, bundle, force=force)
     return findings
 
@@ -94,7 +94,7 @@ def _wheels(manifest: Manifest, host: Host) -> List[Finding]:
 
 def _place(destination: Destination) -> Iterator[Finding]:
     """The filesystem: may we write there, and may programs run there."""
-    folder = existing(destination.path)
+    folder = _holder(destination)
     if not os.path.isdir(folder):
         yield Finding(DestinationError, "folder: %s is not a folder" % folder)
         return
@@ -111,8 +111,8 @@ def _place(destination: Destination) -> Iterator[Finding]:
         yield Finding(HostError, "filesystem: %s is mounted noexec, programs in it cannot run" % folder)
 
 
-def _space(manifest: Manifest, path: str) -> Iterator[Finding]:
-    folder = existing(path)
+def _space(manifest: Manifest, destination: Destination) -> Iterator[Finding]:
+    folder = _holder(destination)
     if not os.path.isdir(folder):
         return
     status = os.statvfs(folder)
@@ -156,6 +156,13 @@ def _destination(destination: Destination, bundle: str, *, force: bool) -> Itera
 
 def contains(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _holder(destination: Destination) -> str:
+    """The folder that is written into first: DST, the nearest of its parents that is there, or, to replace, its own."""
+    if destination.state() in (State.INSTALLED, State.OTHER, State.FOREIGN):
+        return destination.parent
+    return existing(destination.path)
 
 
 def existing(path: str) -> str:

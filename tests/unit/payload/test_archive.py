@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.handmade import Member, archive
 
 from platter_setuptools.payload.archive import Archive
 from platter_setuptools.payload.errors import BundleError
+from support.handmade import Member, archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +25,7 @@ def opened(path: Path) -> Archive:
     return Archive(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-@pytest.mark.parametrize(
-    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
-)
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 @pytest.mark.parametrize("content", [b"", b"x", b"hello" * 1000, BIG], ids=["empty", "one", "some", "big"])
 def test_content(tmp_path: Path, compression: int, content: bytes) -> None:
     path = archive(tmp_path / "a.whl", [Member(name="ü/x", content=content, compression=compression)])

@@ -4,10 +4,10 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import handmade
 
 from platter_setuptools.payload import manifest
 from platter_setuptools.payload.errors import BundleError
+from support import handmade
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,8 @@ def test_accepted(words: list[str], expected: Options) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["a", "b"], [""], ["--what", "a"], ["-x", "a"], ["-p"], ["a", "--python"], ["-p", "", "a"], ["--che", "a"]]
+    "words",
+    [[], ["a", "b"], [""], ["--what", "a"], ["-x", "a"], ["-p"], ["a", "--python"], ["-p", "", "a"], ["--che", "a"]],
 )
 def test_refused(words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:

@@ -41,7 +41,9 @@ def test_starts_under_any_path(tmp_path: Path, folder: str, kind: str) -> None:
     place = tmp_path / folder
     place.mkdir(parents=True)
     (place / "python").symlink_to(sys.executable)
-    (place / "told.py").write_text("import sys\ndef main():\n    print(sys.argv[1:], ascii(sys.executable))\n    return 3\n")
+    (place / "told.py").write_text(
+        "import sys\ndef main():\n    print(sys.argv[1:], ascii(sys.executable))\n    return 3\n"
+    )
     if kind == "generated":
         content = scripts.generated(scripts.EntryPoint("told", "told", "main"), str(place / "python"))
     else:
@@ -54,7 +56,7 @@ def test_starts_under_any_path(tmp_path: Path, folder: str, kind: str) -> None:
         [script, "an argument", "$(x)"], check=False, capture_output=True, text=True, cwd=tmp_path, env=environment
     )
     assert (done.returncode, done.stderr) == (3, "")
-    assert done.stdout.strip() == f"['an argument', '$(x)'] {ascii(str(place / 'python'))}"
+    assert done.stdout.strip() == f"['an argument', '$(x)'] {str(place / 'python')!a}"
     assert not (tmp_path / "pwned").exists()
 
 
@@ -88,7 +90,7 @@ def test_first_line(before: bytes, after: bytes) -> None:
 def test_coding_line_stays_within_the_first_two() -> None:
     content = scripts.rewritten("#!python\n# -*- coding: latin-1 -*-\nname = 'ü'\n".encode("latin-1"), "/" + "x" * 200)
     names: dict[str, object] = {}
-    exec(compile(content, "script", "exec"), names)  # noqa: S102
+    exec(compile(content, "script", "exec"), names)
     assert names["name"] == "ü"
 
 

@@ -1,0 +1,303 @@
+"""DST before, between and after: each test stops a run between two of its steps, as kill -9 does."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from platter_setuptools.payload import marker
+from platter_setuptools.payload.destination import Destination, State
+from platter_setuptools.payload.errors import DestinationError
+from platter_setuptools.payload.lock import Lock
+
+NOTE = marker.Marker("unfinished", "b" * 64, "app", "1.0", "linux-x86_64", "3.11.4", created=True)
+DONE = NOTE._replace(state="complete")
+
+
+@pytest.fixture
+def dst(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "dst"
+
+
+def begin(dst: Path, *, force: bool = False) -> Destination:
+    found = Destination(str(dst), NOTE.bundle)
+    found.acquire()
+    found.prepare(NOTE, force=force)
+    (dst / "lib").mkdir()
+    (dst / "lib" / "half").touch()
+    return found
+
+
+def end(found: Destination) -> None:
+    found.finish(DONE)
+    found.release()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def old(dst: Path) -> None:
+    dst.mkdir(parents=True)
+    (dst / "old").touch()
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of ours runs after it."""
+
+
+def kill_in(monkeypatch: pytest.MonkeyPatch, function: str, *, after: bool, nth: int = 1) -> None:
+    """Let the nth call of a function of os be the last thing that happens."""
+    original, calls = getattr(os, function), [0]
+
+    def stop(*arguments: object, **named: object) -> object:
+        calls[0] += 1
+        if calls[0] < nth:
+            return original(*arguments, **named)
+        if after:
+            original(*arguments, **named)
+        raise Killed
+
+    monkeypatch.setattr(os, function, stop)
+
+
+def forget(found: Destination, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel does for a dead process: descriptors are closed, the lock file stays."""
+    monkeypatch.undo()
+    for descriptor in found._lock._descriptors:
+        os.close(descriptor)
+
+
+def test_states(dst: Path) -> None:
+    found = Destination(str(dst), NOTE.bundle)
+    assert found.state() is State.ABSENT
+    dst.mkdir(parents=True)
+    assert found.state() is State.EMPTY
+    (dst / marker.DRAFT).touch()
+    assert found.state() is State.UNFINISHED
+    (dst / marker.DRAFT).unlink()
+    marker.write(str(dst), NOTE)
+    assert found.state() is State.UNFINISHED
+    marker.write(str(dst), DONE)
+    assert found.state() is State.INSTALLED
+    marker.write(str(dst), DONE._replace(bundle="c" * 64))
+    assert found.state() is State.OTHER
+    (dst / marker.FILE).write_text("{}")
+    assert found.state() is State.FOREIGN
+    assert Destination(str(dst / marker.FILE), "").state() is State.FOREIGN
+    assert Destination(str(dst / marker.FILE / "below"), "").state() is State.ABSENT
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"state": "complete"}', "{", "\ud800"])
+def test_markers_that_are_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / marker.FILE).write_text(text, errors="surrogatepass")
+    assert marker.read(str(tmp_path)) is None
+
+
+def test_success(dst: Path) -> None:
+    end(begin(dst))
+    assert names(dst) == [marker.FILE, "lib"]
+    assert marker.read(str(dst)) == DONE
+    assert names(dst.parent) == ["dst"]
+
+
+def test_rollback_removes_what_was_made(dst: Path) -> None:
+    found = begin(dst)
+    found.rollback()
+    found.release()
+    assert not dst.parent.exists()
+
+
+def test_rollback_leaves_an_empty_folder_and_its_parents(dst: Path) -> None:
+    dst.mkdir(parents=True, mode=0o700)
+    inode = dst.stat().st_ino
+    found = begin(dst)
+    found.rollback()
+    found.release()
+    assert names(dst) == []
+    assert dst.stat().st_ino == inode
+
+
+def test_parents_that_somebody_uses_stay(dst: Path) -> None:
+    found = begin(dst)
+    (dst.parent / "neighbour").touch()
+    found.rollback()
+    found.release()
+    assert names(dst.parent) == ["neighbour"]
+
+
+def test_unfinished_remembers_whether_the_folder_was_ours(dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dst.mkdir(parents=True)
+    forget(begin(dst), monkeypatch)
+    found = begin(dst)
+    found.rollback()
+    found.release()
+    assert dst.exists()
+
+
+def test_in_the_way_unless_forced(dst: Path) -> None:
+    old(dst)
+    found = Destination(str(dst), NOTE.bundle)
+    found.acquire()
+    with pytest.raises(DestinationError, match="in the way"):
+        found.prepare(NOTE, force=False)
+    found.rollback()
+    found.release()
+    assert names(dst) == ["old"]
+    end(begin(dst, force=True))
+    assert names(dst) == [marker.FILE, "lib"]
+    assert names(dst.parent) == ["dst"]
+
+
+def test_forced_rollback_gives_back(dst: Path) -> None:
+    old(dst)
+    found = begin(dst, force=True)
+    found.rollback()
+    found.release()
+    assert names(dst) == ["old"]
+    assert names(dst.parent) == ["dst"]
+
+
+def test_forced_over_a_file_and_its_rollback(dst: Path) -> None:
+    dst.parent.mkdir()
+    dst.write_text("old")
+    found = begin(dst, force=True)
+    found.rollback()
+    found.release()
+    assert dst.read_text() == "old"
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("function", ["rename", "mkdir"])
+def test_killed_around_the_setting_aside(
+    dst: Path, monkeypatch: pytest.MonkeyPatch, function: str, after: bool
+) -> None:
+    old(dst)
+    found = Destination(str(dst), NOTE.bundle)
+    found.acquire()
+    kill_in(monkeypatch, function, after=after)
+    with pytest.raises(Killed):
+        found.prepare(NOTE, force=True)
+    forget(found, monkeypatch)
+    again = Destination(str(dst), NOTE.bundle)
+    again.acquire()
+    assert names(dst) == ["old"]
+    again.release()
+    assert names(dst.parent) == ["dst"]
+
+
+def test_killed_with_the_new_one_half_done(dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old(dst)
+    forget(begin(dst, force=True), monkeypatch)
+    again = Destination(str(dst), NOTE.bundle)
+    again.acquire()
+    assert names(dst) == ["old"]
+    again.release()
+
+
+@pytest.mark.parametrize("step", [("rename", False), ("rename", True), ("rmdir", False), ("rmdir", True)])
+def test_killed_while_the_old_one_is_deleted(
+    dst: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[str, bool]
+) -> None:
+    old(dst)
+    (dst / "folder").mkdir()
+    found = begin(dst, force=True)
+    kill_in(monkeypatch, step[0], after=step[1])
+    with pytest.raises(Killed):
+        found.finish(DONE)
+    forget(found, monkeypatch)
+    again = Destination(str(dst), NOTE.bundle)
+    again.acquire()
+    assert again.state() is State.INSTALLED
+    again.release()
+    assert names(dst) == [marker.FILE, "lib"]
+    assert names(dst.parent) == ["dst"]
+
+
+@pytest.mark.parametrize("nth", range(1, 5))
+def test_killed_while_clearing(dst: Path, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
+    old(dst)
+    found = begin(dst, force=True)
+    for number in range(5):
+        (dst / f"file{number}").touch()
+    kill_in(monkeypatch, "unlink", after=True, nth=nth)
+    with pytest.raises(Killed):
+        found.rollback()
+    forget(found, monkeypatch)
+    again = Destination(str(dst), NOTE.bundle)
+    again.acquire()
+    again.release()
+    assert names(dst) == ["old"]
+
+
+def test_foreign_folder_with_a_replaced_one_beside_is_left_to_the_user(dst: Path) -> None:
+    old(dst)
+    (dst.parent / ".dst.platter-replaced").mkdir()
+    found = Destination(str(dst), NOTE.bundle)
+    with pytest.raises(DestinationError, match="both may be wanted"):
+        found.acquire()
+    found.rollback()
+    found.release()
+    assert names(dst.parent) == [".dst.platter-replaced", "dst"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
+def test_planted_folders_are_not_restored(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    planted = tmp_path / ".dst.platter-replaced"
+    planted.mkdir()
+    os.chown(planted, 12345, 12345)
+    found = Destination(str(tmp_path / "dst"), NOTE.bundle)
+    with pytest.raises(DestinationError):
+        found.acquire()
+    found.rollback()
+    found.release()
+    assert not (tmp_path / "dst").exists()
+
+
+def test_lock_excludes(dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platter_setuptools.payload.lock._PATIENCE", 0)
+    found = begin(dst)
+    other = Destination(str(dst), NOTE.bundle)
+    with pytest.raises(DestinationError, match="another installation"):
+        other.acquire()
+    other.rollback()
+    other.release()
+    assert names(dst) == [marker.FILE, "lib"]
+    end(found)
+
+
+def test_lock_of_a_removed_name_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner unlinks the file between our open and our flock."""
+    lock = Lock(str(tmp_path / "dst"))
+    removed: list[int] = []
+
+    def flock(descriptor: int) -> None:
+        if not removed:
+            removed.append(os.fstat(descriptor).st_ino)
+            Path(lock.file).unlink()
+
+    monkeypatch.setattr("platter_setuptools.payload.lock._flock", flock)
+    lock.acquire()
+    assert Path(lock.file).stat().st_ino == os.fstat(lock._descriptors[0]).st_ino
+    lock.release()
+    assert names(tmp_path) == []
+
+
+def test_lock_file_is_no_link(tmp_path: Path) -> None:
+    (tmp_path / ".dst.platter-lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        Lock(str(tmp_path / "dst")).acquire()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_marker_mode(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        marker.write(str(tmp_path), NOTE)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / marker.FILE).stat().st_mode) == 0o644
