@@ -45,12 +45,11 @@ class WheelBuilder:
         try:
             environment = self.shared or self.environments.create(scratch / "environment")
             builder = build.ProjectBuilder.from_isolated_env(environment, source, self._runner(scratch))
-            if not self.shared:
-                if builder.build_system_requires:
-                    self.environments.install(environment, builder.build_system_requires)
-                if more := builder.get_requires_for_build("wheel", self.config_settings):
+            if not self.shared and builder.build_system_requires:
+                self.environments.install(environment, builder.build_system_requires)
+            with _without_new_egg_info(source):  # setuptools makes one for each hook
+                if not self.shared and (more := builder.get_requires_for_build("wheel", self.config_settings)):
                     self.environments.install(environment, more)
-            with _without_new_egg_info(source):
                 return Path(builder.build("wheel", output, self.config_settings))
         except build.BuildBackendException as error:
             cause = error.exception
