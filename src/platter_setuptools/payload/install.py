@@ -71,9 +71,11 @@ def _run(options: Options, bundle: str, terminal: Terminal) -> None:
             hook.run(bundle, destination.path, before)
         with _undisturbed():
             destination.finish(note._replace(state="complete"))
-    except BaseException:
+    except BaseException as error:
         with _undisturbed():
             destination.rollback()
+        if isinstance(error, OSError):
+            raise InstallError("installing into %s failed: %s" % (destination.path, crew.describe(error))) from error
         raise
     finally:
         with _undisturbed():

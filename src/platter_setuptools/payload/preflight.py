@@ -17,6 +17,7 @@ _BLOCK = 4096
 _SHOWN = 8
 # A pip of today has paths of 90 characters; wheels with deeper ones exist.
 _PATH_ROOM = 256
+_ELSEWHERE = "choose a folder on another filesystem, or have this one changed"
 _ORDER = (PythonError, HostError, DestinationError)
 
 
@@ -100,7 +101,7 @@ def _place(destination: Destination) -> Iterator[Finding]:
         return
     status = os.statvfs(folder)
     if status.f_flag & os.ST_RDONLY:
-        yield Finding(HostError, "filesystem: %s is mounted read-only" % folder)
+        yield Finding(HostError, "filesystem: %s is mounted read-only" % folder, _ELSEWHERE)
     elif not os.access(folder, os.W_OK | os.X_OK):
         yield Finding(
             HostError,
@@ -108,7 +109,7 @@ def _place(destination: Destination) -> Iterator[Finding]:
             "install as its owner",
         )
     if status.f_flag & getattr(os, "ST_NOEXEC", 0):
-        yield Finding(HostError, "filesystem: %s is mounted noexec, programs in it cannot run" % folder)
+        yield Finding(HostError, "filesystem: %s is mounted noexec, programs in it cannot run" % folder, _ELSEWHERE)
 
 
 def _space(manifest: Manifest, destination: Destination) -> Iterator[Finding]:
@@ -120,12 +121,11 @@ def _space(manifest: Manifest, destination: Destination) -> Iterator[Finding]:
     # Files end within a block: half a one on average.
     need = manifest.installed_size + manifest.installed_files * _BLOCK // 2 + _SPARE_BYTES
     if free < need:
-        yield Finding(HostError, "space: expected %s in %s, found %s" % (_mebibytes(need), folder, _mebibytes(free)))
+        text = "space: expected %s in %s, found %s" % (_mebibytes(need), folder, _mebibytes(free))
+        yield Finding(HostError, text, _ELSEWHERE)
     if status.f_files and status.f_favail < manifest.installed_files + _SPARE_FILES:
-        yield Finding(
-            HostError,
-            "inodes: expected %d in %s, found %d" % (manifest.installed_files + _SPARE_FILES, folder, status.f_favail),
-        )
+        found = (manifest.installed_files + _SPARE_FILES, folder, status.f_favail)
+        yield Finding(HostError, "inodes: expected %d in %s, found %d" % found, _ELSEWHERE)
 
 
 def _destination(destination: Destination, bundle: str, *, force: bool) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import os
 from typing import AbstractSet, Iterable, List, Optional, Set
 
-from .errors import BundleError
+from .errors import BundleError, InstallError
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Stamp = Optional[int]
@@ -46,6 +46,8 @@ class Tree:
                 _write(descriptor, chunk)
             if mtime is not None:
                 os.utime(descriptor, (mtime, mtime))
+        except OSError as error:  # the kernel does not say which file
+            raise InstallError("%s: %s" % (path, error.strerror)) from error
         finally:
             os.close(descriptor)
 
