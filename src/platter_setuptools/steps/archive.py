@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.members import Member
 
 _CHUNK = 1 << 18
+_MARKS = ("info.json", "install.sh", "SHA256SUMS")  # a folder that has all of them is a bundle
 
 
 def write_archive(members: Sequence[Member], stem: str, kind: str, output: Path, mtime: int) -> tuple[Path, int]:
@@ -84,19 +85,27 @@ class _Checked:
         self._member, self._source, self._digest, self._left = member, source, hashlib.sha256(), member.size
 
     def read(self, size: int = _CHUNK) -> bytes:
+        wanted = min(size, self._left)
         data = self._source.read(size)
         self._digest.update(data)
         self._left -= len(data)
         if self._left <= 0 and (self._left < 0 or self._digest.hexdigest() != self._member.sha256):
             raise WheelError(f"{self._member.name} changed while the bundle was written", hint="build again")
-        if not data and self._left:
+        if len(data) < wanted:
             raise WheelError(f"{self._member.name} became shorter while the bundle was written", hint="build again")
         return data
 
 
 @contextlib.contextmanager
 def _checked(member: Member) -> Iterator[_Checked]:
-    with member.open() as source:
+    try:
+        source = member.open()
+    except OSError as error:  # not to be taken for an error of the archive's own
+        raise WheelError(
+            f"{member.name} cannot be read any more: {error.strerror}",
+            hint="build again, and let nothing empty the wheel cache meanwhile",
+        ) from error
+    with source:
         yield _Checked(member, source)
 
 
@@ -276,7 +285,7 @@ def _entry(name: str, mtime: int, mode: int, method: int) -> zipfile.ZipInfo:
 
 
 def _write_folder(members: Sequence[Member], path: Path, mtime: int) -> None:
-    if path.exists() and not (path / "info.json").is_file():
+    if path.exists() and not all((path / name).is_file() for name in _MARKS):
         raise ArchiveError(f"{path} exists and is no bundle", hint="move it away, or choose another output folder")
     temporary = Path(tempfile.mkdtemp(prefix=".platter-", suffix=".tmp", dir=path.parent))
     try:
@@ -295,9 +304,15 @@ def _write_folder(members: Sequence[Member], path: Path, mtime: int) -> None:
                 os.utime(destination, (mtime, mtime))
         for folder in reversed(_folders(members)):
             os.utime(new / folder, (mtime, mtime))
-        if path.exists():
-            path.rename(temporary / "old")
-        new.rename(path)
+        old = temporary / "old"
+        try:
+            if path.exists():
+                path.rename(old)
+            new.rename(path)
+        except BaseException:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
