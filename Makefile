@@ -29,8 +29,8 @@ format: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml
 	@python=$$(scripts/find-python) && echo "Setting up $(VENV) with $$python" && "$$python" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --editable . --group test --group check "nox>=2025.5"
+	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install -qq --editable . --group test --group check "nox>=2025.5"
 	@touch $@
 
 clean:

@@ -42,7 +42,7 @@ def bare_root(suite: str) -> Path:
     """
     check_namespaces()
     home = os.environ.get("PLATTER_TEST_ROOTS")
-    folder = Path(home) if home else platformdirs.user_cache_path("platter-setuptools-tests") / "roots"
+    folder = Path(home).absolute() if home else platformdirs.user_cache_path("platter-setuptools-tests") / "roots"
     return once(folder / suite, lambda root: debootstrap(suite, root))
 
 
