@@ -248,9 +248,7 @@ def works(*command: str | Path) -> bool:
 
 def quietly(command: Sequence[str | Path], cwd: Path = ROOT) -> None:
     try:
-        run = subprocess.run(
-            command, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        run = subprocess.run(command, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except OSError as error:
         raise DemoError(f"{command[0]} could not be started: {error}") from error
     if run.returncode:
