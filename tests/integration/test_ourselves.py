@@ -1,0 +1,56 @@
+"""We ship ourselves: this very project through both of its doors, and the bundle's `platter` builds a bundle."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+pytestmark = pytest.mark.network
+
+CHECKOUT = Path(__file__).parents[2]
+SOURCES = ("LICENSE", "README.md", "pyproject.toml", "setup.cfg", "setup.py", "src")
+
+
+def run(command: Sequence[str | Path], *, cwd: Path) -> str:
+    done = subprocess.run(command, check=False, cwd=cwd, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for name in SOURCES:
+        path = CHECKOUT / name
+        if path.is_dir():
+            shutil.copytree(path, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(path, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "build", [("setup.py", "bdist_platter"), ("-m", "platter_setuptools", "build", ".")], ids=["command", "cli"]
+)
+def test_the_shipped_platter_builds_bundles(build: Sequence[str], source: Path, tmp_path: Path) -> None:
+    run([sys.executable, *build], cwd=source)
+    (bundle,) = source.glob("dist/platter_setuptools-*-*.tar.gz")
+    with tarfile.open(bundle) as archive:
+        archive.extractall(tmp_path, filter="data")
+    release = tmp_path / "release"
+    run([tmp_path / bundle.name.removesuffix(".tar.gz") / "install.sh", "--quiet", release], cwd=tmp_path)
+    (wheel,) = source.glob("dist/*.whl") if "setup.py" in build else (None,)
+    again = run([release / "bin" / "platter", "build", "--quiet", wheel or source, "--output", "again"], cwd=tmp_path)
+    assert Path(again.strip()).name == bundle.name
+    # Made by itself from the same source it is the same, to the byte.
+    assert Path(again.strip()).read_bytes() == bundle.read_bytes()
