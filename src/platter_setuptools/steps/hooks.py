@@ -81,11 +81,13 @@ class Stage:
         Raises ScriptError if they changed one of `members`, or took one of our names: what was checked is fixed.
         """
         added = []
+        folders = {folder for member in members for folder in _folders_of(member)}
         fixed = {"SHA256SUMS": "", "post-install.sh": ""} | {member.name: member.sha256 for member in members}
         for member in from_folder(self.here):
-            if member.name not in fixed:
+            in_place_of_folder = member.name in folders and not member.is_folder
+            if member.name not in fixed and not in_place_of_folder and fixed.keys().isdisjoint(_folders_of(member)):
                 added.append(member)
-            elif member.sha256 != fixed[member.name]:
+            elif member.sha256 != fixed.get(member.name, ""):
                 raise ScriptError(
                     f"a build script changed {member.name} in the bundle",
                     hint="files of its own may have any other name; wheels come from the project's requirements",
@@ -93,6 +95,11 @@ class Stage:
         if self.install_script.is_file() and self.install_script.stat().st_size:
             added.append(from_bytes("post-install.sh", self.install_script.read_bytes(), executable=True))
         return added
+
+
+def _folders_of(member: Member) -> list[str]:
+    parts = member.name.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _interpreter_of(script: Path) -> list[str]:

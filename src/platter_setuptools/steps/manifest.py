@@ -134,7 +134,8 @@ class Manifest:
             return sum(member.file_size for member in archive.infolist())
 
     def _sorted(self) -> list[Described]:
-        return sorted(self.wheels, key=lambda described: described.wheel.name)
+        # Of two wheels that own one path the later one wins on the server: the project's own word is the last.
+        return sorted(self.wheels, key=lambda described: (described is self.project, described.wheel.name))
 
 
 def checksums(members: Iterable[Member]) -> Member:
@@ -149,18 +150,22 @@ def checksums(members: Iterable[Member]) -> Member:
 
 
 def _through_links(by_name: Mapping[str, Member], name: str) -> Member:
-    """The file that a link ends at; the link itself where it ends at a folder."""
-    import posixpath  # noqa: PLC0415
-
-    member = by_name[name]
-    for _ in range(40):  # as many as the kernel follows
-        if member.link is None:
-            return member
-        name = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.link))
-        if name not in by_name:
-            return member
-        member = by_name[name]
-    raise WheelError(f"the link {name} leads in a circle")
+    """The file that a name ends at when all links on the way are followed; the link itself where that is a folder."""
+    ahead, behind, followed = name.split("/")[::-1], list[str](), 0
+    while ahead:
+        part = ahead.pop()
+        if part == "..":
+            behind = behind[:-1]
+        elif part not in {"", "."}:
+            member = by_name.get("/".join([*behind, part]))
+            if member is None or member.link is None:
+                behind.append(part)
+            else:
+                followed += 1
+                ahead += member.link.split("/")[::-1]
+        if followed > 40:  # noqa: PLR2004 - as many as the kernel follows
+            raise WheelError(f"the link {name} leads in a circle")
+    return by_name.get("/".join(behind), by_name[name])
 
 
 def _line(sha256: str, name: str) -> str:

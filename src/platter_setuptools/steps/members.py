@@ -83,7 +83,7 @@ def from_folder(folder: Path) -> Iterator[Member]:
     for where, folders, files in os.walk(folder):
         for entry in sorted([*folders, *files]):
             path = Path(where, entry)
-            inside = path.relative_to(folder).as_posix()
+            inside = _checked_name(path.relative_to(folder).as_posix())
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
                 yield Member(name=inside, link=_checked_link(path, folder))
@@ -99,10 +99,22 @@ def from_folder(folder: Path) -> Iterator[Member]:
                 )
 
 
+def _checked_name(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ScriptError(
+            f"a build script left {name!r}, whose name is not UTF-8",
+            hint="not every format and server can hold such a name: rename it in the script",
+        ) from error
+    return name
+
+
 def _checked_link(path: Path, folder: Path) -> str:
     target = os.readlink(path)  # noqa: PTH115 - as it is written, not made a Path of
-    inside = (path.parent / target).resolve().is_relative_to(folder.resolve())
-    if os.path.isabs(target) or not inside or not path.exists():  # noqa: PTH117
+    # Not Path.resolve, which stumbles over links that lead in a circle.
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    if os.path.isabs(target) or not inside or not os.path.exists(path):  # noqa: PTH110, PTH117
         raise ScriptError(
             f"a build script left the link {path.relative_to(folder)} -> {target}:"
             " it leads out of the bundle, or nowhere",

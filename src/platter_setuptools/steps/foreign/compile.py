@@ -45,12 +45,12 @@ def compile_wheel(wheel: str, output: str, unchecked: bool) -> None:
             try:
                 # Warnings about escapes and the like are the business of the module's author.
                 code = compile(text, name, "exec", dont_inherit=True)
+                mtime = calendar.timegm(member.date_time)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue
+                continue  # ValueError: NUL bytes in the text, or a date that no calendar has
             if unchecked:
                 validation = struct.pack("<I", NEVER_CHECK) + importlib.util.source_hash(text)
             else:
-                mtime = calendar.timegm(member.date_time)
                 validation = struct.pack("<3I", CHECK_TIME, mtime & 0xFFFFFFFF, member.file_size & 0xFFFFFFFF)
             info = zipfile.ZipInfo(importlib.util.cache_from_source(name), FIXED_TIME)
             info.compress_type = zipfile.ZIP_DEFLATED
