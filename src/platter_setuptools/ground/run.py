@@ -34,7 +34,8 @@ class Runner(Protocol):
     ) -> str:
         """Run the command to its end and give its standard output.
 
-        `env` is added to the environment of this process. Raises CommandError on any exit status but 0.
+        `env` is added to the environment of this process. Raises CommandError on any exit status but 0, and with
+        127 if the command cannot be started.
         """
         ...
 
@@ -46,7 +47,7 @@ class Processes:
     """A Runner that remembers what is running, so that an interrupted build leaves nothing behind.
 
     Each command gets a process group of its own: a tool's children are ended with it. `on_line` is handed every
-    line that a command prints to its standard error.
+    line that a command prints, from whichever thread reads it.
     """
 
     def __init__(self, on_line: Callable[[str], None] = lambda _line: None) -> None:
@@ -73,7 +74,7 @@ class Processes:
             self._feed(process.stdin, stdin)
             for line in process.stdout or ():
                 output.append(line)
-                tail.append(redact(line.rstrip()))
+                self._note(line, tail)
             reader.join()
             returncode = process.wait()
         finally:
@@ -108,15 +109,20 @@ class Processes:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise PlatterError(f"cannot start {arguments[0]}: {error.strerror}") from error
+                reason = f"cannot start {arguments[0]}: {error.strerror}"
+                # As a shell has it, so that it is told as a failure of the step that needs the tool.
+                raise CommandError(reason, returncode=127, output=[reason]) from error
             self._live.add(process)
             return process
 
     def _read_errors(self, stream: IO[str] | None, tail: deque[str]) -> None:
         for line in stream or ():
-            clean = redact(line.rstrip())
-            tail.append(clean)
-            self._on_line(clean)
+            self._note(line, tail)
+
+    def _note(self, line: str, tail: deque[str]) -> None:
+        clean = redact(line.rstrip())
+        tail.append(clean)
+        self._on_line(clean)
 
     @staticmethod
     def _feed(stream: IO[str] | None, text: str) -> None:
