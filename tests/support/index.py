@@ -30,7 +30,6 @@ from support import handmade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
 
 TOOLS = ("virtualenv", "setuptools", "wheel")
 _MADE_BY_INSTALLING = {"INSTALLER", "REQUESTED", "direct_url.json", "RECORD"}
@@ -38,7 +37,7 @@ _PAGE = "<!DOCTYPE html><html><head><title>{title}</title></head><body>\n{body}\
 
 
 class Index:
-    """Serves the files of some folders from `with` to its end. What was asked for stands in `requests`."""
+    """Serves the files of some folders from `start` to `stop`. What was asked for stands in `requests`."""
 
     def __init__(self, *folders: Path, user: str = "", password: str = "", metadata: bool = True) -> None:
         self.folders = folders
@@ -56,14 +55,11 @@ class Index:
         self._server.block_on_close = False
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
-    def __enter__(self) -> Index:
+    def start(self) -> None:
+        """Come onto the network."""
         self._server.server_bind()
         self._server.server_activate()
         self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """Leave the network; a second time does nothing."""
@@ -129,10 +125,10 @@ class Index:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_HEAD(self) -> None:  # noqa: N802 - http.server's name for it
+            def do_HEAD(self) -> None:
                 self._respond(with_body=False)
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 self._respond(with_body=True)
 
             def _respond(self, *, with_body: bool) -> None:
@@ -178,7 +174,9 @@ def tools(folder: Path) -> Path:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             distribution = importlib.metadata.distribution(name)
             repack(distribution, folder)
-            todo += [one.name for one in map(Requirement, distribution.requires or ()) if "extra" not in str(one.marker)]
+            todo += [
+                one.name for one in map(Requirement, distribution.requires or ()) if "extra" not in str(one.marker)
+            ]
     handmade.pip_wheel(folder)
     return folder
 
@@ -196,7 +194,9 @@ def repack(distribution: importlib.metadata.Distribution, folder: Path) -> Path:
                 continue
         members.append(handmade.Member(name=str(file), content=Path(str(distribution.locate_file(file))).read_bytes()))
     if not info:
-        raise RuntimeError(f"{distribution.name} was not installed from a wheel: install the test dependencies with pip")
+        raise RuntimeError(
+            f"{distribution.name} was not installed from a wheel: install the test dependencies with pip"
+        )
     members.append(handmade.Member(name=f"{info}/RECORD", content=_record(members, info)))
     tags = HeaderParser().parsestr(distribution.read_text("WHEEL") or "").get_all("Tag", ())
     tag = "-".join(".".join(sorted(set(part))) for part in zip(*(one.split("-") for one in tags), strict=True))

@@ -1,0 +1,90 @@
+"""What several folders of tests share: a package index on this machine, and a yard to build in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import projects
+from support.doors import Yard
+from support.index import Index, tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def tool_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheels that every build needs."""
+    return tools(tmp_path_factory.mktemp("tools"))
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the distributions that the mini-projects depend on."""
+    return projects.shelf(tmp_path_factory.mktemp("shelf"))
+
+
+@pytest.fixture(scope="session")
+def index(tool_wheels: Path, shelf: Path) -> Iterator[Index]:
+    """The index that most tests use; who wants to count, to stop it or to make it lie uses `open_index`."""
+    running = Index(tool_wheels, shelf)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def open_index(tool_wheels: Path, shelf: Path) -> Iterator[Callable[..., Index]]:
+    """Opens indexes with the same distributions, and with those of more folders; they end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def open_one(*folders: Path, user: str = "", password: str = "") -> Index:
+            opened = Index(tool_wheels, shelf, *folders, user=user, password=password)
+            opened.start()
+            stack.callback(opened.stop)
+            return opened
+
+        yield open_one
+
+
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Caches that all tests of this process share, for speed."""
+    folder = tmp_path_factory.mktemp("caches")
+    return {"UV_CACHE_DIR": str(folder / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(folder / "wheels")}
+
+
+@pytest.fixture
+def yard(tmp_path: Path, index: Index, caches: dict[str, str]) -> Iterator[Yard]:
+    """A place to build in, offline. Sees that nothing is left in TMPDIR when the test ends."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "LC_ALL": "C.UTF-8",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": index.url,
+        **caches,
+    }
+    yield from _opened(tmp_path, environ)
+
+
+@pytest.fixture
+def network_yard(tmp_path: Path, caches: dict[str, str]) -> Iterator[Yard]:
+    """A place to build in with the index that this machine is configured for."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PLATTER_", "UV_CACHE"))}
+    yield from _opened(tmp_path, {**environ, **caches})
+
+
+def _opened(folder: Path, environ: dict[str, str]) -> Iterator[Yard]:
+    yard = Yard(
+        folder=folder / "yard",
+        environ={**environ, "HOME": str(folder / "yard" / "home"), "TMPDIR": str(folder / "yard" / "scratch")},
+    )
+    for name in ("home", "scratch"):
+        (yard.folder / name).mkdir(parents=True)
+    yield yard
+    assert list(yard.scratch.iterdir()) == []
