@@ -45,6 +45,8 @@ def temporary_workspace(run: Processes) -> Iterator[Path]:
     """A folder for everything that is thrown away. Processes are ended before it goes."""
     folder = Path(tempfile.mkdtemp(prefix="platter-"))
     try:
+        (folder / "tmp").mkdir()
+        run.keep_temporary_files_in(folder / "tmp")
         yield folder
     finally:
         run.stop()

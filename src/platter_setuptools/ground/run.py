@@ -55,6 +55,11 @@ class Processes:
         self._live: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
+        self._environ: dict[str, str] = {}
+
+    def keep_temporary_files_in(self, folder: Path) -> None:
+        """Let every command make its temporary files there: one that is killed cannot remove them itself."""
+        self._environ["TMPDIR"] = os.fspath(folder)
 
     def __call__(
         self,
@@ -99,7 +104,7 @@ class Processes:
                 process = subprocess.Popen(
                     arguments,
                     cwd=cwd,
-                    env={**os.environ, **env} if env is not None else None,
+                    env={**os.environ, **self._environ, **(env or {})},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -107,6 +112,7 @@ class Processes:
                     encoding="utf-8",
                     errors="replace",
                     start_new_session=True,
+                    umask=0o022,  # what is built does not depend on who builds it
                 )
             except OSError as error:
                 reason = f"cannot start {arguments[0]}: {error.strerror}"
