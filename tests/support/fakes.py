@@ -44,6 +44,7 @@ class FakeRunner:
 
     answer: Callable[[Call], str] = lambda _call: ""
     calls: list[Call] = field(default_factory=list)
+    stopped: bool = False
 
     def __call__(
         self,
@@ -53,9 +54,12 @@ class FakeRunner:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
     ) -> str:
-        call = Call(command=tuple(map(os.fspath, command)), cwd=cwd, env=env or {}, stdin=stdin)
+        call = Call(command=tuple(os.fspath(word) for word in command), cwd=cwd, env=env or {}, stdin=stdin)
         self.calls.append(call)
         return self.answer(call)
+
+    def stop(self) -> None:
+        self.stopped = True
 
 
 def failing(*output: str, returncode: int = 1) -> FakeRunner:
