@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.errors import DependencyError, UsageError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.times import source_date_epoch
@@ -18,7 +18,7 @@ from platter_setuptools.ground.values import Artifact, Origin
 from platter_setuptools.steps import bootstrap
 from platter_setuptools.steps.archive import write_archive
 from platter_setuptools.steps.bytecode import compile_wheels
-from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras
+from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras, needed_by_other_patches
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
 from platter_setuptools.steps.resolver import requirement_line
@@ -26,6 +26,8 @@ from platter_setuptools.steps.wheelfile import describe, open_wheel
 from platter_setuptools.workshop import Workshop, temporary_workspace
 
 if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.run import Processes
     from platter_setuptools.steps.hooks import Stage
@@ -55,12 +57,8 @@ def assemble(
         project = _described(workshop, project_wheel)
 
         progress.step(f"Resolving {project.description.name} {project.wheel.version}")
-        lock = workshop.resolve([requirement_line(project.wheel.path, project.wheel.name, options.extras)])
-        collected = workshop.collect(lock, leave_out=[project.wheel.name])
-        if not options.no_pip and all(wheel.name != "pip" for wheel in collected):
-            collected.append(workshop.bootstrap.pip)
-        wheels = [project, *(Described(wheel=wheel, description=describe(wheel)) for wheel in collected)]
-        check_set(wheels, {project.wheel.name: frozenset(options.extras)}, target)
+        wheels = _complete_set(workshop, project, progress)
+        check_set(wheels, _extras(options, project), target)
 
         compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
         bytecode = compile_wheels(compiled, target, store, run, progress, work)
@@ -121,6 +119,32 @@ def _described(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
             hint=f"it has: {', '.join(sorted(project.description.extras)) or 'none'}",
         )
     return project
+
+
+def _complete_set(workshop: Workshop, project: Described, progress: Progress) -> list[Described]:
+    """The project's wheel and all that it needs, under any patch release of the target's Python."""
+    options, found = workshop.options, None
+    requirements = [requirement_line(project.wheel.path, project.wheel.name, options.extras)]
+    while True:
+        try:
+            lock = workshop.resolve(requirements)
+        except DependencyError as error:
+            if found is None:
+                raise
+            progress.warn(f"on some patch releases of Python {workshop.target.version}: {error.message}")
+            return found
+        collected = workshop.collect(lock, leave_out=[project.wheel.name])
+        if not options.no_pip and all(wheel.name != "pip" for wheel in collected):
+            collected.append(workshop.bootstrap.pip)
+        found = [*(Described(wheel=wheel, description=describe(wheel)) for wheel in collected), project]
+        more = needed_by_other_patches(found, _extras(options, project), workshop.target)
+        if not set(more) - set(requirements):
+            return found
+        requirements += more
+
+
+def _extras(options: Options, project: Described) -> dict[NormalizedName, frozenset[str]]:
+    return {project.wheel.name: frozenset(options.extras)}
 
 
 def _requirements(options: Options) -> list[Member]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -114,7 +116,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
     def _project_wheel(self, workshop: Workshop, _output: Path) -> Path:
         """The wheel that this setup() call has built, or builds now: what a door hands to `assemble`."""
         if not self.distribution.have_run.get("bdist_wheel"):
-            with self._tree_left_clean(workshop.work), _fixed_time():
+            with self._tree_left_clean(workshop.work), _reproducible(), _few_words(verbose=self.options.verbose):
                 self.run_command("bdist_wheel")
         wheels = [file for kind, _python, file in self.distribution.dist_files if kind == "bdist_wheel"]
         if not wheels:
@@ -145,17 +147,34 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
 
 @contextlib.contextmanager
-def _fixed_time() -> Iterator[None]:
-    """Let the wheel carry one time, so that the same source gives the same wheel."""
+def _reproducible() -> Iterator[None]:
+    """Let the wheel depend on neither the day nor the umask, so that the same source gives the same wheel."""
     before = os.environ.get("SOURCE_DATE_EPOCH")
+    umask = os.umask(0o022)
     os.environ["SOURCE_DATE_EPOCH"] = str(source_date_epoch(os.environ))
     try:
         yield
     finally:
+        os.umask(umask)
         if before is None:
             del os.environ["SOURCE_DATE_EPOCH"]
         else:
             os.environ["SOURCE_DATE_EPOCH"] = before
+
+
+@contextlib.contextmanager
+def _few_words(*, verbose: bool) -> Iterator[None]:
+    """Leave out the line per file that building a wheel prints; warnings stay."""
+    level = logging.root.level  # distutils logs there
+    with warnings.catch_warnings():
+        if not verbose:
+            logging.root.setLevel(logging.WARNING)
+            # bdist_wheel runs `install` itself, and nobody here can do anything about that.
+            warnings.filterwarnings("ignore", message="(?s).*setup.py install is deprecated")
+        try:
+            yield
+        finally:
+            logging.root.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
     Environment,
@@ -145,13 +146,16 @@ class Workshop:
         options = self.options
         # pip reads those of its own configuration itself.
         configured = self.settings.constraints if options.resolver == "uv" else ()
-        return self.resolver(
-            Request(
-                requirements=tuple(requirements),
-                files=options.requirements,
-                constraints=(*configured, *map(str, options.constraints)),
-            )
+        request = Request(
+            requirements=tuple(requirements),
+            files=options.requirements,
+            constraints=(*configured, *map(str, options.constraints)),
         )
+        try:
+            # Servers may have any patch release of this Python.
+            return self.resolver(dataclasses.replace(request, python_version=f"{self.target.version}.0"))
+        except DependencyError:
+            return self.resolver(request)
 
     def collect(self, lock: Lock, *, leave_out: Collection[NormalizedName] = ()) -> list[Wheel]:
         """The wheels of a lock, from the store or else."""

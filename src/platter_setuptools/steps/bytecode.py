@@ -33,7 +33,9 @@ def compile_wheels(
         else:
             to_compile.append(wheel)
     if to_compile:
-        progress.step(f"Compiling bytecode of {len(to_compile)} wheel{'s' if len(to_compile) > 1 else ''} for {target.cache_tag}")
+        progress.step(
+            f"Compiling bytecode of {len(to_compile)} wheel{'s' if len(to_compile) > 1 else ''} for {target.cache_tag}"
+        )
         folder = work / "bytecode"
         folder.mkdir(exist_ok=True)
         outputs = {wheel: folder / f"{wheel.path.stem}.{target.cache_tag}.zip" for wheel in to_compile}

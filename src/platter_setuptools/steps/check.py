@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.ground.errors import WheelError
@@ -12,8 +13,6 @@ from platter_setuptools.steps.wheelfile import Description, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from packaging.requirements import Requirement
 
     from platter_setuptools.ground.values import Wheel
     from platter_setuptools.steps.target import Target
@@ -45,19 +44,18 @@ def check_fits(described: Described, target: Target) -> None:
         )
 
 
-def check_set(wheels: Sequence[Described], roots: Mapping[NormalizedName, frozenset[str]], target: Target) -> None:
+def check_set(wheels: Sequence[Described], extras: Mapping[NormalizedName, frozenset[str]], target: Target) -> None:
     """Raises WheelError with the whole list if a requirement of the set is not met by the set.
 
-    `roots` names the distributions that were asked for and the extras asked of them; markers and extras are
-    followed from there.
+    `extras` names those that were asked of a distribution; what they and markers lead to is followed from there.
     """
-    by_name: dict[NormalizedName, Described] = {}
+    seen: dict[NormalizedName, Described] = {}
     for described in wheels:
         check_fits(described, target)
-        other = by_name.setdefault(described.wheel.name, described)
+        other = seen.setdefault(described.wheel.name, described)
         if other is not described:
             raise WheelError(f"the bundle would hold {other.wheel.filename} and {described.wheel.filename}")
-    problems = sorted(set(_problems(by_name, roots, target)))
+    problems = sorted({_told(unmet) for unmet in _unmet(wheels, extras, target.environment)})
     if problems:
         raise WheelError(
             "the wheels do not fit each other:\n" + "\n".join(f"  {problem}" for problem in problems),
@@ -65,13 +63,40 @@ def check_set(wheels: Sequence[Described], roots: Mapping[NormalizedName, frozen
         )
 
 
-def _problems(
-    by_name: Mapping[NormalizedName, Described],
-    roots: Mapping[NormalizedName, frozenset[str]],
-    target: Target,
-) -> Iterator[str]:
+def needed_by_other_patches(
+    wheels: Sequence[Described], extras: Mapping[NormalizedName, frozenset[str]], target: Target
+) -> tuple[str, ...]:
+    """Requirements that only servers with another patch release of the target's Python have, without their markers.
+
+    A bundle for 3.11 that was built with 3.11.7 may be installed with 3.11.2, where `python_full_version < "3.11.3"`
+    holds. Distributions that the set has in an unfitting version are not named: no set would fit both.
+    """
+    names = {described.wheel.name for described in wheels}
+    needed = set()
+    for environment in target.other_patches:
+        for unmet in _unmet(wheels, extras, environment):
+            if canonicalize_name(unmet.requirement.name) not in names:
+                bare = Requirement(str(unmet.requirement))
+                bare.marker = None
+                needed.add(str(bare))
+    return tuple(sorted(needed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unmet:
+    by: Described
+    requirement: Requirement
+    found: Described | None
+
+
+def _unmet(
+    wheels: Sequence[Described],
+    extras: Mapping[NormalizedName, frozenset[str]],
+    environment: Mapping[str, str],
+) -> Iterator[_Unmet]:
+    by_name = {described.wheel.name: described for described in wheels}
     seen: set[tuple[NormalizedName, str]] = set()
-    queue = [(name, extra) for name, extras in roots.items() for extra in ("", *sorted(extras))]
+    queue = [(name, extra) for name in by_name for extra in ("", *sorted(extras.get(name, ())))]
     while queue:
         name, extra = queue.pop()
         if (name, extra) in seen or name not in by_name:
@@ -79,27 +104,23 @@ def _problems(
         seen.add((name, extra))
         described = by_name[name]
         for requirement in described.description.requires:
-            if not applies(requirement, extra, target):
+            if requirement.marker and not requirement.marker.evaluate({**environment, "extra": extra}):
                 continue
             wanted = canonicalize_name(requirement.name)
-            queue += [(wanted, more) for more in ("", *requirement.extras)]
-            yield from _unmet(described, requirement, by_name.get(wanted))
+            queue += [(wanted, more) for more in requirement.extras]
+            found = by_name.get(wanted)
+            if found is None or not _meets(found, requirement):
+                yield _Unmet(by=described, requirement=requirement, found=found)
 
 
-def _unmet(described: Described, requirement: Requirement, found: Described | None) -> Iterator[str]:
-    wheel = described.wheel
-    if found is None:
-        yield f"{wheel.name} {wheel.version} requires {requirement.name}{requirement.specifier}, which is missing"
-    elif not requirement.url and not requirement.specifier.contains(found.wheel.version, prereleases=True):
-        yield (
-            f"{wheel.name} {wheel.version} requires {requirement.name}{requirement.specifier},"
-            f" and the set has {found.wheel.version}"
-        )
+def _meets(found: Described, requirement: Requirement) -> bool:
+    return bool(requirement.url) or requirement.specifier.contains(found.wheel.version, prereleases=True)
 
 
-def applies(requirement: Requirement, extra: str, target: Target) -> bool:
-    """Whether the target needs this requirement, when `extra` (empty: none) is asked for."""
-    return requirement.marker is None or requirement.marker.evaluate({**target.environment, "extra": extra})
+def _told(unmet: _Unmet) -> str:
+    wheel, requirement, found = unmet.by.wheel, unmet.requirement, unmet.found
+    state = "which is missing" if found is None else f"and the set has {found.wheel.version}"
+    return f"{wheel.name} {wheel.version} requires {requirement.name}{requirement.specifier}, {state}"
 
 
 def missing_extras(description: Description, extras: Sequence[str]) -> list[str]:

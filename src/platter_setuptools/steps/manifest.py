@@ -52,7 +52,7 @@ class Manifest:
             "format": FORMAT,
             "created_by": f"platter-setuptools {platter_setuptools.__version__}",
             "python": target.version,
-            "requires_python": _text(project.description.requires_python),
+            "requires_python": self._requires_python(),
             "targets": [
                 {
                     "implementation": target.implementation,
@@ -110,6 +110,15 @@ class Manifest:
         for wheel, path in self.bytecode.items():
             members.append(from_file(f"data/{_bytecode_name(wheel, self.target)}", path, packed=True))
         return members
+
+    def _requires_python(self) -> str | None:
+        """The project's Requires-Python, and those of dependencies that some patch release does not meet."""
+        parts = {str(self.project.description.requires_python or "")}
+        for requires in (described.description.requires_python for described in self.wheels):
+            patches = (one["python_full_version"] for one in self.target.other_patches)
+            if requires and not all(requires.contains(patch, prereleases=True) for patch in patches):
+                parts.add(str(requires))
+        return ",".join(sorted(parts - {""})) or None
 
     def _wheel(self, described: Described) -> dict[str, Any]:
         wheel, description = described.wheel, described.description
@@ -177,7 +186,3 @@ def _line(sha256: str, name: str) -> str:
 
 def _bytecode_name(wheel: Wheel, target: Target) -> str:
     return f"bytecode/{wheel.path.stem}.{target.cache_tag}.zip"
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value else None

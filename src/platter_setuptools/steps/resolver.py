@@ -29,12 +29,14 @@ class Request:
     """What is to be resolved.
 
     Requirements are PEP 508 strings; files are requirements files as pip reads them; constraints are paths or URLs of
-    files that limit versions.
+    files that limit versions. With `python_version` markers and Requires-Python are judged for that version, where the
+    resolver can: for the oldest patch release that the lock is to serve.
     """
 
     requirements: tuple[str, ...]
     files: tuple[Path, ...] = ()
     constraints: tuple[str, ...] = ()
+    python_version: str | None = None
 
 
 class Resolver(Protocol):
@@ -65,6 +67,7 @@ class UvResolver:
             *("pip", "compile", "--format", "pylock.toml", "--no-header", "--quiet", "--no-python-downloads"),
             *("--output-file", os.fspath(lock), "--python", os.fspath(self.python)),
             *indexes.uv_arguments(self.settings),
+            *(["--python-version", request.python_version] if request.python_version else []),
             *(["--offline"] if self.offline else []),
             *(argument for file in request.constraints for argument in ("--constraints", file)),
             "--",

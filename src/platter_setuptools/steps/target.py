@@ -45,6 +45,18 @@ class Target:
         return f"{self.environment['platform_python_implementation']} {self.version} on {self.platform}"
 
     @property
+    def other_patches(self) -> tuple[Mapping[str, str], ...]:
+        """Marker values under the first and under a far later patch release of this Python version."""
+        return tuple(
+            {
+                **self.environment,
+                "python_full_version": f"{self.version}.{patch}",
+                "implementation_version": f"{self.version}.{patch}",
+            }
+            for patch in (0, 999)
+        )
+
+    @property
     def key(self) -> str:
         """What a compiled wheel depends on, as part of a name: `cp311-linux-x86_64`."""
         interpreter_tag = self.tags[0].interpreter
