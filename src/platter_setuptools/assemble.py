@@ -19,6 +19,7 @@ from platter_setuptools.steps import bootstrap
 from platter_setuptools.steps.archive import write_archive
 from platter_setuptools.steps.bytecode import compile_wheels
 from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras, needed_by_other_patches
+from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
 from platter_setuptools.steps.resolver import requirement_line
@@ -56,7 +57,6 @@ def assemble(
         progress.step(f"Building the project's wheel for {target}")
         project = _described(workshop, project_wheel)
 
-        progress.step(f"Resolving {project.description.name} {project.wheel.version}")
         wheels = _complete_set(workshop, project, progress)
         check_set(wheels, _extras(options, project), target)
 
@@ -122,9 +122,12 @@ def _described(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
 
 
 def _complete_set(workshop: Workshop, project: Described, progress: Progress) -> list[Described]:
-    """The project's wheel and all that it needs, under any patch release of the target's Python."""
-    options, found = workshop.options, None
-    requirements = [requirement_line(project.wheel.path, project.wheel.name, options.extras)]
+    """The project's wheel and all that it needs: by the lock that was given, or resolved."""
+    options = workshop.options
+    if options.lock:
+        return _with_wheels(workshop, project, read_lock(options.lock))
+    progress.step(f"Resolving {project.description.name} {project.wheel.version}")
+    requirements, found = [requirement_line(project.wheel.path, project.wheel.name, options.extras)], None
     while True:
         try:
             lock = workshop.resolve(requirements)
@@ -133,14 +136,20 @@ def _complete_set(workshop: Workshop, project: Described, progress: Progress) ->
                 raise
             progress.warn(f"on some patch releases of Python {workshop.target.version}: {error.message}")
             return found
-        collected = workshop.collect(lock, leave_out=[project.wheel.name])
-        if not options.no_pip and all(wheel.name != "pip" for wheel in collected):
-            collected.append(workshop.bootstrap.pip)
-        found = [*(Described(wheel=wheel, description=describe(wheel)) for wheel in collected), project]
+        found = _with_wheels(workshop, project, lock)
+        # What the resolver could not know: servers may have any patch release of this Python.
         more = needed_by_other_patches(found, _extras(options, project), workshop.target)
         if not set(more) - set(requirements):
             return found
         requirements += more
+
+
+def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Described]:
+    options = workshop.options
+    collected = workshop.collect(lock, extras=options.extras, leave_out=[project.wheel.name])
+    if not options.no_pip and all(wheel.name != "pip" for wheel in collected):
+        collected.append(workshop.bootstrap.pip)
+    return [*(Described(wheel=wheel, description=describe(wheel)) for wheel in collected), project]
 
 
 def _extras(options: Options, project: Described) -> dict[NormalizedName, frozenset[str]]:

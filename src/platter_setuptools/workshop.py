@@ -157,7 +157,9 @@ class Workshop:
         except DependencyError:
             return self.resolver(request)
 
-    def collect(self, lock: Lock, *, leave_out: Collection[NormalizedName] = ()) -> list[Wheel]:
+    def collect(
+        self, lock: Lock, *, extras: Collection[str] = (), leave_out: Collection[NormalizedName] = ()
+    ) -> list[Wheel]:
         """The wheels of a lock, from the store or else."""
         return Collector(
             target=self.target,
@@ -168,7 +170,7 @@ class Workshop:
             progress=self.progress,
             work=self.work,
             offline=self.options.no_download,
-        ).collect(lock, leave_out=leave_out)
+        ).collect(lock, extras=extras, leave_out=leave_out)
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected; once for builds that require the same."""

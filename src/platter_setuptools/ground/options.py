@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -92,6 +93,12 @@ OPTIONS: tuple[Option, ...] = (
         help="a requirements file whose packages are bundled too (repeatable)",
     ),
     Option(
+        name="lock",
+        kind=Kind.PATH,
+        metavar="FILE",
+        help="a pylock.toml (PEP 751) with the dependencies: nothing is resolved",
+    ),
+    Option(
         name="extras",
         kind=Kind.NAMES,
         metavar="EXTRA",
@@ -168,6 +175,7 @@ class Options:
     python: str | None = None
     format: str = "tar.gz"
     requirements: tuple[Path, ...] = ()
+    lock: Path | None = None
     extras: tuple[str, ...] = ()
     constraints: tuple[Path, ...] = ()
     resolver: str = "uv"
@@ -241,14 +249,19 @@ def merge(sources: Sequence[Source], *, output: Path) -> Options:
             "no-download and no-wheel-cache contradict each other",
             hint="without a network every wheel comes from the wheel cache: leave one of them out",
         )
+    if options.lock and (options.requirements or options.constraints):
+        raise UsageError(
+            "lock contradicts requirements and constraints: with a lock nothing is resolved",
+            hint="leave one of them out, or lock again with the requirements",
+        )
     if options.quiet and options.verbose:
         raise UsageError("quiet and verbose contradict each other", hint="leave one of them out")
     for script in (options.prebuild_script, options.postbuild_script):
         if script and not script.is_file():
             raise UsageError(f"the build script {script} does not exist")
-    for file in (*options.requirements, *options.constraints):
+    for file in (*options.requirements, *options.constraints, *([options.lock] if options.lock else [])):
         if not file.is_file():
-            raise UsageError(f"the requirements file {file} does not exist")
+            raise UsageError(f"{file} does not exist")
     return options
 
 
@@ -300,7 +313,7 @@ def _one(option: Option, value: str, where: str, base: Path) -> str | Path:
     if not value:
         raise UsageError(f"{where}: {option.name} is empty")
     if option.kind in {Kind.PATH, Kind.PATHS}:
-        return base / Path(value).expanduser()
+        return Path(os.path.abspath(base / Path(value).expanduser()))  # noqa: PTH100 - without resolving links
     if option.choices and value not in option.choices:
         raise UsageError(
             f"{where}: {value!r} is not a {option.name}", hint=f"choose one of: {', '.join(option.choices)}"

@@ -24,7 +24,7 @@ from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.ground.urls import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from packaging.markers import Environment
 
@@ -45,13 +45,17 @@ class Lock:
     pylock: Pylock
     base: Path
 
-    def select(self, target: Target) -> Iterator[tuple[Package, PackageWheel | Source]]:
+    def select(self, target: Target, extras: Collection[str] = ()) -> Iterator[tuple[Package, PackageWheel | Source]]:
         """What the target takes: for each package its best wheel, or the source that one can be built from.
+
+        `extras` count for a lock whose packages carry markers about them.
 
         Raises WheelError if a package has neither.
         """
         try:
-            yield from self.pylock.select(environment=cast("Environment", dict(target.environment)), tags=target.tags)
+            yield from self.pylock.select(
+                environment=cast("Environment", dict(target.environment)), tags=target.tags, extras=extras
+            )
         except PylockSelectError as error:
             raise WheelError(
                 f"the lock does not fit {target}: {error}",
@@ -73,8 +77,13 @@ class Lock:
 
 def read_lock(path: Path) -> Lock:
     """Read a pylock.toml. Raises DependencyError with the key path of what is wrong in it."""
-    with path.open("rb") as file:
-        return parse_lock(tomllib.load(file), base=path.parent, where=path.name)
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DependencyError(
+            f"{path.name} is not valid TOML: {error}", hint="a lock is a pylock.toml (PEP 751)"
+        ) from error
+    return parse_lock(data, base=path.parent, where=path.name)
 
 
 def parse_lock(data: Mapping[str, Any], *, base: Path, where: str) -> Lock:

@@ -31,7 +31,7 @@ from platter_setuptools.steps.store import Store, key_of
 from platter_setuptools.steps.wheelfile import open_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -57,15 +57,19 @@ class Collector:
     work: Path
     offline: bool = False
 
-    def collect(self, lock: Lock, *, leave_out: Iterable[NormalizedName] = ()) -> list[Wheel]:
-        """The wheels that the target takes of the lock, less those of `leave_out`, in the lock's order.
+    def collect(
+        self, lock: Lock, *, extras: Collection[str] = (), leave_out: Collection[NormalizedName] = ()
+    ) -> list[Wheel]:
+        """The wheels that the target takes of the lock with these extras, less those of `leave_out`, in its order.
 
         Every wheel has been checked against the lock's hash, now or when the store took it. Raises DependencyError,
         and WheelError for a wrong hash.
         """
-        skip = frozenset(leave_out)
-        chosen = [(package, artifact) for package, artifact in lock.select(self.target) if package.name not in skip]
-        entries = [(package, artifact, _as_download(lock, artifact)) for package, artifact in chosen]
+        entries = [
+            (package, artifact, _as_download(lock, artifact))
+            for package, artifact in lock.select(self.target, extras)
+            if package.name not in leave_out
+        ]
         wheels = in_threads(lambda entry: self._from_store(lock, *entry), entries, self.run)
 
         missing = [(index, entry) for index, entry in enumerate(entries) if wheels[index] is None]
