@@ -32,6 +32,12 @@ def _long_name(option: Option) -> str:
     return "dist-dir" if option.name == "output" else option.name
 
 
+def _attributes(option: Option) -> list[str]:
+    """The command line's name for it, and setup.cfg's, where setuptools leaves dashes as they are."""
+    name = _long_name(option)
+    return [name.replace("-", "_"), name] if "-" in name else [name]
+
+
 def _row(option: Option) -> tuple[str, str | None, str]:
     name = _long_name(option) + ("" if option.kind is Kind.FLAG else "=")
     # -q and -v belong to setup.py itself and mean the same there.
@@ -45,11 +51,10 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
     description = "create a self-installing bundle with all dependencies, for servers without a network"
     user_options: ClassVar[list[tuple[str, str | None, str]]] = [_row(option) for option in OPTIONS]
-    boolean_options: ClassVar[list[str]] = [option.name for option in OPTIONS if option.kind is Kind.FLAG]
 
     def initialize_options(self) -> None:
-        for option in OPTIONS:
-            setattr(self, _long_name(option).replace("-", "_"), None)
+        for name in (name for option in OPTIONS for name in _attributes(option)):
+            setattr(self, name, None)
 
     def finalize_options(self) -> None:
         with _as_setuptools_error(verbose=False):
@@ -85,8 +90,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         given: dict[str, str] = {}
         configured: dict[str, str] = {}
         said = self.distribution.get_option_dict("bdist_platter")
-        for option in OPTIONS:
-            name = _long_name(option).replace("-", "_")
+        for option, name in ((one, name) for one in OPTIONS for name in _attributes(one)):
             # distutils gives every command a `verbose` of its own accord: only what was said counts.
             value = getattr(self, name) if name in said or option.name not in _VERBOSITY else None
             if value is not None:
