@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,9 @@ from platter_setuptools.ground.files import place, replacing, sha256_of_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def default_location() -> Path:
@@ -44,6 +49,9 @@ class Store:
 
     def find(self, sha256: str, name: str) -> Path | None:
         """The file of that name and hash, if the store has it undamaged."""
+        # Both may come from a lock: what is damaged is removed, so nothing outside may be meant.
+        if not _SHA256.fullmatch(sha256) or "/" in name:
+            return None
         path = self._blob(sha256, name)
         try:
             if sha256_of_file(path)[0] == sha256:
@@ -58,7 +66,7 @@ class Store:
         """Keep a file whose SHA-256 is known; gives its place in the store. `source` must not be written to again."""
         path = self._blob(sha256, source.name)
         with self._writing(path):
-            if path.exists():
+            if self.find(sha256, source.name):
                 return path
             with replacing(path) as temporary:
                 temporary.unlink()
@@ -66,10 +74,16 @@ class Store:
                 temporary.chmod(0o644)
         return path
 
-    def find_derived(self, kind: str, key: str) -> Path | None:
-        """What `keep_derived` was told under this key, if the store still has it undamaged."""
+    def find_derived(self, kind: str, key: str, *, max_age: float | None = None) -> Path | None:
+        """What `keep_derived` was told under this key, if the store still has it undamaged.
+
+        What is older than `max_age`, in seconds, does not count.
+        """
         try:
-            entry = json.loads(self._ref(kind, key).read_text("utf-8"))
+            ref = self._ref(kind, key)
+            if max_age is not None and time.time() - ref.stat().st_mtime > max_age:
+                return None
+            entry = json.loads(ref.read_text("utf-8"))
             return self.find(entry["sha256"], entry["name"])
         except (OSError, ValueError, LookupError, TypeError):
             return None
@@ -91,9 +105,15 @@ class Store:
     def clean(self) -> int:
         """Remove everything that is kept here, and nothing else; gives the number of files."""
         count = sum(path.is_file() for path in self.root.glob("blobs/*/*/*"))
-        for part in ("blobs", "refs"):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self.root / part)
+        try:
+            for part in ("blobs", "refs"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(self.root / part)
+        except OSError as error:
+            raise PlatterError(
+                f"the wheel cache {self.root} cannot be emptied: {error.strerror or error}",
+                hint="is it yours, and is no build using it just now?",
+            ) from error
         return count
 
     def _blob(self, sha256: str, name: str) -> Path:
