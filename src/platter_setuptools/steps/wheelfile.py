@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,9 +73,11 @@ def describe(wheel: Wheel) -> Description:
                     f"{wheel.filename} says in its METADATA that it is {metadata.name} {metadata.version}",
                     hint="the file was renamed or built wrongly: build or fetch it again",
                 )
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
+        # RuntimeError is zipfile's for what is encrypted, or compressed in a way it has not heard of.
         raise WheelError(
-            f"{wheel.filename} cannot be read as a wheel: {error}", hint="build or fetch it again"
+            f"{wheel.filename} cannot be read as a wheel: {str(error) or 'it ends too early'}",
+            hint="build or fetch it again",
         ) from error
     return description
 
