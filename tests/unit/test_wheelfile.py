@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def custom(
-    folder: Path, metadata: str, name: str = APP, info: str = "app-1.0.dist-info"
-) -> Path:
+APP = "app-1.0-py3-none-any.whl"
+
+
+def custom(folder: Path, metadata: str, name: str = APP, info: str = "app-1.0.dist-info") -> Path:
     return handmade.archive(folder / name, [handmade.Member(name=f"{info}/METADATA", content=metadata.encode())])
 
 
