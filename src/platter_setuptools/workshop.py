@@ -24,10 +24,11 @@ from platter_setuptools.steps.environments import (
     install_wheels,
 )
 from platter_setuptools.steps.hooks import Stage
-from platter_setuptools.steps.indexes import IndexSettings, read_settings
+from platter_setuptools.steps.indexes import IndexSettings, read_settings, uv_arguments, uv_environment
+from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.pip_config import pip_config_files
 from platter_setuptools.steps.resolver import PipResolver, Request, Resolver, UvResolver, without_network
-from platter_setuptools.steps.store import Store, default_location
+from platter_setuptools.steps.store import Store, default_location, key_of
 from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse import Collector
 
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.progress import Progress
     from platter_setuptools.ground.run import Processes, Runner
     from platter_setuptools.ground.values import Wheel
-    from platter_setuptools.steps.lock import Lock
+
+
+_DAY = 24 * 60 * 60.0  # seconds
 
 
 @contextlib.contextmanager
@@ -90,10 +93,8 @@ class Workshop:
         options = self.options
         tools = {"setuptools": None, "wheel": options.wheel_version} if self.needs_environment else {}
         names = {"virtualenv": options.virtualenv_version, "pip": None, **tools}
-        request = Request(requirements=tuple(_specified(name, version) for name, version in names.items()))
-        # pip's own resolver is for what a project needs; of the options that only pip knows the tools need none.
-        resolver = self._uv(self.target.executable, dataclasses.replace(self.settings, unknown=()))
-        wheels = {wheel.name: wheel for wheel in self.collect(resolver(request))}
+        requirements = tuple(_specified(name, version) for name, version in names.items())
+        wheels = {wheel.name: wheel for wheel in self.collect(self._lock_of_tools(requirements))}
         pip = wheels.pop(canonicalize_name("pip"))
         chosen = tuple(wheels.pop(canonicalize_name(name)) for name in tools)
         return Bootstrap(pip=pip, tools=chosen, virtualenv=tuple(wheels.values()))
@@ -171,6 +172,25 @@ class Workshop:
             work=self.work,
             offline=self.options.no_download,
         ).collect(lock, extras=extras, leave_out=leave_out)
+
+    def _lock_of_tools(self, requirements: tuple[str, ...]) -> Lock:
+        """The lock of these, resolved at most once a day; with a lock given, or without a network, once for all."""
+        # pip's own resolver is for what a project needs; of the options that only pip knows the tools need none.
+        settings = dataclasses.replace(self.settings, unknown=())
+        asked = (*uv_arguments(settings), *(f"{name}={value}" for name, value in uv_environment(settings).items()))
+        network = () if self.options.no_download else asked
+        key = key_of(self.target.key, self.target.full_version, *requirements, *network)
+        old_enough = None if self.options.lock or self.options.no_download else _DAY
+        if known := self.store.find_derived("tools", key, max_age=old_enough):
+            return read_lock(known)
+        lock = self._uv(self.target.executable, settings)(Request(requirements=requirements))
+        if not any(package.is_direct for package in lock.pylock.packages):
+            import tomli_w  # noqa: PLC0415
+
+            file = self.work / "pylock.tools.toml"
+            file.write_text(tomli_w.dumps(lock.pylock.to_dict()), "utf-8")
+            self.store.keep_derived("tools", key, file)
+        return lock
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected; once for builds that require the same."""

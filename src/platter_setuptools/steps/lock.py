@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +49,26 @@ class Lock:
     def select(self, target: Target, extras: Collection[str] = ()) -> Iterator[tuple[Package, PackageWheel | Source]]:
         """What the target takes: for each package its best wheel, or the source that one can be built from.
 
-        `extras` count for a lock whose packages carry markers about them.
-
-        Raises WheelError if a package has neither.
+        `extras` count for a lock whose packages carry markers about them. Packages that only another patch release of
+        the target's Python needs are among them. Raises WheelError if a package has neither wheel nor source.
         """
+        chosen = {package.name: (package, artifact) for package, artifact in self._select(target, extras)}
+        for environment in target.other_patches:
+            # A lock that does not serve that patch release has nothing to add for it.
+            with contextlib.suppress(WheelError):
+                for package, artifact in self._select(target, extras, environment):
+                    chosen.setdefault(package.name, (package, artifact))
+        in_order = dict.fromkeys(package.name for package in self.pylock.packages)
+        yield from (chosen[name] for name in in_order if name in chosen)
+
+    def _select(
+        self, target: Target, extras: Collection[str], environment: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[Package, PackageWheel | Source]]:
         try:
             yield from self.pylock.select(
-                environment=cast("Environment", dict(target.environment)), tags=target.tags, extras=extras
+                environment=cast("Environment", dict(environment or target.environment)),
+                tags=target.tags,
+                extras=extras,
             )
         except PylockSelectError as error:
             raise WheelError(
