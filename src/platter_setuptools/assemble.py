@@ -19,6 +19,7 @@ from platter_setuptools.steps import bootstrap
 from platter_setuptools.steps.archive import write_archive
 from platter_setuptools.steps.bytecode import compile_wheels
 from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras, needed_by_other_patches
+from platter_setuptools.steps.foresight import look_ahead, remember
 from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
@@ -59,6 +60,7 @@ def assemble(
 
         wheels = _complete_set(workshop, project, progress)
         check_set(wheels, _extras(options, project), target)
+        remember(project.wheel.name, target, store, (one.wheel for one in wheels))
 
         compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
         bytecode = compile_wheels(compiled, target, store, run, progress, work)
@@ -127,6 +129,7 @@ def _complete_set(workshop: Workshop, project: Described, progress: Progress) ->
     if options.lock:
         return _with_wheels(workshop, project, read_lock(options.lock))
     progress.step(f"Resolving {project.description.name} {project.wheel.version}")
+    look_ahead(project.wheel.name, workshop.target, workshop.store)
     requirements, found = [requirement_line(project.wheel.path, project.wheel.name, options.extras)], None
     while True:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -27,7 +28,7 @@ def compile_wheels(
     """For each wheel a zip with its bytecode, named `STEM.CACHE_TAG.zip`. See foreign/compile.py for what is in it."""
     found, to_compile = {}, []
     for wheel in wheels:
-        path = store.find_derived("bytecode", _key(wheel, target))
+        path = find_compiled(wheel, target, store)
         if path:
             found[wheel] = path
         else:
@@ -43,6 +44,11 @@ def compile_wheels(
         for wheel, output in outputs.items():
             found[wheel] = store.keep_derived("bytecode", _key(wheel, target), output)
     return found
+
+
+def find_compiled(wheel: Wheel, target: Target, store: Store) -> Path | None:
+    """The bytecode of a wheel that was compiled before."""
+    return store.find_derived("bytecode", _key(wheel, target))
 
 
 def compile_archives(outputs: Mapping[Path, Path], target: Target, run: Runner, *, unchecked: bool = False) -> None:
@@ -65,4 +71,9 @@ def compile_archives(outputs: Mapping[Path, Path], target: Target, run: Runner, 
 
 
 def _key(wheel: Wheel, target: Target) -> str:
-    return key_of(wheel.sha256, target.magic, target.cache_tag or "", sha256_of_file(Path(foreign.__file__))[0])
+    return key_of(wheel.sha256, target.magic, target.cache_tag or "", _compiler())
+
+
+@functools.cache
+def _compiler() -> str:
+    return sha256_of_file(Path(foreign.__file__))[0]

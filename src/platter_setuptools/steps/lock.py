@@ -93,6 +93,8 @@ def read_lock(path: Path) -> Lock:
     """Read a pylock.toml. Raises DependencyError with the key path of what is wrong in it."""
     try:
         data = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DependencyError(f"{path.name} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DependencyError(
             f"{path.name} is not valid TOML: {error}", hint="a lock is a pylock.toml (PEP 751)"

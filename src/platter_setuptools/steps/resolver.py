@@ -154,7 +154,9 @@ def _unresolved(error: CommandError, *, offline: bool) -> DependencyError:
     """What to tell when a resolver gave up: its own words, and what to do about them."""
     text = "\n".join(error.output)
     missing = re.findall(
-        r"(?:because|and) ([A-Za-z0-9._-]+)(?:==\S+)? (?:was|were) not found|for ([^\s(]+) \(from", text, re.IGNORECASE
+        r"(?:because|and) ([A-Za-z0-9._-]+)(?:==\S+)? (?:was|were) not found|distribution found for (\S+)",
+        text,
+        re.IGNORECASE,
     )
     names = ", ".join(sorted({first or second for first, second in missing}))
     if offline:

@@ -15,8 +15,8 @@ import json
 import re
 import shutil
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.files import place, replacing, sha256_of_file
@@ -46,6 +46,8 @@ class Store:
     """A folder of content-addressed files. It need not exist yet."""
 
     root: Path
+    # What was found undamaged in this build, with its time of change: it is not hashed again.
+    _known: dict[Path, int] = field(default_factory=dict, compare=False, repr=False)
 
     def find(self, sha256: str, name: str) -> Path | None:
         """The file of that name and hash, if the store has it undamaged."""
@@ -54,7 +56,9 @@ class Store:
             return None
         path = self._blob(sha256, name)
         try:
-            if sha256_of_file(path)[0] == sha256:
+            changed = path.stat().st_mtime_ns
+            if self._known.get(path) == changed or sha256_of_file(path)[0] == sha256:
+                self._known[path] = changed
                 return path
         except OSError:
             return None
@@ -96,6 +100,19 @@ class Store:
         with self._writing(ref), replacing(ref) as temporary:
             temporary.write_text(json.dumps({"name": source.name, "sha256": sha256}), "utf-8")
         return path
+
+    def note(self, kind: str, key: str, value: object) -> None:
+        """Keep a small value (JSON) under a key: a hint, which nobody may rely on."""
+        ref = self._ref(kind, key)
+        with self._writing(ref), replacing(ref) as temporary:
+            temporary.write_text(json.dumps(value), "utf-8")
+
+    def recall(self, kind: str, key: str) -> Any:
+        """What was noted under the key; None if nothing, or nothing legible, was."""
+        try:
+            return json.loads(self._ref(kind, key).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def wheels(self) -> Iterator[Path]:
         """All wheels that the store has, the latest first, unverified."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ def tags_of(wheel: Wheel) -> frozenset[Tag]:
     return parse_wheel_filename(wheel.filename)[3]
 
 
+@functools.cache  # a wheel does not change while it is looked at; foresight.py looks before it is asked for
 def describe(wheel: Wheel) -> Description:
     """Read METADATA and the table of contents. Raises WheelError for a file that is not the wheel its name says."""
     try:
