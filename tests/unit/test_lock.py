@@ -1,0 +1,148 @@
+"""Locks: read at the border, with errors that name the key; what of them a target takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.pylock import PackageDirectory, PackageSdist, PackageWheel
+
+from platter_setuptools.ground.errors import DependencyError, WheelError
+from platter_setuptools.steps.lock import Lock, parse_lock, read_lock
+from support.fakes import target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HASHES = {"sha256": "ab" * 32}
+
+
+def lock(*packages: dict[str, Any], base: Path = Path("/base"), **more: Any) -> Lock:
+    top = {name.replace("_", "-"): value for name, value in more.items()}
+    data = {"lock-version": "1.0", "created-by": "test", "packages": list(packages), **top}
+    return parse_lock(data, base=base, where="the lock")
+
+
+def package(name: str, *wheels: str, sdist: str | None = None, **more: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "version": "1.0", **more}
+    if wheels:
+        entry["wheels"] = [{"url": f"https://host/{wheel}", "hashes": HASHES} for wheel in wheels]
+    if sdist:
+        entry["sdist"] = {"url": f"https://host/{sdist}", "hashes": HASHES}
+    return entry
+
+
+def chosen(made: Lock, extras: Sequence[str] = (), **environment: str) -> list[tuple[str, Any]]:
+    return [(one.name, artifact) for one, artifact in made.select(target(environment=environment), extras)]
+
+
+class TestSelect:
+    def test_the_best_wheel_is_taken(self) -> None:
+        best = str(target().tags[0])
+        made = lock(package("a", "a-1.0-py3-none-any.whl", f"a-1.0-{best}.whl", sdist="a-1.0.tar.gz"))
+        ((name, artifact),) = chosen(made)
+        assert name == "a"
+        assert isinstance(artifact, PackageWheel)
+        assert str(artifact.url).endswith(f"{best}.whl")
+
+    def test_else_the_sdist(self) -> None:
+        ((_name, artifact),) = chosen(lock(package("a", "a-1.0-py2-none-any.whl", sdist="a-1.0.tar.gz")))
+        assert isinstance(artifact, PackageSdist)
+
+    def test_else_an_error(self) -> None:
+        with pytest.raises(WheelError, match="the lock does not fit CPython") as caught:
+            chosen(lock(package("a", "a-1.0-py2-none-any.whl")))
+        assert caught.value.exit_code == 5
+
+    def test_markers_are_the_targets(self) -> None:
+        made = lock(
+            package("a", "a-1.0-py3-none-any.whl", marker="sys_platform == 'win32'"),
+            package("b", "b-1.0-py3-none-any.whl", marker="sys_platform == 'plan9'"),
+        )
+        assert [name for name, _ in chosen(made, sys_platform="plan9")] == ["b"]
+
+    def test_requires_python_is_the_targets(self) -> None:
+        made = lock(package("a", "a-1.0-py3-none-any.whl"), requires_python="==3.8.*")
+        assert len(chosen(made, python_full_version="3.8.1", python_version="3.8")) == 1
+        with pytest.raises(WheelError, match="does not fit"):
+            chosen(made, python_full_version="3.9.1", python_version="3.9")
+
+    def test_extras(self) -> None:
+        made = lock(package("a", "a-1.0-py3-none-any.whl", marker="'fast' in extras"), extras=["fast"])
+        assert chosen(made) == []
+        assert len(chosen(made, ["fast"])) == 1
+
+
+class TestPlaces:
+    def test_a_url_stays_as_it_is(self) -> None:
+        ((_name, artifact),) = chosen(lock(package("a", "a-1.0-py3-none-any.whl")))
+        assert lock().url_of(artifact) == "https://host/a-1.0-py3-none-any.whl"
+
+    def test_a_path_starts_at_the_locks_folder(self, tmp_path: Path) -> None:
+        entry = {"name": "a", "version": "1.0", "wheels": [{"path": "w x/a-1.0-py3-none-any.whl", "hashes": HASHES}]}
+        made = lock(entry, base=tmp_path)
+        ((_name, artifact),) = chosen(made)
+        assert made.url_of(artifact) == f"{tmp_path.as_uri()}/w%20x/a-1.0-py3-none-any.whl"
+
+    @pytest.mark.parametrize(
+        ("written", "expected"),
+        [
+            ("../elsewhere", "/elsewhere"),
+            ("lib", "/base/lib"),
+            ("/srv/lib", "/srv/lib"),
+            ("file:///srv/my%20lib", "/srv/my lib"),
+        ],
+    )
+    def test_folders(self, written: str, expected: str) -> None:
+        made = lock({"name": "a", "directory": {"path": written}})
+        ((_name, artifact),) = chosen(made)
+        assert isinstance(artifact, PackageDirectory)
+        assert made.folder_of(artifact) == Path(expected)
+
+
+class TestReading:
+    def test_toml(self, tmp_path: Path) -> None:
+        path = tmp_path / "pylock.toml"
+        path.write_text('lock-version = "1.0"\ncreated-by = "test"\npackages = []\n')
+        made = read_lock(path)
+        assert (made.base, list(made.select(target()))) == (tmp_path, [])
+
+    @pytest.mark.parametrize("content", [b"[", b"\xff\xfe", b"a = "])
+    def test_not_toml(self, content: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "pylock.toml"
+        path.write_bytes(content)
+        with pytest.raises(DependencyError, match=r"pylock\.toml is not valid TOML"):
+            read_lock(path)
+
+    def test_unreadable(self, tmp_path: Path) -> None:
+        (tmp_path / "pylock.toml").mkdir()
+        with pytest.raises(DependencyError, match=r"pylock\.toml cannot be read: Is a directory"):
+            read_lock(tmp_path / "pylock.toml")
+
+    @pytest.mark.parametrize(
+        ("entry", "where"),
+        [
+            ({"name": "A_b", "version": "1"}, r"packages\[0\]\.name"),
+            ({"name": "a", "version": "one"}, r"packages\[0\]\.version"),
+            (
+                {"name": "a", "wheels": [{"url": "https://h/a-1-py3-none-any.whl", "hashes": {}}]},
+                r"wheels\[0\]\.hashes",
+            ),
+            ({"name": "a", "wheels": [{"url": "https://h/a.whl"}]}, r"wheels\[0\]"),
+            ({"name": "a", "marker": "nonsense"}, r"packages\[0\]\.marker"),
+        ],
+    )
+    def test_errors_name_the_key(self, entry: dict[str, Any], where: str) -> None:
+        with pytest.raises(DependencyError, match=f"(?s)the lock is not a valid lock.*{where}") as caught:
+            lock(entry)
+        assert caught.value.exit_code == 4
+
+    def test_a_version_of_the_format_that_is_to_come(self) -> None:
+        with pytest.raises(DependencyError, match=r"2\.0 is not supported"):
+            parse_lock({"lock-version": "2.0", "created-by": "x", "packages": []}, base=Path(), where="it")
+
+    def test_no_password_in_errors(self) -> None:
+        with pytest.raises(DependencyError) as caught:
+            lock({"name": "a", "marker": "https://user:secret@host/"})
+        assert "secret" not in caught.value.message

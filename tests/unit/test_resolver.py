@@ -1,0 +1,283 @@
+"""Resolving: the command lines of uv and pip, pip's report as a lock, and what is said when there is no solution."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.pylock import PackageArchive, PackageDirectory, PackageSdist, PackageVcs, PackageWheel
+from packaging.requirements import Requirement
+
+from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
+from platter_setuptools.steps.indexes import IndexSettings
+from platter_setuptools.steps.resolver import (
+    PipResolver,
+    Request,
+    UvResolver,
+    requirement_line,
+    uv_command,
+    without_network,
+)
+from support.fakes import Call, FakeRunner, failing, target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from platter_setuptools.steps.lock import Lock
+
+LOCK = """
+lock-version = "1.0"
+created-by = "uv"
+[[packages]]
+name = "dep"
+version = "1.0"
+wheels = [{ url = "https://host/dep-1.0-py3-none-any.whl", hashes = { sha256 = "%s" } }]
+""" % ("ab" * 32)
+HASHES = {"sha256": "ab" * 32}
+PYTHON = Path("/opt/python")
+
+
+def uv(run: FakeRunner, tmp_path: Path, settings: IndexSettings | None = None, *, offline: bool = False) -> UvResolver:
+    return UvResolver(
+        python=PYTHON,
+        settings=settings or IndexSettings(),
+        run=run,
+        work=tmp_path,
+        project=tmp_path / "project",
+        offline=offline,
+    )
+
+
+def pip(run: FakeRunner, tmp_path: Path, *options: str, offline: bool = False) -> PipResolver:
+    settings = without_network(IndexSettings(index_url="https://host"), tmp_path) if offline else IndexSettings()
+    return PipResolver(
+        python=PYTHON,
+        settings=settings,
+        pip_options=options,
+        run=run,
+        work=tmp_path,
+        project=tmp_path / "project",
+        offline=offline,
+    )
+
+
+def locking(call: Call) -> str:
+    """What uv does."""
+    Path(call.after("--output-file")[0]).write_text(LOCK)
+    return ""
+
+
+def reporting(*items: dict[str, Any]) -> Callable[[Call], str]:
+    """What pip does."""
+
+    def answer(call: Call) -> str:
+        if "--report" in call.command:
+            Path(call.after("--report")[0]).write_text(json.dumps({"version": "1", "install": list(items)}))
+        return ""
+
+    return answer
+
+
+class TestUv:
+    def test_the_command(self, tmp_path: Path) -> None:
+        read: list[str] = []
+
+        def answer(call: Call) -> str:
+            read.append(Path(call.command[call.command.index("--") + 1]).read_text())
+            return locking(call)
+
+        run = FakeRunner(answer)
+        lock = uv(run, tmp_path)(
+            Request(
+                requirements=("app @ file:///a.whl", "dep[x]>=1; python_version<'4'"),
+                files=(Path("/r.txt"), Path("/s t.txt")),
+                constraints=("/c.txt", "https://host/c.txt"),
+                python_version="3.11.0",
+            )
+        )
+        (call,) = run.calls
+        assert call.command[: len(uv_command())] == uv_command()
+        assert [*call.after("--format"), *call.after("--python")] == ["pylock.toml", str(PYTHON)]
+        assert call.after("--constraints") == ["/c.txt", "https://host/c.txt"]
+        assert call.after("--python-version") == ["3.11.0"]
+        assert call.command[-2:] == ("/r.txt", "/s t.txt")
+        assert "--offline" not in call.command
+        assert call.cwd == tmp_path / "project"
+        assert read == ["app @ file:///a.whl\ndep[x]>=1; python_version<'4'\n"]
+        # uv insists on this form of the name.
+        assert re.fullmatch(r"pylock(\.\w+)?\.toml", Path(call.after("--output-file")[0]).name)
+        assert [package.name for package in lock.pylock.packages] == ["dep"]
+
+    def test_no_python_version_unless_asked_for(self, tmp_path: Path) -> None:
+        run = FakeRunner(locking)
+        uv(run, tmp_path)(Request(requirements=()))
+        assert "--python-version" not in run.calls[0].command
+
+    def test_what_pip_is_configured_to_do(self, tmp_path: Path) -> None:
+        settings = IndexSettings(index_url="https://user:secret@host/simple", no_binary=("dep",), proxy="http://p")
+        run = FakeRunner(locking)
+        uv(run, tmp_path, settings)(Request(requirements=("dep",)))
+        (call,) = run.calls
+        assert "--no-binary=dep" in call.command
+        assert call.env["UV_DEFAULT_INDEX"] == "https://user:secret@host/simple"
+        assert call.env["HTTPS_PROXY"] == "http://p"
+        assert "secret" not in " ".join(call.command)
+
+    def test_offline(self, tmp_path: Path) -> None:
+        run = FakeRunner(locking)
+        settings = without_network(IndexSettings(index_url="https://host", extra_index_urls=("https://x",)), tmp_path)
+        uv(run, tmp_path, settings, offline=True)(Request(requirements=("dep",)))
+        (call,) = run.calls
+        assert {"--offline", "--no-index"} <= set(call.command)
+        assert call.env == {"UV_FIND_LINKS": tmp_path.as_uri()}
+
+    def test_what_only_pip_understands(self, tmp_path: Path) -> None:
+        run = FakeRunner(locking)
+        with pytest.raises(UsageError, match="--use-feature: only pip understands") as caught:
+            uv(run, tmp_path, IndexSettings(unknown=("--use-feature=x",)))(Request(requirements=()))
+        assert 'resolver = "pip"' in str(caught.value.hint)
+        assert run.calls == []
+
+    def test_two_resolutions_do_not_meet(self, tmp_path: Path) -> None:
+        run = FakeRunner(locking)
+        resolver = uv(run, tmp_path)
+        resolver(Request(requirements=("a",)))
+        resolver(Request(requirements=("b",)))
+        assert run.calls[0].after("--output-file") != run.calls[1].after("--output-file")
+
+
+class TestPip:
+    def test_the_command(self, tmp_path: Path) -> None:
+        run = FakeRunner(reporting())
+        pip(run, tmp_path, "--no-binary=a,b", "-f '/srv/my wheels'")(
+            Request(requirements=("app @ file:///a.whl", "-dash"), files=(Path("/r.txt"),), constraints=("/c.txt",))
+        )
+        asked, call = run.calls
+        assert asked.command == (str(PYTHON), "-m", "pip", "--version")
+        assert call.command[:5] == (str(PYTHON), "-m", "pip", "install", "--dry-run")
+        assert {"--ignore-installed", "--no-input"} <= set(call.command)
+        assert call.after("-f") == ["/srv/my wheels"]
+        assert "--no-binary=a,b" in call.command
+        assert call.after("--constraint") == ["/c.txt"]
+        assert call.after("--requirement") == ["/r.txt"]
+        assert call.command[call.command.index("--") + 1 :] == ("app @ file:///a.whl", "-dash")
+        assert "--no-index" not in call.command
+        assert call.cwd == tmp_path / "project"
+
+    def test_offline(self, tmp_path: Path) -> None:
+        run = FakeRunner(reporting())
+        pip(run, tmp_path, offline=True)(Request(requirements=("dep",)))
+        assert "--no-index" in run.calls[1].command
+        assert run.calls[1].after("--find-links") == [str(tmp_path)]
+
+    def without_pip(self, call: Call) -> str:
+        if call.command == (str(PYTHON), "-m", "pip", "--version"):
+            raise CommandError("no pip", returncode=1, output=["No module named pip"])
+        return reporting()(call)
+
+    def test_an_interpreter_without_pip(self, tmp_path: Path) -> None:
+        run = FakeRunner(self.without_pip)
+        pip(run, tmp_path)(Request(requirements=("dep",)))
+        assert run.calls[1].command[:6] == (sys.executable, "-m", "pip", "--python", str(PYTHON), "install")
+
+    def test_no_pip_anywhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+        with pytest.raises(UsageError, match="neither /opt/python nor") as caught:
+            pip(FakeRunner(self.without_pip), tmp_path)(Request(requirements=("dep",)))
+        assert "resolver = uv" in str(caught.value.hint)
+
+
+def item(name: str, url: str, **info: Any) -> dict[str, Any]:
+    direct = info.pop("is_direct", False)
+    return {
+        "download_info": {"url": url, **info},
+        "is_direct": direct,
+        "metadata": {"name": name, "version": "1.0"},
+    }
+
+
+class TestReport:
+    def lock(self, tmp_path: Path, *items: dict[str, Any]) -> Lock:
+        return pip(FakeRunner(reporting(*items)), tmp_path)(Request(requirements=("x",)))
+
+    def test_each_kind(self, tmp_path: Path) -> None:
+        archive = {"archive_info": {"hash": "sha256=" + "ab" * 32, "hashes": HASHES}}
+        commit = {"vcs": "git", "requested_revision": "main", "commit_id": "12" * 20}
+        lock = self.lock(
+            tmp_path,
+            item("A.Wheel", "https://host/a_wheel-1.0-py3-none-any.whl", **archive),
+            item("b-sdist", "https://host/b-sdist-1.0.tar.gz", **archive),
+            item("c-direct", "https://host/c.zip", is_direct=True, subdirectory="sub", **archive),
+            item("d-vcs", "https://host/d.git", is_direct=True, vcs_info=commit, subdirectory="sub"),
+            item("e-folder", "file:///srv/e", is_direct=True, dir_info={}),
+            item("f-fragment", "https://host/f_fragment-1.0-py3-none-any.whl?token=1#x", **archive),
+        )
+        artifacts: list[Any] = [artifact for _package, artifact in lock.select(target())]
+        kinds = [PackageWheel, PackageSdist, PackageArchive, PackageVcs, PackageDirectory, PackageWheel]
+        assert [type(artifact) for artifact in artifacts] == kinds
+        assert [str(one.name) for one in lock.pylock.packages][:2] == ["a-wheel", "b-sdist"]
+        assert artifacts[0].hashes == HASHES
+        assert (artifacts[2].subdirectory, artifacts[3].subdirectory) == ("sub", "sub")
+        assert (artifacts[3].type, artifacts[3].commit_id) == ("git", "12" * 20)
+        assert lock.folder_of(artifacts[4]) == Path("/srv/e")
+
+    def test_an_index_without_hashes(self, tmp_path: Path) -> None:
+        with pytest.raises(DependencyError, match="pip's report is not a valid lock") as caught:
+            self.lock(tmp_path, item("a", "https://host/a-1.0-py3-none-any.whl", archive_info={}))
+        assert "hash" in str(caught.value.hint)
+
+
+UV_SAYS = (
+    "error: No solution found when resolving dependencies",
+    "  cause: Because nosuch was not found in the package registry and you require nosuch==3, we can conclude that",
+)
+UV_SAYS_OFFLINE = ("  cause: Because my-dep was not found in the cache and you require my-dep, we can conclude that",)
+PIP_SAYS = (
+    "ERROR: Could not find a version that satisfies the requirement nosuch>=1 (from app) (from versions: none)",
+    "ERROR: No matching distribution found for nosuch>=1",
+)
+
+
+class TestNoSolution:
+    def test_uv(self, tmp_path: Path) -> None:
+        with pytest.raises(DependencyError, match="cannot be resolved: nosuch was not found") as caught:
+            uv(failing(*UV_SAYS), tmp_path)(Request(requirements=("nosuch==3",)))
+        assert caught.value.exit_code == 4
+        assert caught.value.output == UV_SAYS
+
+    def test_pip(self, tmp_path: Path) -> None:
+        def answer(call: Call) -> str:
+            if "install" in call.command:
+                raise CommandError("failed", returncode=1, output=PIP_SAYS)
+            return ""
+
+        with pytest.raises(DependencyError, match="cannot be resolved: nosuch>=1 was not found"):
+            pip(FakeRunner(answer), tmp_path)(Request(requirements=("nosuch",)))
+
+    def test_offline(self, tmp_path: Path) -> None:
+        with pytest.raises(DependencyError, match="the wheel cache lacks a distribution: my-dep") as caught:
+            uv(failing(*UV_SAYS_OFFLINE), tmp_path, offline=True)(Request(requirements=("my-dep",)))
+        assert "no-download" in str(caught.value.hint)
+
+    @pytest.mark.parametrize("offline", [True, False])
+    def test_words_that_we_do_not_know(self, offline: bool, tmp_path: Path) -> None:
+        with pytest.raises(DependencyError, match=r"(cannot be resolved|lacks a distribution)$"):
+            uv(failing("something else"), tmp_path, offline=offline)(Request(requirements=("x",)))
+
+
+@pytest.mark.parametrize(("extras", "expected"), [((), "my-app"), (("a", "b"), "my-app[a,b]")])
+def test_the_requirement_for_a_wheel_at_hand(extras: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    wheel = tmp_path / "wh eel" / "my_app-1!2.0+g12ab-py3-none-any.whl"
+    line = requirement_line(wheel, "my-app", extras)
+    assert line.startswith(f"{expected} @ file:///")
+    parsed = Requirement(line)
+    assert (parsed.name, parsed.extras, parsed.url) == ("my-app", set(extras), wheel.as_uri())
+
+
+def test_uv_is_the_one_beside_us() -> None:
+    assert Path(uv_command()[0]).is_file()
