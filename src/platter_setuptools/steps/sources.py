@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,8 @@ def unpack(archive: Path, folder: Path) -> Path:
         else:
             with tarfile.open(archive) as opened_tar:
                 opened_tar.extractall(folder, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError) as error:
+        # RuntimeError is zipfile's for what is encrypted, or compressed in a way it has not heard of.
         raise DependencyError(
             f"{archive.name} cannot be unpacked: {error}", hint="it has to be an sdist: a .tar.gz or a .zip"
         ) from error

@@ -92,7 +92,7 @@ class Collector:
         self, lock: Lock, package: Package, artifact: PackageWheel | Source, download: Download | None
     ) -> Wheel | None:
         if download and download.filename.endswith(".whl"):
-            sha256 = download.hashes.get("sha256", "")
+            sha256 = download.hashes.get("sha256", "").lower()
             path = self.store.find(sha256, download.filename)
             return open_wheel(path, Origin.STORE, sha256=sha256) if path else None
         path = self.store.find_derived("built", self._source_key(lock, artifact))
