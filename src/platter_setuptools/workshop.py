@@ -86,7 +86,9 @@ class Workshop:
         settings = read_settings(
             self.options.pip_option, environ=os.environ, config_files=pip_config_files(os.environ, Path(sys.prefix))
         )
-        return without_network(settings, self._stored_wheels()) if self.options.no_download else settings
+        if not self.options.no_download:
+            return settings
+        return without_network(settings, self._stored_wheels(settings.no_binary))
 
     @functools.cached_property
     def bootstrap(self) -> Bootstrap:
@@ -211,11 +213,18 @@ class Workshop:
             offline=self.options.no_download,
         )
 
-    def _stored_wheels(self) -> Path:
-        """A folder with a link to every wheel in the store; of two with one name, to the later."""
+    def _stored_wheels(self, no_binary: Collection[str]) -> Path:
+        """A folder with a link to every wheel in the store; of two with one name, to the later.
+
+        Of what may not come as a wheel (`no_binary`) only those that were built here.
+        """
         folder = self.work / "stored"
         folder.mkdir()
+        built = set(self.store.derived("built"))
         for path in self.store.wheels():
+            name = canonicalize_name(path.name.partition("-")[0])
+            if path not in built and not {":all:", name}.isdisjoint(no_binary):
+                continue
             with contextlib.suppress(FileExistsError):
                 (folder / path.name).symlink_to(path)
         return folder

@@ -103,7 +103,7 @@ class PipResolver:
             *("install", "--dry-run", "--ignore-installed", "--quiet", "--disable-pip-version-check"),
             *("--no-input", "--report", report),
             *pip_arguments(self.pip_options),
-            *(["--no-index"] if self.offline else []),
+            *(["--no-index", "--no-binary=:none:"] if self.offline else []),
             *(argument for place in places for argument in ("--find-links", place)),
             *(argument for file in request.constraints for argument in ("--constraint", file)),
             *(argument for file in request.files for argument in ("--requirement", file)),
@@ -147,7 +147,9 @@ def pip_command(python: Path, run: Runner) -> tuple[str, ...]:
 
 def without_network(settings: IndexSettings, wheels: Path) -> IndexSettings:
     """The settings of a build that takes wheels from one folder and nothing from anywhere else."""
-    return dataclasses.replace(settings, index_url=None, extra_index_urls=(), find_links=(str(wheels),), no_index=True)
+    return dataclasses.replace(
+        settings, index_url=None, extra_index_urls=(), find_links=(str(wheels),), no_index=True, no_binary=()
+    )
 
 
 def _unresolved(error: CommandError, *, offline: bool) -> DependencyError:

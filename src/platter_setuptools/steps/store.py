@@ -114,6 +114,13 @@ class Store:
         except (OSError, ValueError):
             return None
 
+    def derived(self, kind: str) -> Iterator[Path]:
+        """Where everything is, or was, that `keep_derived` was told of this kind."""
+        for ref in self.root.glob(f"refs/{kind}/*.json"):
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                entry = json.loads(ref.read_text("utf-8"))
+                yield self._blob(entry["sha256"], entry["name"])
+
     def wheels(self) -> Iterator[Path]:
         """All wheels that the store has, the latest first, unverified."""
         found = self.root.glob("blobs/*/*/*.whl")
