@@ -1,0 +1,192 @@
+"""The store and the network: what a second build still asks for, and what works when there is nothing to ask."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import projects
+from support.doors import PLATTER, info, wheels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.doors import Yard
+    from support.index import Index
+
+
+def setup_py(*requires: str) -> str:
+    return f"from setuptools import setup\n\nsetup(name='hello', version='1.0', install_requires={list(requires)!r})\n"
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> dict[str, str]:
+    """Caches that nobody has used before."""
+    return {"UV_CACHE_DIR": str(tmp_path / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels")}
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+@pytest.mark.parametrize("door", ["command", "platter"])
+def test_a_second_build_fetches_nothing_and_a_third_needs_no_network(
+    yard: Yard, tmp_path: Path, cold: dict[str, str], open_index: Callable[[], Index], door: str, resolver: str
+) -> None:
+    index = open_index()
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf", "branch", "speck")})
+    environ = {**cold, "PIP_INDEX_URL": index.url, "PLATTER_BUILD_RESOLVER": resolver}
+
+    def build(*arguments: str) -> tuple[bytes, str]:
+        if door == "command":
+            said = yard.setup_py(project, "bdist_platter", *arguments, code=0, **environ).stderr
+        else:
+            said = yard.platter("build", *arguments, cwd=project, code=0, **environ).stderr
+        (artifact,) = project.glob("dist/*.tar.gz")
+        return artifact.read_bytes(), said
+
+    first, said = build()
+    assert "0 from the wheel cache, 4 fetched, 1 built" in said
+    assert {"leaf-1.0-py3-none-any.whl", "branch-1.0-py3-none-any.whl"} <= {*index.fetched}
+    assert len(index.fetched) == len({*index.fetched})
+    index.requests.clear()
+    second, said = build()
+    assert "4 from the wheel cache, 0 fetched, 1 built" in said
+    assert index.fetched == []
+    index.stop()
+    third, said = build("--no-download")
+    assert first == second == third
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+def test_sdists_repositories_and_folders_need_no_network_a_second_time(
+    yard: Yard, tmp_path: Path, cold: dict[str, str], open_index: Callable[[], Index], resolver: str
+) -> None:
+    index = open_index()
+    files = {"setup.py": "from setuptools import setup\n\nsetup(name='{}', version='1', install_requires=['leaf'])\n"}
+    repository, folder = (
+        projects.write(tmp_path / name, {"setup.py": files["setup.py"].format(name)}) for name in ("repo", "tree")
+    )
+    urls = [f"repo @ git+{repository.as_uri()}@{projects.commit(repository)}", f"tree @ {folder.as_uri()}"]
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("sour", "speck", *urls)})
+    environ = {**cold, "PIP_INDEX_URL": index.url, "PLATTER_BUILD_PIP_OPTION": "--no-binary=speck"}
+    arguments = ["--resolver", resolver]
+    first = yard.build(project, *arguments, **environ)
+    index.stop()
+    second = yard.build(project, *arguments, "--no-download", "--output", tmp_path / "second", **environ)
+    assert {"sour", "speck", "repo", "tree", "leaf"} <= {*wheels(second)}
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_without_a_network_what_is_missing_is_named(
+    yard: Yard, tmp_path: Path, cold: dict[str, str], open_index: Callable[[], Index]
+) -> None:
+    index = open_index()
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf")})
+    environ = {**cold, "PIP_INDEX_URL": index.url}
+    # A cache that has nothing, for a project in a folder: the first thing that is missing is what builds it.
+    index.requests.clear()
+    said = yard.refuse(4, project, "--no-download", **environ)
+    assert "the wheel cache lacks a distribution: setuptools" in said
+    yard.build(project, **environ)
+    projects.write(project, {"setup.py": setup_py("leaf", "alpha")})
+    index.requests.clear()
+    for resolver in ("uv", "pip"):
+        said = yard.refuse(4, project, "--no-download", "--resolver", resolver, **environ)
+        assert "the wheel cache lacks a distribution: alpha" in said
+        assert "without no-download" in said
+    said = yard.setup_py(project, "bdist_platter", "--no-download", code=1, **environ).stderr
+    assert "the wheel cache lacks a distribution: alpha" in said
+    assert index.requests == []
+
+
+def test_no_wheel_cache_leaves_nothing(yard: Yard, tmp_path: Path, cold: dict[str, str]) -> None:
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf", "sour")})
+    said = yard.platter("build", "--no-wheel-cache", cwd=project, code=0, **cold).stderr
+    assert "0 from the wheel cache, 2 fetched, 2 built" in said
+    assert not (tmp_path / "wheels").exists()
+    assert {path.name for path in (yard.folder / "home").iterdir()} <= {".cache"}
+    assert not list((yard.folder / "home").rglob("*.whl"))
+
+
+def test_a_damaged_entry_is_healed(yard: Yard, tmp_path: Path, cold: dict[str, str]) -> None:
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf", "sour")})
+    first = yard.command(project, **cold).read_bytes()
+    (leaf,) = (tmp_path / "wheels").rglob("leaf-2.0-*.whl")
+    (sour,) = (tmp_path / "wheels").rglob("sour-1.0-*.whl")
+    good = leaf.read_bytes()
+    leaf.write_bytes(good[:-1])
+    sour.unlink()
+    sour.write_bytes(b"not the wheel")
+    for ref in (tmp_path / "wheels" / "refs").rglob("*.json"):
+        ref.write_text("{")
+    said = yard.setup_py(project, "bdist_platter", code=0, **cold).stderr
+    assert "1 from the wheel cache, 1 fetched, 2 built" in said
+    assert leaf.read_bytes() == good
+    (artifact,) = project.glob("dist/*.tar.gz")
+    assert artifact.read_bytes() == first
+
+
+def test_the_resolvers_agree(yard: Yard, tmp_path: Path) -> None:
+    requires = ["branch", "sour", "speck", "alpha; python_version < '3'", "beta; python_version > '3'"]
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py(*requires)})
+    found = [info(yard.command(project, f"--resolver={resolver}"))["wheels"] for resolver in ("uv", "pip")]
+    assert found[0] == found[1]
+    assert {wheel["name"] for wheel in found[0]} == {"hello", "branch", "leaf", "sour", "speck", "beta", "pip"}
+
+
+def test_find_links_and_pip_conf_are_honoured(yard: Yard, tmp_path: Path, tool_wheels: Path, shelf: Path) -> None:
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf<2")})
+    conf = projects.write(
+        tmp_path, {"pip.conf": f"[global]\nno-index = yes\nfind-links =\n    {shelf}\n    {tool_wheels}\n"}
+    )
+    environ = {"PIP_CONFIG_FILE": str(conf / "pip.conf"), "PIP_INDEX_URL": ""}
+    for resolver in ("uv", "pip"):
+        artifact = yard.build(project, "--resolver", resolver, **environ)
+        assert wheels(artifact)["leaf"] == "1.0"
+
+
+def test_a_refusal_that_passes_is_tried_again(
+    yard: Yard, tmp_path: Path, cold: dict[str, str], open_index: Callable[[], Index]
+) -> None:
+    index = open_index()
+    index.failures["leaf-2.0-py3-none-any.whl"] = 2
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf")})
+    yard.command(project, **cold, PIP_INDEX_URL=index.url)
+    assert index.fetched.count("leaf-2.0-py3-none-any.whl") == 3
+
+
+def test_a_refusal_that_stays(
+    yard: Yard, tmp_path: Path, cold: dict[str, str], open_index: Callable[[], Index]
+) -> None:
+    index = open_index()
+    index.failures["leaf-2.0-py3-none-any.whl"] = 99
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf")})
+    said = yard.refuse(4, project, **cold, PIP_INDEX_URL=index.url, PIP_RETRIES="1")
+    assert re.search(r"leaf-2.0-py3-none-any.whl from .* cannot be fetched: HTTP status 503", said)
+
+
+def test_builds_at_the_same_time_share_a_cache(yard: Yard, tmp_path: Path, cold: dict[str, str]) -> None:
+    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf", "sour", "speck")})
+    yard.setup_py(project, "-q", "bdist_wheel")
+    (wheel,) = (project / "dist").iterdir()
+    environ = {**yard.environ, **cold}
+    started = [
+        subprocess.Popen(
+            [PLATTER, "build", wheel, "--output", tmp_path / str(number)],
+            cwd=tmp_path,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    for process in started:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    assert len({path.read_bytes() for path in tmp_path.glob("[012]/*.tar.gz")}) == 1
+    assert len(list(tmp_path.glob("[012]/*.tar.gz"))) == 3
+    assert not [name for _, _, names in os.walk(tmp_path / "wheels") for name in names if name.endswith(".tmp")]
