@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import DependencyError, UsageError
-from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
@@ -79,11 +78,11 @@ def assemble(
 
         progress.step(f"Writing {manifest.stem}.{options.format}")
         members.append(checksums(members))
-        path, size = write_archive(members, manifest.stem, options.format, options.output, mtime)
+        path, size, sha256 = write_archive(members, manifest.stem, options.format, options.output, mtime)
         artifact = Artifact(
             path=path,
             size=size,
-            sha256=sha256_of_file(path)[0] if path.is_file() else None,
+            sha256=sha256,
             wheels=Counter(one.wheel.origin for one in wheels),
             seconds=time.monotonic() - began,
         )

@@ -169,16 +169,18 @@ def output(tmp_path: Path) -> Path:
 class TestReadBack:
     @pytest.mark.parametrize("kind", TARS)
     def test_tar(self, kind: str, members: list[Member], output: Path) -> None:
-        path, size = write_archive(members, STEM, kind, output, MTIME)
+        path, size, sha256 = write_archive(members, STEM, kind, output, MTIME)
         assert (path, size) == (output / f"{STEM}.{kind}", path.stat().st_size)
+        assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert read_tar(path) == expected(members)
 
     def test_zip(self, members: list[Member], output: Path) -> None:
-        path, _size = write_archive(members, STEM, "zip", output, MTIME)
+        path, _size, sha256 = write_archive(members, STEM, "zip", output, MTIME)
+        assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert read_zip(path) == expected(members)
 
     def test_folder(self, members: list[Member], output: Path) -> None:
-        path, size = write_archive(members, STEM, "dir", output, MTIME)
+        path, size, _sha256 = write_archive(members, STEM, "dir", output, MTIME)
         assert path == output / STEM
         assert size == sum(member.size for member in members)
         assert read_folder(path) == expected(members)
@@ -187,7 +189,7 @@ class TestReadBack:
 
     @pytest.mark.parametrize("kind", TARS)
     def test_command_line_tar(self, kind: str, members: list[Member], output: Path, tmp_path: Path) -> None:
-        path, _size = write_archive(members, STEM, kind, output, MTIME)
+        path, _size, _sha256 = write_archive(members, STEM, kind, output, MTIME)
         helper = {"tar.gz": "gzip", "tar.bz2": "bzip2", "tar.xz": "xz", "tar.zst": "zstd"}.get(kind)
         if helper and shutil.which(helper) is None:
             pytest.skip(f"tar needs {helper}")
@@ -198,7 +200,7 @@ class TestReadBack:
         assert (into / STEM / "info.json").stat().st_mtime == MTIME
 
     def test_command_line_unzip(self, members: list[Member], output: Path, tmp_path: Path) -> None:
-        path, _size = write_archive(members, STEM, "zip", output, MTIME)
+        path, _size, _sha256 = write_archive(members, STEM, "zip", output, MTIME)
         tool("unzip", "-q", path, "-d", "unpacked", cwd=tmp_path)
         assert read_folder(tmp_path / "unpacked" / STEM) == expected(members)
 
@@ -209,16 +211,16 @@ class TestReadBack:
     def test_the_compressors_own_tools_find_no_fault(
         self, kind: str, command: str, members: list[Member], output: Path
     ) -> None:
-        path, _size = write_archive(members, STEM, kind, output, MTIME)
+        path, _size, _sha256 = write_archive(members, STEM, kind, output, MTIME)
         tool(command, "-t", "-q", path, cwd=output)
 
     @pytest.mark.parametrize("kind", FILES)
     def test_no_members_at_all(self, kind: str, output: Path) -> None:
-        path, _size = write_archive([], STEM, kind, output, MTIME)
+        path, _size, _sha256 = write_archive([], STEM, kind, output, MTIME)
         assert (read_zip if kind == "zip" else read_tar)(path) == {STEM: ("folder", 0o755, b"")}
 
     def test_folders_come_before_what_is_in_them(self, members: list[Member], output: Path) -> None:
-        path, _size = write_archive(members, STEM, "tar", output, MTIME)
+        path, _size, _sha256 = write_archive(members, STEM, "tar", output, MTIME)
         seen = set()
         for name in read_tar(path):
             parent = name.rpartition("/")[0]
@@ -238,7 +240,7 @@ class TestCompression:
             )
             for number, content in enumerate([b"text " * 9000, NOISE, b"", b"", b"x", NOISE[:1], b"y" * 70_000] * 3)
         ]
-        path, _size = write_archive(members, STEM, "tar.gz", output, MTIME)
+        path, _size, _sha256 = write_archive(members, STEM, "tar.gz", output, MTIME)
         data = path.read_bytes()
         assert data[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
         one = zlib.decompressobj(wbits=31)
@@ -252,9 +254,9 @@ class TestCompression:
     def test_packed_members_are_stored(self, kind: str, output: Path, tmp_path: Path) -> None:
         source = tmp_path / "a.whl"
         source.write_bytes(b"a" * 1_000_000)
-        stored, _size = write_archive([from_file("data/a.whl", source, packed=True)], STEM, kind, output, MTIME)
+        stored, _size, _sha256 = write_archive([from_file("data/a.whl", source, packed=True)], STEM, kind, output, MTIME)
         assert 1_000_000 < stored.stat().st_size < 1_010_000
-        small, _size = write_archive([from_file("data/a.whl", source)], STEM, kind, output, MTIME)
+        small, _size, _sha256 = write_archive([from_file("data/a.whl", source)], STEM, kind, output, MTIME)
         assert small.stat().st_size < 10_000
 
     @pytest.mark.parametrize(
@@ -263,8 +265,8 @@ class TestCompression:
     def test_streams_one_after_the_other_read_as_one(
         self, kind: str, decompress: Any, members: list[Member], output: Path
     ) -> None:
-        path, _size = write_archive(members, STEM, kind, output, MTIME)
-        plain, size = write_archive(members, STEM, "tar", output, MTIME)
+        path, _size, _sha256 = write_archive(members, STEM, kind, output, MTIME)
+        plain, size, _sha256 = write_archive(members, STEM, "tar", output, MTIME)
         assert decompress(path.read_bytes()) == plain.read_bytes()
         assert path.stat().st_size < size
 
@@ -272,14 +274,14 @@ class TestCompression:
 class TestDeterminism:
     @pytest.mark.parametrize("kind", FILES)
     def test_same_bytes_in_any_order_umask_and_place(self, kind: str, members: list[Member], tmp_path: Path) -> None:
-        first, _size = write_archive(members, STEM, kind, tmp_path / "one", MTIME)
+        first, _size, _sha256 = write_archive(members, STEM, kind, tmp_path / "one", MTIME)
         elsewhere = tmp_path / "other"
         elsewhere.mkdir()
         again = rich_members(elsewhere)
         os.utime(elsewhere / "app-1.0-py3-none-any.whl", (1, 1))
         before = os.umask(0o077)
         try:
-            second, _size = write_archive(again[::-1], STEM, kind, tmp_path / "two", MTIME)
+            second, _size, _sha256 = write_archive(again[::-1], STEM, kind, tmp_path / "two", MTIME)
         finally:
             os.umask(before)
         assert first.read_bytes() == second.read_bytes()
@@ -287,7 +289,7 @@ class TestDeterminism:
     def test_a_folder_has_the_same_modes_whatever_the_umask(self, members: list[Member], output: Path) -> None:
         before = os.umask(0o077)
         try:
-            path, _size = write_archive(members, STEM, "dir", output, MTIME)
+            path, _size, _sha256 = write_archive(members, STEM, "dir", output, MTIME)
         finally:
             os.umask(before)
         assert read_folder(path) == expected(members)
@@ -296,7 +298,7 @@ class TestDeterminism:
     def test_the_archive_itself_has_the_mode_of_any_new_file(self, umask: int, mode: int, output: Path) -> None:
         before = os.umask(umask)
         try:
-            path, _size = write_archive([], STEM, "tar", output, MTIME)
+            path, _size, _sha256 = write_archive([], STEM, "tar", output, MTIME)
         finally:
             os.umask(before)
         assert stat.S_IMODE(path.stat().st_mode) == mode
@@ -315,8 +317,8 @@ def broken(error: BaseException) -> Member:
 class TestWholeOrAbsent:
     @pytest.mark.parametrize("kind", FORMATS)
     def test_replaces_an_older_one(self, kind: str, members: list[Member], output: Path) -> None:
-        old, _size = write_archive(OLD, STEM, kind, output, MTIME)
-        path, _size = write_archive(members, STEM, kind, output, MTIME)
+        old, _size, _sha256 = write_archive(OLD, STEM, kind, output, MTIME)
+        path, _size, _sha256 = write_archive(members, STEM, kind, output, MTIME)
         assert path == old
         assert names_in(output) == [path.name]
         found = read_folder(path) if kind == "dir" else (read_zip if kind == "zip" else read_tar)(path)
@@ -327,7 +329,7 @@ class TestWholeOrAbsent:
     def test_a_member_that_changes_meanwhile_is_an_error(
         self, kind: str, change: bytes, members: list[Member], output: Path, tmp_path: Path
     ) -> None:
-        path, _size = write_archive(OLD, STEM, kind, output, MTIME)
+        path, _size, _sha256 = write_archive(OLD, STEM, kind, output, MTIME)
         (tmp_path / "app-1.0-py3-none-any.whl").write_bytes(change)
         with pytest.raises(WheelError, match=r"app-1\.0-py3-none-any\.whl (changed|became shorter)") as caught:
             write_archive(members, STEM, kind, output, MTIME)
@@ -338,7 +340,7 @@ class TestWholeOrAbsent:
     def test_a_member_that_is_gone_is_no_fault_of_the_output_folder(
         self, kind: str, members: list[Member], output: Path, tmp_path: Path
     ) -> None:
-        path, _size = write_archive(OLD, STEM, kind, output, MTIME)
+        path, _size, _sha256 = write_archive(OLD, STEM, kind, output, MTIME)
         (tmp_path / "app-1.0-py3-none-any.whl").unlink()
         with pytest.raises(WheelError, match=r"app-1\.0-py3-none-any\.whl"):
             write_archive(members, STEM, kind, output, MTIME)
@@ -347,14 +349,14 @@ class TestWholeOrAbsent:
     @pytest.mark.parametrize("kind", FORMATS)
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), InterruptedBuildError("stopped")])
     def test_an_interruption_leaves_the_old_one(self, kind: str, error: BaseException, output: Path) -> None:
-        path, _size = write_archive(OLD, STEM, kind, output, MTIME)
+        path, _size, _sha256 = write_archive(OLD, STEM, kind, output, MTIME)
         with pytest.raises(type(error)):
             write_archive([from_bytes("a", NOISE), broken(error)], STEM, kind, output, MTIME)
         assert_old(path, kind, output)
 
     @pytest.mark.parametrize("kind", FORMATS)
     def test_full_disk(self, kind: str, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        path, _size = write_archive(OLD, STEM, kind, output, MTIME)
+        path, _size, _sha256 = write_archive(OLD, STEM, kind, output, MTIME)
         real = Path.rename
 
         def full(source: str | Path, *_arguments: Any, **_options: Any) -> Path:
@@ -416,7 +418,7 @@ class TestWholeOrAbsent:
     def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
         self, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path, _size = write_archive(OLD, STEM, "dir", output, MTIME)
+        path, _size, _sha256 = write_archive(OLD, STEM, "dir", output, MTIME)
         real = Path.rename
 
         def rename(source: Path, destination: Path) -> Path:

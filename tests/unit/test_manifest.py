@@ -171,7 +171,7 @@ ODD_NAMES = [
 class TestChecksums:
     def bundle(self, members: list[Member], tmp_path: Path) -> Path:
         members = [*members, checksums(members)]
-        path, _size = write_archive(members, "b", "dir", tmp_path / "out", 0)
+        path, _size, _sha256 = write_archive(members, "b", "dir", tmp_path / "out", 0)
         return path
 
     @pytest.fixture

@@ -6,65 +6,80 @@ already, so tar.gz and zip store them; the other formats compress them lightly.
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import errno
 import hashlib
-import lzma
 import os
 import shutil
 import stat
-import sys
 import tarfile
 import tempfile
 import time
 import zipfile
-import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from platter_setuptools.ground.errors import ArchiveError, WheelError
+from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.hashing import Checks
+from platter_setuptools.steps.sinks import Gzip, Plain, Streams, bzip2, xz, zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from platter_setuptools.steps.members import Member
+    from platter_setuptools.steps.sinks import Output, Sink
 
 _CHUNK = 1 << 18
 _MARKS = ("info.json", "install.sh", "SHA256SUMS")  # a folder that has all of them is a bundle
 
 
-def write_archive(members: Sequence[Member], stem: str, kind: str, output: Path, mtime: int) -> tuple[Path, int]:
-    """Write `STEM.KIND` into the folder `output`, replacing an older one; gives its path and its size in bytes.
+def write_archive(
+    members: Sequence[Member], stem: str, kind: str, output: Path, mtime: int
+) -> tuple[Path, int, str | None]:
+    """Write `STEM.KIND` into the folder `output`, replacing an older one.
 
-    Raises ArchiveError if it cannot be written, or if a folder of that name is no bundle of ours.
+    Gives its path, its size in bytes, and its SHA-256 (None for a folder). Raises ArchiveError if it cannot be written,
+    or if a folder of that name is no bundle of ours; WheelError if a member changes meanwhile.
     """
-    ordered = sorted(members, key=lambda member: member.name)
+    checks = Checks()
+    bundle = _Bundle(sorted(members, key=lambda member: member.name), stem, mtime, checks)
     path = output / (stem if kind == "dir" else f"{stem}.{kind}")
     try:
         output.mkdir(parents=True, exist_ok=True)
         if kind == "dir":
-            _write_folder(ordered, path, mtime)
-            return path, sum(member.size for member in ordered)
+            bundle.to_folder(path)
+            return path, sum(member.size for member in members), None
         if path.is_dir():
             raise ArchiveError(f"{path} is a folder", hint="move it away, or choose another output folder")
-        with _new_file(path) as file:
-            _WRITERS[kind](ordered, stem, file, mtime)
+        with _new_file(path) as (name, file):
+            hashed = _Hashed(file, checks)
+            if kind == "zip":  # whose writer goes back in the file
+                bundle.to_zip(file)
+            else:
+                bundle.to_tar(_SINKS[kind](hashed))
+            file.flush()
+            bundle.finish_checks()
+            sha256 = sha256_of_file(name)[0] if kind == "zip" else hashed.digest.hexdigest()
     except OSError as error:
         hint = "make room there, or choose another output folder" if error.errno == errno.ENOSPC else None
         raise ArchiveError(
             f"{path} cannot be written: {error.strerror or error}",
             hint=hint or "choose another folder with --output (--dist-dir for the command)",
         ) from error
-    return path, path.stat().st_size
+    finally:
+        checks.finish()
+    return path, path.stat().st_size, sha256
 
 
 @contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
+def _new_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file under a temporary name, which becomes `path` when the block ends without an error."""
     handle, name = tempfile.mkstemp(prefix=".platter-", suffix=".tmp", dir=path.parent)
     try:
         with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor
-            yield file
+            yield Path(name), file
         os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101
         os.replace(name, path)  # noqa: PTH105
     finally:
@@ -78,26 +93,8 @@ def _umask() -> int:
     return umask
 
 
-class _Checked:
-    """Reads a member, and raises when its bytes are not those that the manifest names."""
-
-    def __init__(self, member: Member, source: BinaryIO) -> None:
-        self._member, self._source, self._digest, self._left = member, source, hashlib.sha256(), member.size
-
-    def read(self, size: int = _CHUNK) -> bytes:
-        wanted = min(size, self._left)
-        data = self._source.read(size)
-        self._digest.update(data)
-        self._left -= len(data)
-        if self._left <= 0 and (self._left < 0 or self._digest.hexdigest() != self._member.sha256):
-            raise WheelError(f"{self._member.name} changed while the bundle was written", hint="build again")
-        if len(data) < wanted:
-            raise WheelError(f"{self._member.name} became shorter while the bundle was written", hint="build again")
-        return data
-
-
 @contextlib.contextmanager
-def _checked(member: Member) -> Iterator[_Checked]:
+def _opened(member: Member, checks: Checks) -> Iterator[_Checked]:
     try:
         source = member.open()
     except OSError as error:  # not to be taken for an error of the archive's own
@@ -106,145 +103,140 @@ def _checked(member: Member) -> Iterator[_Checked]:
             hint="build again, and let nothing empty the wheel cache meanwhile",
         ) from error
     with source:
-        yield _Checked(member, source)
+        yield _Checked(member, source, checks)
 
 
-class _Sink(Protocol):
-    """A compressor that is told what is worth compressing; as much of a file as tarfile needs to write to it."""
+class _Checked:
+    """Reads a member; what it reads is compared with what the manifest says."""
 
-    def write(self, data: bytes) -> int: ...
+    def __init__(self, member: Member, source: BinaryIO, checks: Checks) -> None:
+        self._member, self._source, self._checks = member, source, checks
+        self._digest, self._left = hashlib.sha256(), member.size
 
-    def tell(self) -> int: ...
+    def read(self, size: int = _CHUNK) -> bytes:
+        wanted = min(size, self._left)
+        data = self._source.read(size)
+        self._left -= len(data)
+        if len(data) < wanted or self._left < 0:
+            raise _changed(self._member.name)
+        self._checks.feed(self._digest, data)
+        if not self._left:
+            self._checks.expect(self._digest, self._member.sha256 or "", self._member.name)
+        return data
 
-    def pack(self, packed: bool, /) -> None:
-        """What follows is packed already, or is not."""
 
-    def close(self) -> None: ...
+def _changed(name: str) -> WheelError:
+    return WheelError(f"{name} changed while the bundle was written", hint="build again")
 
 
-class _Plain:
-    """No compression."""
+class _Hashed:
+    """An output whose bytes are hashed on their way."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, checks: Checks) -> None:
+        self._file, self._checks, self.digest = file, checks, hashlib.sha256()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes, /) -> int:
+        self._checks.feed(self.digest, data)
         return self._file.write(data)
 
-    def tell(self) -> int:
-        return 0
 
-    def pack(self, packed: bool, /) -> None: ...
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """The sorted members and what they have in common, for each kind of archive."""
 
-    def close(self) -> None: ...
+    members: Sequence[Member]
+    stem: str
+    mtime: int
+    checks: Checks
 
+    def to_tar(self, sink: Sink) -> None:
+        with tarfile.open(fileobj=cast("BinaryIO", sink), mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for folder in _folders(self.members):
+                tar.addfile(self._header(f"{self.stem}/{folder}".rstrip("/"), tarfile.DIRTYPE, 0o755))
+            for member in self.members:
+                if member.link is not None:
+                    header = self._header(f"{self.stem}/{member.name}", tarfile.SYMTYPE, 0o777)
+                    header.linkname = member.link
+                    tar.addfile(header)
+                elif not member.is_folder:
+                    header = self._header(f"{self.stem}/{member.name}", tarfile.REGTYPE, member.mode)
+                    header.size = member.size
+                    sink.pack(member.packed)
+                    with _opened(member, self.checks) as source:
+                        tar.addfile(header, cast("BinaryIO", source))
+                    sink.pack(False)
+        sink.close()
 
-class _Gzip:
-    """One gzip member (RFC 1952) whose deflate blocks are compressed or stored, as `pack` says.
+    def to_zip(self, file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for folder in _folders(self.members):
+                name = f"{self.stem}/{folder}".rstrip("/") + "/"
+                archive.writestr(self._entry(name, stat.S_IFDIR | 0o755, zipfile.ZIP_STORED), b"")
+            for member in self.members:
+                name = f"{self.stem}/{member.name}"
+                if member.link is not None:
+                    entry = self._entry(name, stat.S_IFLNK | 0o777, zipfile.ZIP_STORED)
+                    archive.writestr(entry, os.fsencode(member.link))
+                elif not member.is_folder:
+                    method = zipfile.ZIP_STORED if member.packed else zipfile.ZIP_DEFLATED
+                    entry = self._entry(name, stat.S_IFREG | member.mode, method)
+                    entry.file_size = member.size
+                    with _opened(member, self.checks) as source, archive.open(entry, "w") as destination:
+                        shutil.copyfileobj(cast("BinaryIO", source), destination, _CHUNK)
 
-    A deflate stream may be cut at any block that ends on a byte, which a full flush brings about: so two compressors,
-    one of level 6 and one of level 0, write one stream in turns.
-    """
+    def to_folder(self, path: Path) -> None:
+        if path.exists() and not all((path / name).is_file() for name in _MARKS):
+            raise ArchiveError(f"{path} exists and is no bundle", hint="move it away, or choose another output folder")
+        temporary = Path(tempfile.mkdtemp(prefix=".platter-", suffix=".tmp", dir=path.parent))
+        try:
+            new = temporary / "new"
+            self._fill(new)
+            self.finish_checks()
+            old = temporary / "old"
+            try:
+                if path.exists():
+                    path.rename(old)
+                new.rename(path)
+            except BaseException:
+                if old.exists() and not path.exists():
+                    old.rename(path)
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._crc, self._size, self._packed = file, 0, 0, False
-        self._deflate = self._compressor()
-        # No name and no time; 0xFF: the system is not told.
-        file.write(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
+    def finish_checks(self) -> None:
+        """Raises WheelError if a member was not what it was said to be."""
+        if wrong := self.checks.finish():
+            raise _changed(wrong[0])
 
-    def write(self, data: bytes) -> int:
-        self._crc = zlib.crc32(data, self._crc)
-        self._size += len(data)
-        self._file.write(self._deflate.compress(data))
-        return len(data)
-
-    def tell(self) -> int:
-        return 0
-
-    def pack(self, packed: bool, /) -> None:
-        if packed != self._packed:
-            self._file.write(self._deflate.flush(zlib.Z_FULL_FLUSH))
-            self._packed = packed
-            self._deflate = self._compressor()
-
-    def close(self) -> None:
-        self._file.write(self._deflate.flush(zlib.Z_FINISH))
-        self._file.write(self._crc.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little"))
-
-    def _compressor(self) -> zlib._Compress:
-        return zlib.compressobj(0 if self._packed else 6, zlib.DEFLATED, -zlib.MAX_WBITS)
-
-
-class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-
-    def flush(self) -> bytes: ...
-
-
-class _Streams:
-    """Streams one after the other, each with a compressor of its own: bzip2, xz and zstd read them as one."""
-
-    def __init__(self, file: BinaryIO, compressor: Callable[[bool], _Compressor]) -> None:
-        self._file, self._make, self._packed = file, compressor, False
-        self._compressor = compressor(False)
-
-    def write(self, data: bytes) -> int:
-        self._file.write(self._compressor.compress(data))
-        return len(data)
-
-    def tell(self) -> int:
-        return 0
-
-    def pack(self, packed: bool, /) -> None:
-        if packed != self._packed:
-            self.close()
-            self._packed = packed
-            self._compressor = self._make(packed)
-
-    def close(self) -> None:
-        self._file.write(self._compressor.flush())
-
-
-def _bzip2(packed: bool) -> _Compressor:
-    return bz2.BZ2Compressor(1 if packed else 9)
-
-
-def _xz(packed: bool) -> _Compressor:
-    return lzma.LZMACompressor(preset=0 if packed else 6, check=lzma.CHECK_CRC64)
-
-
-def _zstd(packed: bool) -> _Compressor:
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415
-    else:
-        from backports import zstd  # noqa: PLC0415
-
-    return cast("_Compressor", zstd.ZstdCompressor(level=1 if packed else 9))
-
-
-def _write_tar(members: Sequence[Member], stem: str, sink: _Sink, mtime: int) -> None:
-    with tarfile.open(fileobj=cast("BinaryIO", sink), mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for folder in _folders(members):
-            tar.addfile(_header(f"{stem}/{folder}".rstrip("/"), mtime, tarfile.DIRTYPE, 0o755))
-        for member in members:
+    def _fill(self, new: Path) -> None:
+        folders = _folders(self.members)
+        for folder in folders:
+            (new / folder).mkdir()
+            (new / folder).chmod(0o755)
+        for member in self.members:
+            destination = new / member.name
             if member.link is not None:
-                header = _header(f"{stem}/{member.name}", mtime, tarfile.SYMTYPE, 0o777)
-                header.linkname = member.link
-                tar.addfile(header)
+                destination.symlink_to(member.link)
             elif not member.is_folder:
-                header = _header(f"{stem}/{member.name}", mtime, tarfile.REGTYPE, member.mode)
-                header.size = member.size
-                sink.pack(member.packed)
-                with _checked(member) as source:
-                    tar.addfile(header, cast("BinaryIO", source))
-                sink.pack(False)
-    sink.close()
+                with _opened(member, self.checks) as source, destination.open("wb") as file:
+                    shutil.copyfileobj(cast("BinaryIO", source), file, _CHUNK)
+                destination.chmod(member.mode)
+                os.utime(destination, (self.mtime, self.mtime))
+        for folder in reversed(folders):
+            os.utime(new / folder, (self.mtime, self.mtime))
 
+    def _header(self, name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+        header = tarfile.TarInfo(name)
+        header.type, header.mode, header.mtime = kind, mode, self.mtime
+        return header
 
-def _header(name: str, mtime: int, kind: bytes, mode: int) -> tarfile.TarInfo:
-    header = tarfile.TarInfo(name)
-    header.type, header.mode, header.mtime = kind, mode, mtime
-    return header
+    def _entry(self, name: str, mode: int, method: int) -> zipfile.ZipInfo:
+        entry = zipfile.ZipInfo(name, time.gmtime(self.mtime)[:6])
+        entry.create_system = 3  # Unix: external_attr holds a mode
+        entry.external_attr = mode << 16
+        entry.compress_type = method
+        return entry
 
 
 def _folders(members: Sequence[Member]) -> list[str]:
@@ -258,70 +250,10 @@ def _folders(members: Sequence[Member]) -> list[str]:
     return sorted(found)
 
 
-def _write_zip(members: Sequence[Member], stem: str, file: BinaryIO, mtime: int) -> None:
-    with zipfile.ZipFile(file, "w") as archive:
-        for folder in _folders(members):
-            name = f"{stem}/{folder}".rstrip("/") + "/"
-            archive.writestr(_entry(name, mtime, stat.S_IFDIR | 0o755, zipfile.ZIP_STORED), b"")
-        for member in members:
-            name = f"{stem}/{member.name}"
-            if member.link is not None:
-                entry = _entry(name, mtime, stat.S_IFLNK | 0o777, zipfile.ZIP_STORED)
-                archive.writestr(entry, os.fsencode(member.link))
-            elif not member.is_folder:
-                method = zipfile.ZIP_STORED if member.packed else zipfile.ZIP_DEFLATED
-                entry = _entry(name, mtime, stat.S_IFREG | member.mode, method)
-                entry.file_size = member.size
-                with _checked(member) as source, archive.open(entry, "w") as destination:
-                    shutil.copyfileobj(cast("BinaryIO", source), destination, _CHUNK)
-
-
-def _entry(name: str, mtime: int, mode: int, method: int) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, time.gmtime(mtime)[:6])
-    entry.create_system = 3  # Unix: external_attr holds a mode
-    entry.external_attr = mode << 16
-    entry.compress_type = method
-    return entry
-
-
-def _write_folder(members: Sequence[Member], path: Path, mtime: int) -> None:
-    if path.exists() and not all((path / name).is_file() for name in _MARKS):
-        raise ArchiveError(f"{path} exists and is no bundle", hint="move it away, or choose another output folder")
-    temporary = Path(tempfile.mkdtemp(prefix=".platter-", suffix=".tmp", dir=path.parent))
-    try:
-        new = temporary / "new"
-        for folder in _folders(members):
-            (new / folder).mkdir()
-            (new / folder).chmod(0o755)
-        for member in members:
-            destination = new / member.name
-            if member.link is not None:
-                destination.symlink_to(member.link)
-            elif not member.is_folder:
-                with _checked(member) as source, destination.open("wb") as file:
-                    shutil.copyfileobj(cast("BinaryIO", source), file, _CHUNK)
-                destination.chmod(member.mode)
-                os.utime(destination, (mtime, mtime))
-        for folder in reversed(_folders(members)):
-            os.utime(new / folder, (mtime, mtime))
-        old = temporary / "old"
-        try:
-            if path.exists():
-                path.rename(old)
-            new.rename(path)
-        except BaseException:
-            if old.exists() and not path.exists():
-                old.rename(path)
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-_WRITERS: dict[str, Callable[[Sequence[Member], str, BinaryIO, int], None]] = {
-    "tar": lambda members, stem, file, mtime: _write_tar(members, stem, _Plain(file), mtime),
-    "tar.gz": lambda members, stem, file, mtime: _write_tar(members, stem, _Gzip(file), mtime),
-    "tar.bz2": lambda members, stem, file, mtime: _write_tar(members, stem, _Streams(file, _bzip2), mtime),
-    "tar.xz": lambda members, stem, file, mtime: _write_tar(members, stem, _Streams(file, _xz), mtime),
-    "tar.zst": lambda members, stem, file, mtime: _write_tar(members, stem, _Streams(file, _zstd), mtime),
-    "zip": _write_zip,
+_SINKS: dict[str, Callable[[Output], Sink]] = {
+    "tar": Plain,
+    "tar.gz": Gzip,
+    "tar.bz2": lambda file: Streams(file, bzip2),
+    "tar.xz": lambda file: Streams(file, xz),
+    "tar.zst": lambda file: Streams(file, zstd),
 }
