@@ -1,8 +1,8 @@
 """Compile the modules of wheels to bytecode, each wheel's into a zip of its own.
 
 Runs under the target's Python (3.8 and newer), started as `python -s -B compile.py`. Reads one JSON object from
-standard input: {"processes": 2, "jobs": [{"wheel": PATH, "output": PATH, "unchecked": false}, …]}. Prints nothing;
-exit status 0 when every output is there. A module that does not compile is left out.
+standard input: {"processes": 2, "jobs": [{"wheel": PATH, "output": PATH, "unchecked": false}, …]}. Exit status 0 when
+every output is there, else what went wrong is on standard error. A module that does not compile is left out.
 
 A member of the output is named as the .pyc will lie below site-packages, `pkg/__pycache__/mod.cpython-311.pyc`. The
 bytecode records the module's time stamp and size (PEP 552), which the installer gives the .py: the time of the
@@ -73,6 +73,8 @@ def main() -> int:
                 try:
                     compile_wheel(job["wheel"], job["output"], job["unchecked"])
                     status = 0
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is told and ends this child
+                    print("%s: %s: %s" % (job["wheel"], type(error).__name__, error), file=sys.stderr)
                 finally:
                     sys.stderr.flush()
                     os._exit(status)
