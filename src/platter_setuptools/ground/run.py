@@ -74,13 +74,16 @@ class Processes:
         tail: deque[str] = deque(maxlen=_TAIL)
         output: list[str] = []
         try:
+            # A command may write before it has read all, and to either side: none of the three pipes may wait for another.
             reader = threading.Thread(target=self._read_errors, args=(process.stderr, tail), daemon=True)
+            feeder = threading.Thread(target=self._feed, args=(process.stdin, stdin), daemon=True)
             reader.start()
-            self._feed(process.stdin, stdin)
+            feeder.start()
             for line in process.stdout or ():
                 output.append(line)
                 self._note(line, tail)
             reader.join()
+            feeder.join()
             returncode = process.wait()
         finally:
             self._end(process)
@@ -122,8 +125,9 @@ class Processes:
             return process
 
     def _read_errors(self, stream: IO[str] | None, tail: deque[str]) -> None:
-        for line in stream or ():
-            self._note(line, tail)
+        with contextlib.suppress(ValueError):  # closed meanwhile: the command was ended
+            for line in stream or ():
+                self._note(line, tail)
 
     def _note(self, line: str, tail: deque[str]) -> None:
         clean = redact(line.rstrip())
@@ -133,7 +137,7 @@ class Processes:
     @staticmethod
     def _feed(stream: IO[str] | None, text: str) -> None:
         # A command may end without reading what it was given; its exit status tells more than a broken pipe.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):
             if stream:
                 stream.write(text)
                 stream.close()
