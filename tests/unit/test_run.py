@@ -1,0 +1,247 @@
+"""The one place that starts processes. These tests start tiny ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from platter_setuptools.ground.errors import CommandError, InterruptedBuildError, PlatterError
+from platter_setuptools.ground.interrupts import signals_as_errors
+from platter_setuptools.ground.run import Processes
+from platter_setuptools.ground.threads import in_threads
+from support.fakes import FakeRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def sh(script: str, *arguments: str) -> list[str]:
+    return ["sh", "-c", script, "sh", *arguments]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in 10 seconds"
+        time.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, collected by its parent or not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return True
+
+
+class TestResults:
+    def test_standard_output(self) -> None:
+        assert Processes()(sh("echo one; echo two >&2; printf three")) == "one\nthree"
+
+    def test_arguments_are_not_a_shells(self, tmp_path: Path) -> None:
+        awkward = "$(touch x); 'quo\"te' *\n"
+        assert Processes()(sh('printf %s "$1"', awkward), cwd=tmp_path) == awkward
+        assert list(tmp_path.iterdir()) == []
+
+    def test_paths_as_arguments_and_working_folder(self, tmp_path: Path) -> None:
+        assert Processes()([Path("/bin/sh"), "-c", "pwd"], cwd=tmp_path) == f"{os.path.realpath(tmp_path)}\n"
+
+    def test_environment_is_added_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KEPT", "kept")
+        monkeypatch.setenv("OTHER", "old")
+        assert Processes()(sh("echo $KEPT $OTHER"), env={"OTHER": "new"}) == "kept new\n"
+        assert Processes()(sh("echo $KEPT $OTHER")) == "kept old\n"
+
+    def test_temporary_files_go_where_they_are_removed(self, tmp_path: Path) -> None:
+        run = Processes()
+        run.keep_temporary_files_in(tmp_path)
+        assert run(sh("echo $TMPDIR")) == f"{tmp_path}\n"
+        assert run(sh("echo $TMPDIR"), env={"TMPDIR": "/own"}) == "/own\n"
+
+    def test_the_umask_is_not_the_users(self) -> None:
+        before = os.umask(0o077)
+        try:
+            assert Processes()(sh("umask")).strip() in {"0022", "022"}
+        finally:
+            os.umask(before)
+
+    def test_standard_input(self) -> None:
+        assert Processes()(["cat"], stdin="grüße\n" * 50_000) == "grüße\n" * 50_000
+        assert Processes()(["cat"]) == ""
+
+    def test_input_that_nobody_reads(self) -> None:
+        assert Processes()(sh("exec <&-; echo done"), stdin="x" * 1_000_000) == "done\n"
+
+    def test_much_output_on_both_sides(self) -> None:
+        script = "i=0; while [ $i -lt 3000 ]; do echo out$i; echo error$i >&2; i=$((i+1)); done"
+        lines: list[str] = []
+        output = Processes(lines.append)(sh(script))
+        assert output.splitlines() == [f"out{number}" for number in range(3000)]
+        assert len(lines) == 6000
+
+    def test_output_that_is_not_utf8(self) -> None:
+        assert Processes()(sh(r"printf 'caf\351\n'")) == "caf\N{REPLACEMENT CHARACTER}\n"
+
+
+class TestFailure:
+    def test_exit_status_and_last_lines(self) -> None:
+        script = "i=0; while [ $i -lt 100 ]; do echo line $i >&2; i=$((i+1)); done; exit 3"
+        with pytest.raises(CommandError, match="ended with exit status 3") as caught:
+            Processes()(sh(script))
+        assert caught.value.returncode == 3
+        assert caught.value.output == tuple(f"line {number}" for number in range(75, 100))
+
+    def test_standard_output_counts_among_the_last_lines(self) -> None:
+        with pytest.raises(CommandError) as caught:
+            Processes()(sh("echo 'ERROR: no'; exit 1"))
+        assert caught.value.output == ("ERROR: no",)
+
+    def test_the_command_is_cut_short_and_redacted(self) -> None:
+        command = sh("exit 1", "https://user:secret@host/x")
+        with pytest.raises(CommandError) as caught:
+            Processes()(command[:3] + command[4:])
+        assert str(caught.value) == "`sh -c 'exit 1' https://host/x` ended with exit status 1"
+        with pytest.raises(CommandError, match="…`"):
+            Processes()(command)
+
+    def test_no_secrets_in_lines(self) -> None:
+        lines: list[str] = []
+        with pytest.raises(CommandError) as caught:
+            Processes(lines.append)(sh("echo https://u:secret@h/ >&2; echo git+ssh://u:secret@h; exit 1"))
+        assert sorted(caught.value.output) == sorted(lines) == ["git+ssh://h", "https://h/"]
+
+    @pytest.mark.parametrize(
+        ("command", "reason"),
+        [
+            (["no-such-command-at-all"], "cannot start no-such-command-at-all: No such file or directory"),
+            (["/"], "cannot start /: Permission denied"),
+        ],
+    )
+    def test_commands_that_cannot_be_started(self, command: list[str], reason: str) -> None:
+        with pytest.raises(CommandError) as caught:
+            Processes()(command)
+        assert (caught.value.message, caught.value.returncode, caught.value.output) == (reason, 127, (reason,))
+
+    def test_a_signal(self) -> None:
+        with pytest.raises(CommandError) as caught:
+            Processes()(sh("kill -9 $$"))
+        assert caught.value.returncode == -9
+
+
+class TestStop:
+    @pytest.mark.parametrize("output", ["", ">/dev/null 2>&1"])
+    def test_children_are_ended_with_their_parent(self, output: str, tmp_path: Path) -> None:
+        run = Processes()
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                run(sh(f"sleep 60 {output} & echo $! >child.new; mv child.new child; wait"), cwd=tmp_path)
+            except CommandError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        wait_for((tmp_path / "child").exists)
+        run.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+        wait_for(lambda: is_gone(int((tmp_path / "child").read_text())))
+        assert [type(error) for error in errors] == [CommandError]
+
+    def test_nothing_starts_any_more(self) -> None:
+        run = Processes()
+        run.stop()
+        with pytest.raises(PlatterError, match="being stopped"):
+            run(["true"])
+        run.stop()
+
+    def test_an_interruption_ends_the_command(self, tmp_path: Path) -> None:
+        def interrupt() -> None:
+            wait_for((tmp_path / "child").exists)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                Processes()(sh("sleep 60 & echo $! >child.new; mv child.new child; wait"), cwd=tmp_path)
+        finally:
+            signal.signal(signal.SIGINT, before)
+            thread.join()
+        wait_for(lambda: is_gone(int((tmp_path / "child").read_text())))
+
+    def test_a_listener_that_fails(self, tmp_path: Path) -> None:
+        def fail(line: str) -> None:
+            raise InterruptedBuildError(line)
+
+        with pytest.raises(InterruptedBuildError):
+            Processes(fail)(sh("echo $$ >child; echo hello; sleep 60"), cwd=tmp_path)
+        wait_for(lambda: is_gone(int((tmp_path / "child").read_text())))
+
+
+class TestSignals:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_they_raise_within_the_block_only(self, number: signal.Signals) -> None:
+        before = signal.getsignal(number)
+        with pytest.raises(InterruptedBuildError, match=f"stopped by {number.name}"), signals_as_errors():
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        assert signal.getsignal(number) is before
+
+    def test_other_threads_are_left_alone(self) -> None:
+        before = signal.getsignal(signal.SIGTERM)
+        seen: list[object] = []
+
+        def work() -> None:
+            with signals_as_errors():
+                seen.append(signal.getsignal(signal.SIGTERM))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert seen == [before]
+
+
+class TestThreads:
+    def test_results_are_in_order(self) -> None:
+        def work(number: int) -> int:
+            time.sleep(0.02 * (3 - number))
+            return number * 2
+
+        run = FakeRunner()
+        assert in_threads(work, [0, 1, 2, 3], run) == [0, 2, 4, 6]
+        assert in_threads(work, [], run) == []
+        assert not run.stopped
+
+    def test_the_first_error_ends_it(self) -> None:
+        begun: list[int] = []
+        release = threading.Event()
+
+        class Stopping(FakeRunner):
+            def stop(self) -> None:
+                super().stop()
+                release.set()
+
+        def work(number: int) -> None:
+            begun.append(number)
+            if number == 0:
+                raise ValueError("first")
+            release.wait(10)
+
+        run = Stopping()
+        threads = threading.active_count()
+        with pytest.raises(ValueError, match="first"):
+            in_threads(work, list(range(100)), run, threads=2)
+        assert run.stopped
+        assert len(begun) < 10
+        assert threading.active_count() == threads
