@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -192,11 +191,18 @@ class TestStop:
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     def test_they_raise_within_the_block_only(self, number: signal.Signals) -> None:
-        before = signal.getsignal(number)
-        with pytest.raises(InterruptedBuildError, match=f"stopped by {number.name}"), signals_as_errors():
-            os.kill(os.getpid(), number)
-            time.sleep(10)
-        assert signal.getsignal(number) is before
+        def wait() -> None:
+            with signals_as_errors():
+                os.kill(os.getpid(), number)
+                time.sleep(10)
+
+        outside = signal.signal(number, signal.SIG_DFL)  # under nohup it would be ignored
+        try:
+            with pytest.raises(InterruptedBuildError, match=f"stopped by {number.name}"):
+                wait()
+            assert signal.getsignal(number) == signal.SIG_DFL
+        finally:
+            signal.signal(number, outside)
 
     def test_other_threads_are_left_alone(self) -> None:
         before = signal.getsignal(signal.SIGTERM)

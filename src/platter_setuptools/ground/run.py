@@ -74,7 +74,7 @@ class Processes:
         tail: deque[str] = deque(maxlen=_TAIL)
         output: list[str] = []
         try:
-            # A command may write before it has read all, and to either side: none of the three pipes may wait for another.
+            # A command may write, to either side, before it has read all: no pipe may wait for another.
             reader = threading.Thread(target=self._read_errors, args=(process.stderr, tail), daemon=True)
             feeder = threading.Thread(target=self._feed, args=(process.stdin, stdin), daemon=True)
             reader.start()
