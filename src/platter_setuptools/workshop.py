@@ -6,9 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import os
-import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.ground.errors import DependencyError
+from platter_setuptools.ground.files import temporary_folder
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
     Environment,
@@ -47,14 +46,13 @@ _DAY = 24 * 60 * 60.0  # seconds
 @contextlib.contextmanager
 def temporary_workspace(run: Processes) -> Iterator[Path]:
     """A folder for everything that is thrown away. Processes are ended before it goes."""
-    folder = Path(tempfile.mkdtemp(prefix="platter-"))
-    try:
+    with temporary_folder("platter-") as folder:
         (folder / "tmp").mkdir()
         run.keep_temporary_files_in(folder / "tmp")
-        yield folder
-    finally:
-        run.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            run.stop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from platter_setuptools.ground.interrupts import signals_held_back
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,6 +42,17 @@ def place(source: Path, destination: Path) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copyfile(source, destination)
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str, inside: Path | None = None) -> Iterator[Path]:
+    """A folder that is gone when the block ends, also when a signal comes while it is being removed."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp" if inside else "", dir=inside))
+    try:
+        yield folder
+    finally:
+        with signals_held_back():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,17 +1,19 @@
-"""SIGTERM and SIGHUP end a build as Ctrl-C does: with everything cleaned up."""
+"""SIGTERM and SIGHUP end a build as Ctrl-C does: with everything cleaned up, and no signal ends the cleaning."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.ground.errors import InterruptedBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
+
+    _Handler = Callable[[int, FrameType | None], object]
 
 
 @contextlib.contextmanager
@@ -24,9 +26,35 @@ def signals_as_errors() -> Iterator[None]:
     def stop(number: int, _frame: FrameType | None) -> None:
         raise InterruptedBuildError(f"stopped by {signal.Signals(number).name}: nothing was written")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = _handle((signal.SIGTERM, signal.SIGHUP), stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _restore(before)
+
+
+@contextlib.contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Within the block these signals and SIGINT wait; the first that came counts when the block ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = _handle((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        _restore(before)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _handle(numbers: Sequence[signal.Signals], handler: _Handler) -> dict[signal.Signals, Any]:
+    # What is ignored stays ignored: `nohup` and a shell's `&` mean it.
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heeded}
+
+
+def _restore(handlers: dict[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
