@@ -100,7 +100,8 @@ class PipResolver:
         places = self.settings.find_links if self.offline else ()
         command: list[str | Path] = [
             *pip_command(self.python, self.run),
-            *("install", "--dry-run", "--ignore-installed", "--quiet", "--disable-pip-version-check"),
+            # Not --quiet: that would keep from us which requirements contradict each other.
+            *("install", "--dry-run", "--ignore-installed", "--progress-bar=off", "--disable-pip-version-check"),
             *("--no-input", "--report", report),
             *pip_arguments(self.pip_options),
             *(["--no-index", "--no-binary=:none:"] if self.offline else []),
