@@ -15,7 +15,7 @@ from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.ground.values import Artifact, Origin
 from platter_setuptools.steps import bootstrap
-from platter_setuptools.steps.archive import write_archive
+from platter_setuptools.steps.archive import check_output, write_archive
 from platter_setuptools.steps.bytecode import compile_wheels
 from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras, needed_by_other_patches
 from platter_setuptools.steps.foresight import look_ahead, remember
@@ -46,6 +46,7 @@ def assemble(
     """
     began = time.monotonic()
     mtime = source_date_epoch(os.environ)
+    check_output(options.output)
     with temporary_workspace(run) as work:
         workshop = Workshop(options, source, run, progress, work)
         target, store = workshop.target, workshop.store

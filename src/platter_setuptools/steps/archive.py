@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from platter_setuptools.ground.errors import ArchiveError, WheelError
-from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.files import sha256_of_file, temporary_folder
 from platter_setuptools.ground.hashing import Checks
 from platter_setuptools.steps.sinks import Gzip, Plain, Streams, bzip2, xz, zstd
 
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.sinks import Output, Sink
 
 _CHUNK = 1 << 18
+_HINT = "choose another folder with --output (--dist-dir for the command)"
 _MARKS = ("info.json", "install.sh", "SHA256SUMS")  # a folder that has all of them is a bundle
+
+
+def check_output(output: Path) -> None:
+    """Raises ArchiveError if nothing can be written to this folder. Makes nothing."""
+    nearest = next(folder for folder in (output, *output.parents) if os.path.lexists(folder))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        reason = "may not be written to" if nearest.is_dir() else "is no folder"
+        raise ArchiveError(f"nothing can be written to {output}: {nearest} {reason}", hint=_HINT)
 
 
 def write_archive(
@@ -66,7 +75,7 @@ def write_archive(
         hint = "make room there, or choose another output folder" if error.errno == errno.ENOSPC else None
         raise ArchiveError(
             f"{path} cannot be written: {error.strerror or error}",
-            hint=hint or "choose another folder with --output (--dist-dir for the command)",
+            hint=hint or _HINT,
         ) from error
     finally:
         checks.finish()
@@ -187,8 +196,7 @@ class _Bundle:
     def to_folder(self, path: Path) -> None:
         if path.exists() and not all((path / name).is_file() for name in _MARKS):
             raise ArchiveError(f"{path} exists and is no bundle", hint="move it away, or choose another output folder")
-        temporary = Path(tempfile.mkdtemp(prefix=".platter-", suffix=".tmp", dir=path.parent))
-        try:
+        with temporary_folder(".platter-", path.parent) as temporary:
             new = temporary / "new"
             self._fill(new)
             self.finish_checks()
@@ -201,8 +209,6 @@ class _Bundle:
                 if old.exists() and not path.exists():
                     old.rename(path)
                 raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
     def finish_checks(self) -> None:
         """Raises WheelError if a member was not what it was said to be."""
