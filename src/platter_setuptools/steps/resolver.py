@@ -130,14 +130,15 @@ def uv_command() -> tuple[str, ...]:
 
 def pip_command(python: Path, run: Runner) -> tuple[str, ...]:
     """A pip that resolves for an interpreter: its own, or the one beside us. Raises UsageError if there is neither."""
-    import importlib.util  # noqa: PLC0415
+    import importlib.machinery  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
     own = (str(python), "-m", "pip")
     try:
         run([*own, "--version"])
     except CommandError:
-        if importlib.util.find_spec("pip") is None:
+        # Not importlib.util.find_spec: to it setuptools' hook answers "pip" by taking distutils out of this process.
+        if importlib.machinery.PathFinder.find_spec("pip") is None:
             raise UsageError(
                 f"resolver = pip, but neither {python} nor {sys.executable} has pip",
                 hint="install pip for one of them, or use resolver = uv",
