@@ -29,7 +29,8 @@ def from_pyproject(project: Path) -> Source:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
-    table = tables.get("tool", {}).get("platter", {})
+    tool = tables.get("tool", {})
+    table = tool.get("platter", {}) if isinstance(tool, dict) else tool
     if not isinstance(table, dict):
         raise UsageError(f"{path}: tool.platter has to be a table")
     return read_table(f"{path} [tool.platter]", project, table)

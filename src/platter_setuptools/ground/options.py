@@ -208,8 +208,8 @@ class Source:
 def read_strings(where: str, base: Path, values: Mapping[str, str | Sequence[str]]) -> Source:
     """The Source of a dialect that writes strings: command line, environment, setup.cfg.
 
-    `where` is how an error names the place, such as `the environment`; a `%s` in it is filled with the option's
-    name there. Relative paths start at `base`. Raises UsageError for a value that an option cannot take.
+    `where` is how an error names the place, such as `the environment`. Relative paths start at `base`. Raises
+    UsageError for a value that an option cannot take.
     """
     known = {}
     for name, value in values.items():
@@ -313,7 +313,8 @@ def _one(option: Option, value: str, where: str, base: Path) -> str | Path:
     if not value:
         raise UsageError(f"{where}: {option.name} is empty")
     if option.kind in {Kind.PATH, Kind.PATHS}:
-        return Path(os.path.abspath(base / Path(value).expanduser()))  # noqa: PTH100 - without resolving links
+        # Unlike Path.expanduser, which raises for a user who is not there, and Path.resolve, which follows links.
+        return Path(os.path.abspath(base / os.path.expanduser(value)))  # noqa: PTH100, PTH111
     if option.choices and value not in option.choices:
         raise UsageError(
             f"{where}: {value!r} is not a {option.name}", hint=f"choose one of: {', '.join(option.choices)}"

@@ -9,7 +9,7 @@ from platter_setuptools.ground.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EARLIEST = 315532800  # 1980-01-01, the first time that a zip file can hold
+EARLIEST, LATEST = 315532800, 4354819198  # 1980 and the end of 2107: what a zip file can hold
 
 
 def source_date_epoch(environ: Mapping[str, str]) -> int:
@@ -19,4 +19,4 @@ def source_date_epoch(environ: Mapping[str, str]) -> int:
         return EARLIEST
     if not text.isdecimal():
         raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}", hint="it is a number of seconds since 1970")
-    return max(int(text), EARLIEST)
+    return min(max(int(text), EARLIEST), LATEST)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-_USERINFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
+# Up to the last @ before a slash, whatever stands before it: passwords hold quotes, and @ itself.
+_USERINFO = re.compile(r"(?<=://)[^/\s]+@")
 
 
 def redact(text: str) -> str:
