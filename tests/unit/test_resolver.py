@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.machinery
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,8 +187,21 @@ class TestPip:
         pip(run, tmp_path)(Request(requirements=("dep",)))
         assert run.calls[1].command[:6] == (sys.executable, "-m", "pip", "--python", str(PYTHON), "install")
 
+    def test_looking_for_ours_leaves_setuptools_alone(self, tmp_path: Path) -> None:
+        code = (
+            "import sys, setuptools, distutils; before = dict(sys.modules)\n"
+            "from pathlib import Path; from support.fakes import failing\n"
+            "from platter_setuptools.steps.resolver import pip_command\n"
+            "pip_command(Path('/opt/python'), failing())\n"
+            "assert sys.modules['distutils'] is before['distutils']\n"
+        )
+        tests = Path(__file__).parents[1]
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tests)}
+        )
+
     def test_no_pip_anywhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+        monkeypatch.setattr(importlib.machinery.PathFinder, "find_spec", lambda *_arguments: None)
         with pytest.raises(UsageError, match="neither /opt/python nor") as caught:
             pip(FakeRunner(self.without_pip), tmp_path)(Request(requirements=("dep",)))
         assert "resolver = uv" in str(caught.value.hint)

@@ -1,0 +1,304 @@
+"""Options: one table, several dialects, one result."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg
+from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.options import (
+    BY_NAME,
+    FORMATS,
+    OPTIONS,
+    RESOLVERS,
+    Kind,
+    Options,
+    Source,
+    merge,
+    read_environment,
+    read_strings,
+    read_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BASE = Path("/base")
+OUTPUT = Path("/base/dist")
+
+
+def strings(**values: str | Sequence[str]) -> dict[str, Any]:
+    return dict(read_strings("here", BASE, values).values)
+
+
+def table(**values: Any) -> dict[str, Any]:
+    return dict(read_table("here", BASE, values).values)
+
+
+class TestTable:
+    def test_every_option_is_a_field(self) -> None:
+        assert [option.attribute for option in OPTIONS].sort() == [f.name for f in dataclasses.fields(Options)].sort()
+        assert {option.attribute for option in OPTIONS} == {one.name for one in dataclasses.fields(Options)}
+
+    def test_all_that_platter_had(self) -> None:
+        platters = (
+            "output python virtualenv-version wheel-version pip-option format prebuild-script postbuild-script"
+            " wheel-cache no-wheel-cache no-download requirements"
+        )
+        assert set(platters.split()) <= set(BY_NAME)
+
+    def test_names_and_letters_are_unique(self) -> None:
+        letters = [option.short for option in OPTIONS if option.short]
+        assert len(BY_NAME) == len(OPTIONS)
+        assert len(set(letters)) == len(letters)
+
+    def test_each_says_what_it_is(self) -> None:
+        for option in OPTIONS:
+            assert option.help
+            assert bool(option.choices) == (option.kind is Kind.CHOICE)
+            assert (option.metavar is None) == (option.kind is Kind.FLAG), option.name
+
+    def test_defaults_are_the_documented_ones(self) -> None:
+        options = Options(output=OUTPUT)
+        assert (options.format, options.resolver) == (FORMATS[0], RESOLVERS[0])
+        assert "[default: tar.gz]" in BY_NAME["format"].help
+        assert "[default: uv]" in BY_NAME["resolver"].help
+
+    def test_variables_are_platters(self) -> None:
+        assert BY_NAME["wheel-cache"].variable == "PLATTER_BUILD_WHEEL_CACHE"
+
+
+class TestStrings:
+    @pytest.mark.parametrize(
+        ("value", "path"),
+        [
+            ("out", "/base/out"),
+            ("../out", "/out"),
+            ("/srv/x/", "/srv/x"),
+            ("~", "~"),
+            ("~no-such-user-here/x", "/base/~no-such-user-here/x"),
+        ],
+    )
+    def test_paths(self, value: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/home/me")
+        assert strings(output=value) == {"output": Path(path.replace("~", "/home/me", 1) if path == "~" else path)}
+
+    @pytest.mark.parametrize("word", ["1", "true", "Yes", " on ", "y", "T"])
+    def test_yes(self, word: str) -> None:
+        assert strings(**{"no-pip": word}) == {"no_pip": True}
+
+    @pytest.mark.parametrize("word", ["0", "false", "No", "off", "n", "F"])
+    def test_no(self, word: str) -> None:
+        assert strings(no_pip=word) == {"no_pip": False}
+
+    def test_lists(self) -> None:
+        assert strings(extras="a, b\n c,,d") == {"extras": ("a", "b", "c", "d")}
+        assert strings(extras=["a,b", "c"]) == {"extras": ("a", "b", "c")}
+        assert strings(pip_option="--no-binary=a,b\n\n  -f /my wheels \n") == {
+            "pip_option": ("--no-binary=a,b", "-f /my wheels")
+        }
+        assert strings(requirements="a b.txt\nc.txt") == {"requirements": (BASE / "a b.txt", BASE / "c.txt")}
+        assert strings(requirements=["x.txt"]) == {"requirements": (BASE / "x.txt",)}
+
+    def test_a_dash_is_a_line_below(self) -> None:
+        assert strings(wheel_cache="c") == strings(**{"wheel-cache": "c"}) == {"wheel_cache": BASE / "c"}
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"no-pip": "maybe"}, "here: no-pip takes yes or no, not 'maybe'"),
+            ({"format": "rar"}, "here: 'rar' is not a format"),
+            ({"resolver": "conda"}, "here: 'conda' is not a resolver"),
+            ({"python": ""}, "here: python is empty"),
+            ({"python": ["a", "b"]}, "here: python takes one value, not a list"),
+            ({"no-pip": ["yes"]}, "here: no-pip takes one value, not a list"),
+            ({"pyhton": "x"}, "here: there is no option 'pyhton'"),
+        ],
+    )
+    def test_values_that_are_none(self, values: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            strings(**values)
+        assert caught.value.message == message
+        assert caught.value.exit_code == 2
+
+    def test_hints(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            strings(pyhton="x")
+        assert caught.value.hint == "did you mean python?"
+        with pytest.raises(UsageError) as caught:
+            strings(zzz="x")
+        assert "wheel-cache" in str(caught.value.hint)
+        with pytest.raises(UsageError) as caught:
+            strings(format="rar")
+        assert "tar.zst" in str(caught.value.hint)
+
+
+class TestEnvironment:
+    def read(self, environ: Mapping[str, str]) -> dict[str, Any]:
+        return dict(read_environment(environ, BASE).values)
+
+    def test_variables(self) -> None:
+        environ = {
+            "PLATTER_BUILD_OUTPUT": "out",
+            "PLATTER_BUILD_EXTRAS": "a,b c",
+            "PLATTER_BUILD_NO_DOWNLOAD": "1",
+            "PLATTER_BUILD_PIP_OPTION": "--no-binary=a '--find-links=/my wheels'",
+            "PLATTER_BUILD_REQUIREMENTS": "'a b.txt' c.txt",
+            "PLATTER_BUILD_PYTHON": "",
+            "PLATTER_OTHER": "x",
+            "HOME": "/home",
+        }
+        assert self.read(environ) == {
+            "output": BASE / "out",
+            "extras": ("a", "b", "c"),
+            "no_download": True,
+            "pip_option": ("--no-binary=a", "--find-links=/my wheels"),
+            "requirements": (BASE / "a b.txt", BASE / "c.txt"),
+        }
+
+    def test_open_quotes(self) -> None:
+        with pytest.raises(UsageError, match="PLATTER_BUILD_PIP_OPTION: No closing quotation"):
+            self.read({"PLATTER_BUILD_PIP_OPTION": "'open"})
+
+
+class TestToml:
+    def test_types(self) -> None:
+        values = {"output": "out", "extras": ["a"], "no-pip": True, "no_bytecode": False, "format": "zip"}
+        assert table(**values) == {
+            "output": BASE / "out",
+            "extras": ("a",),
+            "no_pip": True,
+            "no_bytecode": False,
+            "format": "zip",
+        }
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"no-pip": "yes"}, "here no-pip: expected true or false, found 'yes'"),
+            ({"no-pip": 1}, "here no-pip: expected true or false, found 1"),
+            ({"extras": "a"}, "here extras: expected a list of strings, found 'a'"),
+            ({"extras": [1]}, "here extras: expected a list of strings, found [1]"),
+            ({"python": 3.12}, "here python: expected a string, found 3.12"),
+            ({"output": ["a"]}, "here output: expected a string, found ['a']"),
+            ({"format": "rar"}, "here format: 'rar' is not a format"),
+            ({"requirements": [""]}, "here requirements: requirements is empty"),
+            ({"outptu": "x"}, "here: there is no option 'outptu'"),
+        ],
+    )
+    def test_values_of_the_wrong_type(self, values: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            table(**values)
+        assert caught.value.message == message
+
+
+def source(**values: Any) -> Source:
+    return Source(where="here", values=values)
+
+
+class TestMerge:
+    def test_the_strongest_decides(self) -> None:
+        options = merge(
+            [source(python="1", extras=("a",)), source(python="2", format="zip"), source(extras=("b", "c"))],
+            output=OUTPUT,
+        )
+        assert (options.python, options.format, options.extras) == ("1", "zip", ("a",))
+        assert options.output == OUTPUT
+        assert merge([source(output=Path("/x"))], output=OUTPUT).output == Path("/x")
+
+    def test_a_no_is_a_word_too(self) -> None:
+        assert merge([source(no_pip=False), source(no_pip=True)], output=OUTPUT).no_pip is False
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"no_download": True, "no_wheel_cache": True}, "no-download and no-wheel-cache contradict"),
+            ({"quiet": True, "verbose": True}, "quiet and verbose contradict"),
+            ({"lock": Path("/x"), "requirements": (Path("/y"),)}, "lock contradicts requirements"),
+            ({"lock": Path("/x"), "constraints": (Path("/y"),)}, "lock contradicts requirements"),
+        ],
+    )
+    def test_contradictions(self, values: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError, match=message) as caught:
+            merge([source(**values)], output=OUTPUT)
+        assert caught.value.exit_code == 2
+        assert caught.value.hint
+
+    @pytest.mark.parametrize("name", ["prebuild_script", "postbuild_script", "lock", "requirements", "constraints"])
+    def test_files_that_are_not_there(self, name: str, tmp_path: Path) -> None:
+        path = tmp_path / "missing"
+        values: dict[str, Any] = {name: (path,) if BY_NAME[name.replace("_", "-")].kind.is_list else path}
+        with pytest.raises(UsageError, match="missing does not exist"):
+            merge([source(**values)], output=OUTPUT)
+        path.touch()
+        merge([source(**values)], output=OUTPUT)
+
+    def test_scripts(self) -> None:
+        assert not Options(output=OUTPUT).has_scripts
+        assert Options(output=OUTPUT, prebuild_script=BASE).has_scripts
+        assert Options(output=OUTPUT, postbuild_script=BASE).has_scripts
+
+
+class TestPyproject:
+    def read(self, tmp_path: Path, text: str | bytes) -> dict[str, Any]:
+        (tmp_path / "pyproject.toml").write_bytes(text.encode() if isinstance(text, str) else text)
+        return dict(from_pyproject(tmp_path).values)
+
+    def test_the_table(self, tmp_path: Path) -> None:
+        text = "[tool.platter]\noutput = 'out'\nextras = ['a']\n[tool.other]\nx = 1\n"
+        assert self.read(tmp_path, text) == {"output": tmp_path / "out", "extras": ("a",)}
+
+    @pytest.mark.parametrize("text", ["", "[project]\nname = 'x'\n", "[tool.other]\n", "[tool.platter]\n"])
+    def test_nothing_said(self, text: str, tmp_path: Path) -> None:
+        assert self.read(tmp_path, text) == {}
+
+    def test_no_file(self, tmp_path: Path) -> None:
+        assert from_pyproject(tmp_path).values == {}
+
+    @pytest.mark.parametrize("text", ["[tool", b"\xff\xfe", "a = ", "[tool.platter]\nformat = 'zip'\nformat = 'tar'\n"])
+    def test_not_toml(self, text: str | bytes, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"pyproject\.toml is not valid TOML"):
+            self.read(tmp_path, text)
+
+    @pytest.mark.parametrize("text", ["tool = 1\n", "[tool]\nplatter = 'x'\n", "[[tool.platter]]\n"])
+    def test_not_a_table(self, text: str, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"tool\.platter has to be a table"):
+            self.read(tmp_path, text)
+
+    def test_errors_name_file_and_table(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError) as caught:
+            self.read(tmp_path, "[tool.platter]\nno-pip = 'yes'\n")
+        assert caught.value.message.startswith(f"{tmp_path / 'pyproject.toml'} [tool.platter] no-pip: ")
+
+
+class TestSetupCfg:
+    def read(self, tmp_path: Path, text: str | bytes) -> dict[str, Any]:
+        (tmp_path / "setup.cfg").write_bytes(text.encode() if isinstance(text, str) else text)
+        return dict(from_setup_cfg(tmp_path).values)
+
+    @pytest.mark.parametrize("name", ["dist_dir", "dist-dir", "output"])
+    def test_the_section(self, name: str, tmp_path: Path) -> None:
+        text = (
+            f"[metadata]\nname = x\n[bdist_platter]\n{name} = out\nno-pip = yes\npip_option =\n    -f /a b\n    --pre\n"
+        )
+        assert self.read(tmp_path, text) == {
+            "output": tmp_path / "out",
+            "no_pip": True,
+            "pip_option": ("-f /a b", "--pre"),
+        }
+
+    def test_percent_signs_are_nothing_special(self, tmp_path: Path) -> None:
+        assert self.read(tmp_path, "[bdist_platter]\npython = %(x)s%\n") == {"python": "%(x)s%"}
+
+    def test_nothing_said(self, tmp_path: Path) -> None:
+        assert from_setup_cfg(tmp_path).values == {}
+        assert self.read(tmp_path, "[metadata]\n") == {}
+
+    @pytest.mark.parametrize("text", ["no section\n", b"[a]\n\xff", "[a]\nx\n", "[a]\nx=1\nx=2\n"])
+    def test_damaged(self, text: str | bytes, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"setup\.cfg cannot be read"):
+            self.read(tmp_path, text)
