@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +50,11 @@ def temporary_workspace(run: Processes) -> Iterator[Path]:
     with temporary_folder("platter-") as folder:
         (folder / "tmp").mkdir()
         run.keep_temporary_files_in(folder / "tmp")
+        before, tempfile.tempdir = tempfile.tempdir, os.fspath(folder / "tmp")  # for the libraries that we use
         try:
             yield folder
         finally:
+            tempfile.tempdir = before
             run.stop()
 
 

@@ -7,6 +7,8 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from platter_setuptools.ground.interrupts import signals_held_back
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,16 +27,23 @@ class Checks:
     """A thread that hashes what it is fed, in order, and compares what is expected."""
 
     def __init__(self) -> None:
-        self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue(_WAITING)
+        # Two simple queues, one of them of free places: a bounded queue.Queue can lose a wake-up when a signal raises.
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(_WAITING):
+            self._places.put(None)
         self._wrong: list[str] = []
         self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        with signals_held_back():
+            self._thread.start()
 
     def feed(self, digest: Digest, data: bytes) -> None:
+        self._places.get()
         self._tasks.put(functools.partial(digest.update, data))
 
     def expect(self, digest: Digest, sha256: str, name: str) -> None:
         """Let what `digest` has been fed be compared with `sha256` (hexadecimal); `name` tells it apart."""
+        self._places.get()
         self._tasks.put(functools.partial(self._compare, digest, sha256, name))
 
     def finish(self) -> tuple[str, ...]:
@@ -51,3 +60,4 @@ class Checks:
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             task()
+            self._places.put(None)

@@ -12,6 +12,7 @@ from collections import deque
 from typing import IO, TYPE_CHECKING, Protocol
 
 from platter_setuptools.ground.errors import CommandError, PlatterError
+from platter_setuptools.ground.interrupts import signals_held_back
 from platter_setuptools.ground.urls import redact
 
 if TYPE_CHECKING:
@@ -70,15 +71,17 @@ class Processes:
         stdin: str = "",
     ) -> str:
         arguments = [os.fspath(argument) for argument in command]
-        process = self._start(arguments, cwd, env)
+        with signals_held_back():  # or a command could run on that nobody knows of
+            process = self._start(arguments, cwd, env)
         tail: deque[str] = deque(maxlen=_TAIL)
         output: list[str] = []
         try:
             # A command may write, to either side, before it has read all: no pipe may wait for another.
             reader = threading.Thread(target=self._read_errors, args=(process.stderr, tail), daemon=True)
             feeder = threading.Thread(target=self._feed, args=(process.stdin, stdin), daemon=True)
-            reader.start()
-            feeder.start()
+            with signals_held_back():
+                reader.start()
+                feeder.start()
             for line in process.stdout or ():
                 output.append(line)
                 self._note(line, tail)

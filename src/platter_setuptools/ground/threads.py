@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from platter_setuptools.ground.interrupts import signals_held_back
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -22,7 +24,9 @@ def in_threads(work: Callable[[_T], _R], items: Sequence[_T], run: Runner, *, th
     """
     pool = ThreadPoolExecutor(threads)
     try:
-        return list(pool.map(work, items))
+        with signals_held_back():  # a thread that is being started would not survive one
+            results = pool.map(work, items)
+        return list(results)
     except BaseException:
         run.stop()
         raise

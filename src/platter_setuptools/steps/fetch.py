@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
+from platter_setuptools.ground.interrupts import signals_held_back
 from platter_setuptools.ground.urls import without_userinfo
 
 if TYPE_CHECKING:
@@ -136,8 +137,9 @@ class _Batch:
             for number in range(min(connections, len(self._jobs)))
         ]
         try:
-            for thread in threads:
-                thread.start()
+            with signals_held_back():
+                for thread in threads:
+                    thread.start()
             self._wait(progress)
         finally:
             self._stop(threads)

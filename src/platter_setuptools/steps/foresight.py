@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import PlatterError
+from platter_setuptools.ground.interrupts import signals_held_back
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.bytecode import find_compiled
 from platter_setuptools.steps.store import key_of
@@ -30,7 +31,8 @@ _KIND = "last"
 
 def look_ahead(project: NormalizedName, target: Target, store: Store) -> None:
     """Begin, in the background, with what `remember` was told last."""
-    threading.Thread(target=_look, args=(project, target, store), daemon=True).start()
+    with signals_held_back():
+        threading.Thread(target=_look, args=(project, target, store), daemon=True).start()
 
 
 def remember(project: NormalizedName, target: Target, store: Store, wheels: Iterable[Wheel]) -> None:
