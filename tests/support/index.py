@@ -36,6 +36,14 @@ _MADE_BY_INSTALLING = {"INSTALLER", "REQUESTED", "direct_url.json", "RECORD"}
 _PAGE = "<!DOCTYPE html><html><head><title>{title}</title></head><body>\n{body}\n</body></html>\n"
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: builds that are interrupted hang up as they like."""
+
+
 class Index:
     """Serves the files of some folders from `start` to `stop`. What was asked for stands in `requests`."""
 
@@ -50,9 +58,7 @@ class Index:
         self._userinfo = f"{user}:{password}@" if user else ""
         self._expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode() if user else None
         self._stopping = threading.Event()
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler(), bind_and_activate=False)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = _Server(("127.0.0.1", 0), self._handler(), bind_and_activate=False)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def start(self) -> None:
