@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command(parsed)
     except PlatterError as error:
         if verbose:
-            raise
+            traceback.print_exc()
         report(error)
         return error.exit_code
     except KeyboardInterrupt:
