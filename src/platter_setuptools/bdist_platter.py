@@ -97,6 +97,8 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
                 # What a configuration file says is weaker than the environment, which distutils does not know.
                 where = str(said[name][0]) if name in said else ""
                 (configured if where.endswith(".cfg") else given)[option.name] = str(value)
+        if given.get("verbose", "").isdecimal():  # distutils counts: `--quiet` is 0, `-vv` is 2
+            given["quiet" if given.pop("verbose") == "0" else "verbose"] = "yes"
         level = self.distribution.verbose  # 0 after `setup.py -q`, 2 and more after `setup.py -v`
         if level != 1:
             given.setdefault("verbose" if level else "quiet", "yes")

@@ -43,11 +43,11 @@ def from_setup_cfg(project: Path) -> Source:
         return Source(where=str(path), values={})
     import configparser  # noqa: PLC0415
 
-    parser = configparser.RawConfigParser()
+    parser = configparser.ConfigParser()  # as setuptools: %(name)s and %% have a meaning
     try:
         parser.read(path, encoding="utf-8")
+        values = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
     except (configparser.Error, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    values = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
     named = {"output" if name.replace("-", "_") == OUTPUT else name: value for name, value in values.items()}
     return read_strings(f"{path} [{SECTION}]", project, named)
