@@ -201,7 +201,7 @@ class TestErrors:
         }
 
     def test_the_payloads_exit_codes_are_the_contracts(self) -> None:
-        kinds = [InstallError, *all_subclasses(InstallError)]
+        kinds: list[type[InstallError]] = [InstallError, *all_subclasses(InstallError)]
         assert {one.__name__: one.exit_code for one in kinds} == {
             "InstallError": 1,
             "UsageError": 2,

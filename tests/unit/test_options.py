@@ -291,14 +291,17 @@ class TestSetupCfg:
             "pip_option": ("-f /a b", "--pre"),
         }
 
-    def test_percent_signs_are_nothing_special(self, tmp_path: Path) -> None:
-        assert self.read(tmp_path, "[bdist_platter]\npython = %(x)s%\n") == {"python": "%(x)s%"}
+    def test_percent_signs_mean_what_they_mean_to_setuptools(self, tmp_path: Path) -> None:
+        text = "[bdist_platter]\npython = 100%%\nwheel-version = %(python)s\n"
+        assert self.read(tmp_path, text) == {"python": "100%", "wheel_version": "100%"}
 
     def test_nothing_said(self, tmp_path: Path) -> None:
         assert from_setup_cfg(tmp_path).values == {}
         assert self.read(tmp_path, "[metadata]\n") == {}
 
-    @pytest.mark.parametrize("text", ["no section\n", b"[a]\n\xff", "[a]\nx\n", "[a]\nx=1\nx=2\n"])
+    @pytest.mark.parametrize(
+        "text", ["no section\n", b"[a]\n\xff", "[a]\nx\n", "[a]\nx=1\nx=2\n", "[bdist_platter]\nx=%\n"]
+    )
     def test_damaged(self, text: str | bytes, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"setup\.cfg cannot be read"):
             self.read(tmp_path, text)

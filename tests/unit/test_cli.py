@@ -1,0 +1,288 @@
+"""The command line, with a main flow that makes nothing: what it is asked for, and what becomes of its errors."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import platter_setuptools
+from platter_setuptools import assemble as room
+from platter_setuptools import cli
+from platter_setuptools.ground.errors import (
+    ArchiveError,
+    DependencyError,
+    InterruptedBuildError,
+    PlatterError,
+    ProjectBuildError,
+    ScriptError,
+    UsageError,
+    WheelError,
+)
+from platter_setuptools.ground.options import OPTIONS, Kind, Options
+from platter_setuptools.ground.values import Artifact
+from platter_setuptools.project import FinishedWheel, SourceTree, open_project
+from support import handmade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Room:
+    """Stands where `assemble` does, and keeps what it is asked for."""
+
+    def __init__(self) -> None:
+        self.options: Options | None = None
+        self.source: Path | None = None
+        self.error: BaseException | None = None
+
+    def __call__(self, options: Options, *, source: Path, **_more: Any) -> Artifact:
+        self.options, self.source = options, source
+        if self.error:
+            raise self.error
+        return Artifact(path=options.output / "app.tar.gz", size=1, sha256=None, wheels={}, seconds=0.1)
+
+
+@pytest.fixture
+def assembled(monkeypatch: pytest.MonkeyPatch) -> Room:
+    for name in list(os.environ):
+        if name.startswith("PLATTER_"):
+            monkeypatch.delenv(name)
+    stub = Room()
+    monkeypatch.setattr(room, "assemble", stub)
+    return stub
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "project"
+    (folder / "src" / "deep").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text("[project]\nname = 'app'\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+class TestBuild:
+    def test_nothing_but_the_path_on_stdout(
+        self, assembled: Room, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(["build"]) == 0
+        assert capsys.readouterr() == (f"{project / 'dist' / 'app.tar.gz'}\n", "")
+        assert assembled.options == Options(output=project / "dist")
+        assert assembled.source == project
+
+    def test_the_closest_project_is_found(
+        self, assembled: Room, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(project / "src" / "deep")
+        assert cli.main(["build"]) == 0
+        assert assembled.source == project
+        assert assembled.options
+        assert assembled.options.output == project / "src" / "deep" / "dist"
+
+    def test_every_option(self, assembled: Room, project: Path) -> None:
+        for name in ("r.txt", "c.txt", "pre", "post", "r 2.txt"):
+            (project / name).touch()
+        words = [
+            *("--output", "out", "-p", "3.12", "--format", "zip", "-r", "r.txt", "--extras", "a,b", "--extras", "c"),
+            *("--constraints", "c.txt", "--resolver", "pip", "--pip-option=--pre", "--pip-option=--no-binary=x"),
+            *("--virtualenv-version", "20.1", "--wheel-version", ">=1", "--prebuild-script", "pre"),
+            *(
+                "--postbuild-script",
+                "post",
+                "--wheel-cache",
+                "cache",
+                "--no-download",
+                "--no-bytecode",
+                "--no-pip",
+                "-q",
+            ),
+        ]
+        assert cli.main(["build", ".", *words, "-r", "r 2.txt"]) == 0
+        assert assembled.options == Options(
+            output=project / "out",
+            python="3.12",
+            format="zip",
+            requirements=(project / "r.txt", project / "r 2.txt"),
+            extras=("a", "b", "c"),
+            constraints=(project / "c.txt",),
+            resolver="pip",
+            pip_option=("--pre", "--no-binary=x"),
+            virtualenv_version="20.1",
+            wheel_version=">=1",
+            prebuild_script=project / "pre",
+            postbuild_script=project / "post",
+            wheel_cache=project / "cache",
+            no_download=True,
+            no_bytecode=True,
+            no_pip=True,
+            quiet=True,
+        )
+
+    def test_precedence(self, assembled: Room, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (project / "pyproject.toml").write_text(
+            "[tool.platter]\npython = 'toml'\nformat = 'zip'\nextras = ['toml']\nresolver = 'pip'\n"
+        )
+        (project / "setup.cfg").write_text("[bdist_platter]\npython = cfg\nformat = tar\nextras = cfg\n")
+        monkeypatch.setenv("PLATTER_BUILD_PYTHON", "environment")
+        monkeypatch.setenv("PLATTER_BUILD_FORMAT", "tar.xz")
+        assert cli.main(["build", "-p", "line"]) == 0
+        options = assembled.options
+        assert options
+        assert (options.python, options.format, options.extras, options.resolver) == ("line", "tar.xz", ("cfg",), "pip")
+
+    def test_a_finished_wheel(self, assembled: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        wheel = handmade.wheel(tmp_path / "wheels", "app")
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "wheels" / "pyproject.toml").write_text("[tool.platter]\nformat = 'zip'\n")
+        assert cli.main(["build", str(wheel.relative_to(tmp_path))]) == 0
+        assert assembled.source == wheel.parent
+        assert assembled.options
+        assert assembled.options.format == "tar.gz"
+
+    def test_no_project(self, assembled: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert not any((folder / "setup.py").exists() for folder in tmp_path.parents)
+        assert cli.main(["build"]) == 2
+        assert assembled.options is None
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("kind", "code"),
+        [
+            (PlatterError, 1),
+            (UsageError, 2),
+            (ProjectBuildError, 3),
+            (DependencyError, 4),
+            (WheelError, 5),
+            (ArchiveError, 6),
+            (ScriptError, 7),
+            (InterruptedBuildError, 1),
+        ],
+    )
+    @pytest.mark.parametrize("verbose", [True, False])
+    @pytest.mark.usefixtures("project")
+    def test_each_has_its_exit_code(
+        self,
+        kind: type[PlatterError],
+        code: int,
+        verbose: bool,
+        assembled: Room,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        assembled.error = kind("it failed", hint="do this", output=["last line"])
+        assert cli.main(["build", *(["-v"] if verbose else [])]) == code
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.endswith("    last line\nplatter: error: it failed\n  hint: do this\n")
+        assert ("Traceback" in err) == verbose
+
+    def test_without_hint_and_output(self, capsys: pytest.CaptureFixture[str]) -> None:
+        cli.report(PlatterError("it failed"))
+        assert capsys.readouterr().err == "platter: error: it failed\n"
+
+    @pytest.mark.usefixtures("project")
+    def test_ctrl_c(self, assembled: Room, capsys: pytest.CaptureFixture[str]) -> None:
+        assembled.error = KeyboardInterrupt()
+        assert cli.main(["build"]) == 1
+        assert "interrupted" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("words", [[], ["biuld"], ["build", "--no-such"], ["build", "a", "b"], ["build", "-p"]])
+    def test_usage(self, words: list[str]) -> None:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(words)
+        assert caught.value.code == 2
+
+    def test_abbreviations_that_are_ambiguous(self) -> None:
+        with pytest.raises(SystemExit):
+            cli.main(["build", "--no"])
+
+
+class TestHelp:
+    def test_every_option_is_explained(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["build", "--help"])
+        assert caught.value.code == 0
+        text = " ".join(capsys.readouterr().out.split())
+        for option in OPTIONS:
+            assert f"--{option.name}" in text
+            assert " ".join(option.help.split()) in text or "-" in option.help
+
+    @pytest.mark.parametrize(
+        "run", [lambda: cli.main(["--version"]), lambda: runpy.run_module("platter_setuptools", run_name="__main__")]
+    )
+    def test_version(
+        self, run: Callable[[], object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "argv", ["platter", "--version"])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        assert caught.value.code == 0
+        assert capsys.readouterr().out == f"platter-setuptools {platter_setuptools.__version__}\n"
+
+    def test_flags_take_no_value(self) -> None:
+        for option in OPTIONS:
+            if option.kind is Kind.FLAG:
+                with pytest.raises(SystemExit):
+                    cli.main(["build", f"--{option.name}=yes"])
+
+
+class TestCleanCache:
+    def test_it_empties_the_named_one(
+        self, assembled: Room, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert assembled.options is None
+        blob = tmp_path / "cache" / "blobs" / "ab" / "abc" / "x.whl"
+        blob.parent.mkdir(parents=True)
+        blob.touch()
+        assert cli.main(["clean-cache", "--wheel-cache", str(tmp_path / "cache")]) == 0
+        assert not blob.exists()
+        assert capsys.readouterr() == ("", f"removed 1 files from {tmp_path / 'cache'}\n")
+        monkeypatch.setenv("PLATTER_BUILD_WHEEL_CACHE", str(tmp_path / "other"))
+        assert cli.main(["clean-cache"]) == 0
+        assert "removed 0 files" in capsys.readouterr().err
+
+
+class TestOpenProject:
+    @pytest.mark.parametrize("name", ["pyproject.toml", "setup.py"])
+    def test_a_folder(self, name: str, tmp_path: Path) -> None:
+        (tmp_path / name).touch()
+        assert open_project(tmp_path, tmp_path / "scratch") == SourceTree(tmp_path)
+
+    def test_a_wheel(self, tmp_path: Path) -> None:
+        wheel = handmade.wheel(tmp_path)
+        project = open_project(wheel, tmp_path / "scratch")
+        assert project == FinishedWheel(wheel)
+        assert project.wheel(None, tmp_path) == wheel  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("kind", ["gztar", "zip", "bztar", "xztar"])
+    def test_an_sdist(self, kind: str, tmp_path: Path) -> None:
+        (tmp_path / "app-1.0").mkdir()
+        (tmp_path / "app-1.0" / "setup.py").touch()
+        path = shutil.make_archive(str(tmp_path / "app-1.0"), kind, tmp_path, "app-1.0")
+        project = open_project(Path(path), tmp_path / "scratch")
+        assert project == SourceTree(tmp_path / "scratch" / "app-1.0")
+
+    @pytest.mark.parametrize(
+        ("name", "content", "reason"),
+        [
+            ("missing", None, "does not exist"),
+            ("text.txt", b"", "is neither a folder nor an sdist nor a wheel"),
+            ("app-1.0.tar.gz", b"rubbish", "cannot be unpacked"),
+            ("empty/", None, "is no project"),
+        ],
+    )
+    def test_what_is_none(self, name: str, content: bytes | None, reason: str, tmp_path: Path) -> None:
+        if name.endswith("/"):
+            (tmp_path / name).mkdir()
+        elif content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(UsageError, match=reason) as caught:
+            open_project(tmp_path / name, tmp_path / "scratch")
+        assert caught.value.exit_code == 2
