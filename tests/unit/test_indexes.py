@@ -72,8 +72,7 @@ class TestFiles:
     def test_later_files_and_narrower_sections_win(self, tmp_path: Path) -> None:
         weak = write(
             tmp_path / "weak.conf",
-            "[global]\nindex-url = http://weak/\nretries = 1\ntimeout = 7\n[wheel]\nretries = 3\n"
-            "[list]\npre = yes\n",
+            "[global]\nindex-url = http://weak/\nretries = 1\ntimeout = 7\n[wheel]\nretries = 3\n[list]\npre = yes\n",
         )
         strong = write(
             tmp_path / "strong.conf",
@@ -148,9 +147,7 @@ class TestPipOptions:
         assert settings.index_url == "http://new/"
 
     def test_paths_start_at_the_base_and_urls_stay(self) -> None:
-        settings = read(
-            "-f ../links", "-f https://h/x/../", "-c c.txt", "-c file:///c.txt", "--build-constraint=b.txt"
-        )
+        settings = read("-f ../links", "-f https://h/x/../", "-c c.txt", "-c file:///c.txt", "--build-constraint=b.txt")
         assert settings.find_links == ("/links", "https://h/x/../")
         assert settings.constraints == ("/base/c.txt", "file:///c.txt")
         assert settings.build_constraints == ("/base/b.txt",)
