@@ -161,7 +161,7 @@ def _extras(options: Options, project: Described) -> dict[NormalizedName, frozen
 
 def _requirements(options: Options) -> list[Member]:
     # A requirements file may name an index with a password in it.
-    texts = [redact(path.read_text("utf-8")).rstrip("\n") + "\n" for path in options.requirements]
+    texts = [redact(path.read_text("utf-8", errors="replace")).rstrip("\n") + "\n" for path in options.requirements]
     return [from_text("data/requirements.txt", "".join(texts))] if texts else []
 
 
