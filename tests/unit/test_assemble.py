@@ -1,0 +1,373 @@
+"""The main flow from a wheel to a bundle, with tools that are played by functions: nothing is started."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import tomli_w
+from packaging.requirements import Requirement
+
+from platter_setuptools.assemble import assemble, summary
+from platter_setuptools.ground.errors import CommandError, DependencyError, ScriptError, UsageError, WheelError
+from platter_setuptools.ground.options import Options
+from platter_setuptools.ground.values import Artifact, Origin
+from platter_setuptools.payload import checksums as payload_checksums
+from platter_setuptools.payload import manifest as payload_manifest
+from platter_setuptools.workshop import Workshop, _config_settings, _specified
+from support import handmade
+from support.fakes import Call, Diary, FakeRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from platter_setuptools.ground.run import Processes
+
+TOOLS = ("virtualenv", "distlib", "pip", "setuptools", "wheel")
+METADATA = (
+    "Metadata-Version: 2.1\nName: App\nVersion: 1.0\n"
+    "Requires-Dist: dep>=1\nRequires-Dist: x; extra == 'more'\nProvides-Extra: more\n"
+)
+
+
+class Play(FakeRunner):
+    """uv, the target's compiler, virtualenv and build scripts, played."""
+
+    links: Path
+    missing: frozenset[str] = frozenset()
+    script: Callable[[Call], object] = staticmethod(lambda _call: None)
+
+    def keep_temporary_files_in(self, folder: Path) -> None:
+        assert folder.is_dir()
+
+    def __call__(self, command: Any, **more: Any) -> str:
+        super().__call__(command, **more)
+        call = self.calls[-1]
+        if "compile" in call.command:
+            self.resolve(call)
+        elif call.command[-1].endswith("compile.py"):
+            self.compile(call)
+        elif "HERE" in call.env:
+            self.script(call)
+        return ""
+
+    def resolve(self, call: Call) -> None:
+        source = Path(call.command[call.command.index("--") + 1])
+        names = [Requirement(line).name for line in source.read_text().splitlines()]
+        wanted = ["dep"] if "app" in names else [name for name in TOOLS if name in {*names, "distlib"}]
+        if self.missing & set(wanted):
+            raise CommandError("uv", returncode=1, output=[f"Because {min(self.missing)} was not found in the cache"])
+        packages = []
+        for name in wanted:
+            (path,) = self.links.glob(f"{name}-*.whl")
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            version = path.name.split("-")[1]
+            packages.append(
+                {"name": name, "version": version, "wheels": [{"url": path.as_uri(), "hashes": {"sha256": sha256}}]}
+            )
+        lock = {"lock-version": "1.0", "created-by": "uv", "packages": packages}
+        Path(call.after("--output-file")[0]).write_text(tomli_w.dumps(lock))
+
+    @staticmethod
+    def compile(call: Call) -> None:
+        for job in json.loads(call.stdin)["jobs"]:
+            with zipfile.ZipFile(job["wheel"]) as source, zipfile.ZipFile(job["output"], "w") as output:
+                for name in source.namelist():
+                    if name.endswith(".py"):
+                        output.writestr(zipfile.ZipInfo(f"{name[:-3]}.pyc"), name)
+
+    def count(self, word: str) -> int:
+        return sum(word in call.command for call in self.calls)
+
+
+@dataclass
+class Yard:
+    folder: Path
+    play: Play = field(default_factory=Play)
+    diary: Diary = field(default_factory=Diary)
+    metadata: str = METADATA
+
+    def __post_init__(self) -> None:
+        self.play.links = self.folder / "links"
+        for name in TOOLS:
+            handmade.wheel(self.play.links, name, "20.0")
+        handmade.wheel(self.play.links, "dep", "1.5")
+        self.wheel = self.project_wheel()
+
+    def project_wheel(self) -> Path:
+        info = "App-1.0.dist-info/METADATA"
+        path = handmade.wheel(self.folder / "project", "App", "1.0", drop=[info])
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(zipfile.ZipInfo(info), self.metadata)
+        return path
+
+    def assemble(self, **options: Any) -> Artifact:
+        values: dict[str, Any] = {
+            "output": self.folder / "dist",
+            "wheel_cache": self.folder / "cache",
+            "format": "dir",
+            **options,
+        }
+        return assemble(
+            Options(**values),
+            source=self.folder / "project",
+            project_wheel=lambda _workshop, _output: self.wheel,
+            run=cast("Processes", self.play),
+            progress=self.diary,
+        )
+
+
+@pytest.fixture
+def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
+    for name in list(os.environ):
+        if name.startswith(("PIP_", "UV_", "PLATTER_", "SOURCE_DATE_EPOCH")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    return Yard(tmp_path)
+
+
+def names(artifact: Artifact) -> set[str]:
+    return {path.relative_to(artifact.path).as_posix() for path in artifact.path.rglob("*") if not path.is_dir()}
+
+
+def wheels(artifact: Artifact) -> list[str]:
+    return [wheel["name"] for wheel in json.loads((artifact.path / "info.json").read_text())["wheels"]]
+
+
+class TestBundle:
+    def test_all_of_it(self, yard: Yard) -> None:
+        artifact = yard.assemble()
+        found = names(artifact)
+        assert {"PACKAGE", "VERSION", "PLATFORM", "info.json", "SHA256SUMS", "install.sh"} <= found
+        assert {
+            "data/App-1.0-py3-none-any.whl",
+            "data/dep-1.5-py3-none-any.whl",
+            "data/pip-20.0-py3-none-any.whl",
+            "data/pylock.toml",
+            "data/bootstrap/virtualenv.py",
+            "data/bootstrap/distlib.py",
+            "data/bootstrap/platter_payload/install.py",
+        } <= found
+        assert not {"post-install.sh", "data/requirements.txt"} & found
+        assert wheels(artifact) == ["dep", "pip", "app"]
+        assert dict(artifact.wheels) == {Origin.PROJECT: 1, Origin.FETCHED: 2}
+        assert os.listdir(yard.folder / "tmp") == []  # noqa: PTH208
+        assert yard.play.stopped
+
+    def test_the_payload_finds_no_fault(self, yard: Yard) -> None:
+        artifact = yard.assemble()
+        bundle = str(artifact.path)
+        payload_checksums.verify(bundle, payload_checksums.read(bundle), frozenset())
+        assert payload_manifest.read(bundle).title == "App 1.0"
+
+    def test_the_second_time_is_the_same_without_any_fetching(self, yard: Yard) -> None:
+        first = yard.assemble(format="tar.gz")
+        content = first.path.read_bytes()
+        yard.play.calls.clear()
+        second = yard.assemble(format="tar.gz")
+        assert second.path.read_bytes() == content
+        assert second.sha256 == first.sha256 == hashlib.sha256(content).hexdigest()
+        assert dict(second.wheels) == {Origin.PROJECT: 1, Origin.STORE: 2}
+        assert yard.play.count("compile") == 1  # only what the project needs is resolved again
+        assert not [call for call in yard.play.calls if call.command[-1].endswith("compile.py")]
+
+    def test_no_wheel_cache(self, yard: Yard) -> None:
+        yard.assemble(no_wheel_cache=True)
+        assert not (yard.folder / "cache").exists()
+
+    def test_no_pip_and_no_bytecode(self, yard: Yard) -> None:
+        artifact = yard.assemble(no_pip=True, no_bytecode=True)
+        assert wheels(artifact) == ["dep", "app"]
+        assert not [name for name in names(artifact) if name.endswith(".pyc") or "bytecode" in name]
+
+    def test_a_project_that_needs_pip_has_it_once(self, yard: Yard) -> None:
+        yard.metadata = METADATA.replace("dep>=1", "pip")
+        yard.wheel = yard.project_wheel()
+        lock = yard.folder / "pylock.toml"
+        (path,) = yard.play.links.glob("pip-*.whl")
+        hashes = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        entry = {"name": "pip", "version": "20.0", "wheels": [{"path": f"links/{path.name}", "hashes": hashes}]}
+        lock.write_text(tomli_w.dumps({"lock-version": "1.0", "created-by": "me", "packages": [entry]}))
+        assert wheels(yard.assemble(lock=lock)) == ["pip", "app"]
+        assert not [call for call in yard.play.calls if call.after("--python-version")]
+
+    def test_requirements_are_shipped_without_secrets(self, yard: Yard) -> None:
+        one, two = yard.folder / "r.txt", yard.folder / "s.txt"
+        one.write_text("--index-url https://user:secret@host/simple\ndep")
+        two.write_bytes(b"dep  # caf\xe9\n\n")
+        artifact = yard.assemble(requirements=(one, two))
+        text = (artifact.path / "data" / "requirements.txt").read_text()
+        assert text == "--index-url https://host/simple\ndep\ndep  # caf\N{REPLACEMENT CHARACTER}\n"
+        (call,) = [call for call in yard.play.calls if str(one) in call.command]
+        assert call.command[-2:] == (str(one), str(two))
+
+    def test_what_is_told(self, yard: Yard) -> None:
+        artifact = yard.assemble()
+        steps = yard.diary.said("step")
+        assert [step.split()[0] for step in steps] == [
+            *("Building", "Resolving", "Fetching", "Fetching", "Compiling", "Writing")
+        ]
+        assert yard.diary.said("done") == [summary(artifact)]
+
+
+class TestScripts:
+    def script(self, yard: Yard, name: str) -> Path:
+        path = yard.folder / name
+        path.write_text("#!/bin/sh\n")
+        return path
+
+    def test_both(self, yard: Yard) -> None:
+        ran: list[str] = []
+
+        def script(call: Call) -> None:
+            ran.append(Path(call.command[-1]).name)
+            here, data = Path(call.env["HERE"]), Path(call.env["DATA_DIR"])
+            if "pre" in ran[-1]:
+                (data / "early").write_text("early")
+            else:
+                assert (data / "App-1.0-py3-none-any.whl").is_file()
+                assert (here / "info.json").is_file()
+                (data / "late").write_text("late")
+                Path(call.env["INSTALL_SCRIPT"]).write_text("echo done\n")
+
+        yard.play.script = script
+        pre, post = self.script(yard, "pre.sh"), self.script(yard, "post.sh")
+        artifact = yard.assemble(prebuild_script=pre, postbuild_script=post)
+        assert ran == ["pre.sh", "post.sh"]
+        assert {"data/early", "data/late", "post-install.sh"} <= names(artifact)
+        assert (artifact.path / "post-install.sh").stat().st_mode & 0o111
+        bundle = str(artifact.path)
+        payload_checksums.verify(bundle, payload_checksums.read(bundle), frozenset())
+        assert {"Running pre.sh", "Running post.sh"} <= set(yard.diary.said("step"))
+        # The virtual environment has the tools; the bundle has not.
+        (install,) = [call for call in yard.play.calls if "install" in call.command]
+        installed = {Path(word).name.partition("-")[0] for word in install.command if word.endswith(".whl")}
+        assert installed == {"setuptools", "wheel"}
+        assert not any("setuptools" in name for name in names(artifact))
+
+    def test_a_prebuild_script_alone_adds_files_too(self, yard: Yard) -> None:
+        yard.play.script = lambda call: Path(call.env["DATA_DIR"], "early").write_text("early")
+        assert "data/early" in names(yard.assemble(prebuild_script=self.script(yard, "pre.sh")))
+
+    def test_a_failing_one(self, yard: Yard) -> None:
+        def script(_call: Call) -> None:
+            raise CommandError("sh", returncode=3, output=["no npm"])
+
+        yard.play.script = script
+        with pytest.raises(ScriptError, match="exit status 3"):
+            yard.assemble(postbuild_script=self.script(yard, "post.sh"))
+        assert not any((yard.folder / "dist").glob("*"))
+        assert os.listdir(yard.folder / "tmp") == []  # noqa: PTH208
+
+    def test_without_scripts_there_is_no_environment(self, yard: Yard) -> None:
+        yard.assemble()
+        assert not [call for call in yard.play.calls if "install" in call.command or "HERE" in call.env]
+
+    def test_one_that_spoils_a_wheel(self, yard: Yard) -> None:
+        yard.play.script = lambda call: Path(call.env["DATA_DIR"], "dep-1.5-py3-none-any.whl").write_text("other")
+        with pytest.raises(ScriptError, match=r"changed data/dep-1\.5"):
+            yard.assemble(postbuild_script=self.script(yard, "post.sh"))
+
+
+class TestRefused:
+    def test_an_extra_that_is_not_there(self, yard: Yard) -> None:
+        with pytest.raises(UsageError, match="App has no extra most, much") as caught:
+            yard.assemble(extras=("much", "more", "most"))
+        assert caught.value.hint == "it has: more"
+        assert yard.play.count("compile") == 0
+
+    def test_an_extra_whose_requirement_the_lock_lacks(self, yard: Yard) -> None:
+        with pytest.raises(WheelError, match=r"app 1\.0 requires x, which is missing"):
+            yard.assemble(extras=("More",))
+
+    def test_a_project_that_does_not_fit(self, yard: Yard) -> None:
+        yard.wheel = yard.wheel.rename(yard.wheel.with_name("App-1.0-cp27-cp27m-win32.whl"))
+        with pytest.raises(WheelError, match="does not fit"):
+            yard.assemble()
+
+    def test_no_network_and_a_cold_store(self, yard: Yard) -> None:
+        yard.play.missing = frozenset({"dep"})
+        with pytest.raises(DependencyError, match="the wheel cache lacks a distribution: dep"):
+            yard.assemble(no_download=True)
+        assert not any((yard.folder / "dist").glob("*"))
+        assert os.listdir(yard.folder / "tmp") == []  # noqa: PTH208
+        assert all("--offline" in call.command for call in yard.play.calls)
+
+    def test_no_network_and_a_warm_store(self, yard: Yard) -> None:
+        yard.assemble()
+        for path in yard.play.links.glob("*.whl"):
+            os.utime(path)
+        assert dict(yard.assemble(no_download=True).wheels) == {Origin.PROJECT: 1, Origin.STORE: 2}
+
+
+class TestPatchReleases:
+    def test_what_other_patches_need_is_resolved_in_a_second_round(self, yard: Yard) -> None:
+        late = "{}.{}.998".format(*sys.version_info)
+        yard.metadata = f"{METADATA}Requires-Dist: backport; python_full_version >= '{late}'\n"
+        yard.wheel = yard.project_wheel()
+        handmade.wheel(yard.play.links, "backport", "1.0")
+        rounds: list[str] = []
+        real = yard.play.resolve
+
+        def resolve(call: Call) -> None:
+            text = Path(call.command[call.command.index("--") + 1]).read_text()
+            if "app @" in text:
+                rounds.append(text)
+            real(call)
+
+        yard.play.resolve = resolve  # type: ignore[method-assign]
+        yard.assemble()
+        assert len(rounds) == 2
+        assert rounds[1].splitlines()[1:] == ["backport"]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [(None, "wheel"), ("1.0", "wheel==1.0"), (">=1,<2", "wheel>=1,<2"), ("~=1.0", "wheel~=1.0"), ("!=3", "wheel!=3")],
+)
+def test_specified(version: str | None, expected: str) -> None:
+    assert _specified("wheel", version) == expected
+    Requirement(expected)
+
+
+def test_config_settings() -> None:
+    pairs = ["a=1", "b=2=3", "a=4", "flag", "a=5"]
+    assert _config_settings(pairs) == {"a": ["1", "4", "5"], "b": "2=3", "flag": ""}
+
+
+def test_a_builder_without_isolation_shares_the_scripts_environment(yard: Yard) -> None:
+    options = Options(
+        output=yard.folder, wheel_cache=yard.folder / "cache", pip_option=("--no-build-isolation", "-Ca=b")
+    )
+    workshop = Workshop(options, yard.folder, yard.play, yard.diary, yard.folder)
+    assert workshop.needs_environment
+    assert workshop.builder.shared is workshop.environment
+    assert workshop.builder.config_settings == {"a": "b"}
+    assert cast("Any", workshop.resolver).python == Path(workshop.environment.python_executable)
+
+
+def test_summary() -> None:
+    artifact = Artifact(
+        path=Path("/dist/app.tar.gz"),
+        size=96_200_000,
+        sha256="ab" * 32,
+        wheels={Origin.STORE: 60, Origin.FETCHED: 5, Origin.BUILT: 2, Origin.PROJECT: 1},
+        seconds=3.21,
+    )
+    assert summary(artifact).splitlines() == [
+        "/dist/app.tar.gz",
+        "  size     96.2 MB",
+        f"  sha256   {'ab' * 32}",
+        "  wheels   68: 60 from the wheel cache, 5 fetched, 3 built",
+        "  time     3.2 s",
+    ]

@@ -1,0 +1,222 @@
+"""Building wheels and making environments: what the backend and the tools are asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from platter_setuptools.ground.errors import CommandError, InterruptedBuildError
+from platter_setuptools.ground.values import Origin
+from platter_setuptools.steps.build import BuildError, WheelBuilder
+from platter_setuptools.steps.environments import Environment, Environments, create_virtualenv, install_wheels
+from platter_setuptools.steps.wheelfile import open_wheel
+from support import handmade
+from support.fakes import Call, FakeRunner, failing, target
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from platter_setuptools.ground.run import Runner
+    from platter_setuptools.ground.values import Wheel
+
+HERE = target()
+PYPROJECT = '[build-system]\nrequires = ["backend>=1"]\nbuild-backend = "backend.api"\n'
+
+
+@pytest.fixture(autouse=True)
+def same_warnings() -> Iterator[None]:
+    """What a build does to the warning filters stays in its test."""
+    with warnings.catch_warnings():
+        yield
+
+
+class Backend(FakeRunner):
+    """Plays uv and the process that pypa/build talks to the backend in."""
+
+    requires: tuple[str, ...] = ()
+    error: Exception | None = None
+
+    def __call__(self, command: Any, **more: Any) -> str:
+        super().__call__(command, **more)
+        call = self.calls[-1]
+        if "_in_process" in " ".join(call.command):
+            self.hook(call)
+        return ""
+
+    def hook(self, call: Call) -> None:
+        if self.error:
+            raise self.error
+        name, control = call.command[-2:]
+        asked = json.loads(Path(control, "input.json").read_text())["kwargs"]
+        assert call.cwd
+        (call.cwd / "src" / "app.egg-info").mkdir(parents=True, exist_ok=True)
+        if name == "build_wheel":
+            made: object = handmade.wheel(Path(asked["wheel_directory"]), "app").name
+        else:
+            made = list(self.requires)
+        Path(control, "output.json").write_text(json.dumps({"return_val": made, "unsupported": False}))
+
+    @property
+    def hooks(self) -> list[Call]:
+        return [call for call in self.calls if "_in_process" in " ".join(call.command)]
+
+
+def builder(tmp_path: Path, run: Runner, **more: Any) -> tuple[WheelBuilder, list[list[str]]]:
+    """A builder, and what it asks to be installed."""
+    wanted: list[list[str]] = []
+
+    def wheels_for(requirements: Collection[str]) -> list[Wheel]:
+        wanted.append(sorted(requirements))
+        return [open_wheel(handmade.wheel(tmp_path / "links", "backend"), Origin.STORE)]
+
+    environments = Environments(target=HERE, run=run, wheels_for=wheels_for)
+    values: dict[str, Any] = {"config_settings": {}, **more}
+    (tmp_path / "work").mkdir()
+    return WheelBuilder(environments=environments, run=run, work=tmp_path / "work", **values), wanted
+
+
+def tree(tmp_path: Path, pyproject: str = PYPROJECT) -> Path:
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(pyproject)
+    return folder
+
+
+class TestBuild:
+    def test_in_isolation(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+        monkeypatch.delenv("DIST_EXTRA_CONFIG", raising=False)
+        run = Backend()
+        run.requires = ("more",)
+        made, wanted = builder(tmp_path, run)
+        source = tree(tmp_path)
+        path = made.build(source, tmp_path / "out")
+        assert path == tmp_path / "out" / "app-1.0-py3-none-any.whl"
+        assert wanted == [["backend>=1"], ["more"]]
+        first, *_ = run.calls
+        assert first.command[first.command.index("venv") :][-1].endswith("environment")
+        assert first.after("--python") == [str(HERE.executable)]
+        assert [call.command[-2] for call in run.hooks] == ["get_requires_for_build_wheel", "build_wheel"]
+        for call in run.hooks:
+            assert call.command[0] == str(Path(first.command[-1]) / "bin" / "python")
+            assert call.cwd == source
+            assert call.env["SOURCE_DATE_EPOCH"] == "315532800"
+            assert Path(call.env["DIST_EXTRA_CONFIG"]).is_relative_to(tmp_path / "work")
+            assert call.env["PATH"].startswith(str(Path(first.command[-1]) / "bin"))
+        assert sorted(one.name for one in source.iterdir()) == ["pyproject.toml", "src"]
+        assert list((source / "src").iterdir()) == []
+
+    def test_egg_info_that_was_there_stays(self, tmp_path: Path) -> None:
+        made, _wanted = builder(tmp_path, Backend())
+        source = tree(tmp_path)
+        (source / "src" / "app.egg-info").mkdir(parents=True)
+        made.build(source, tmp_path / "out")
+        assert (source / "src" / "app.egg-info").is_dir()
+
+    def test_without_isolation(self, tmp_path: Path) -> None:
+        run = Backend()
+        run.requires = ("more",)
+        made, wanted = builder(tmp_path, run, shared=Environment(tmp_path / "shared"))
+        made.build(tree(tmp_path), tmp_path / "out")
+        assert wanted == []
+        assert [call.command[-2] for call in run.calls] == ["build_wheel"]
+        assert run.calls[0].command[0] == str(tmp_path / "shared" / "bin" / "python")
+
+    def test_nothing_required_nothing_installed(self, tmp_path: Path) -> None:
+        made, wanted = builder(tmp_path, Backend())
+        pyproject = '[build-system]\nrequires = []\nbuild-backend = "api"\nbackend-path = ["."]\n'
+        source = tree(tmp_path, pyproject)
+        (source / "api.py").touch()
+        made.build(source, tmp_path / "out")
+        assert wanted == []
+
+    def test_the_users_own_extra_configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DIST_EXTRA_CONFIG", "/mine.cfg")
+        run = Backend()
+        builder(tmp_path, run)[0].build(tree(tmp_path), tmp_path / "out")
+        assert {call.env["DIST_EXTRA_CONFIG"] for call in run.hooks} == {"/mine.cfg"}
+
+
+class TestFailure:
+    def fail(self, tmp_path: Path, run: Runner, pyproject: str = PYPROJECT) -> BuildError:
+        with pytest.raises(BuildError) as caught:
+            builder(tmp_path, run)[0].build(tree(tmp_path, pyproject), tmp_path / "out")
+        return caught.value
+
+    def test_the_backend(self, tmp_path: Path) -> None:
+        run = Backend()
+        run.error = CommandError("failed", returncode=1, output=["error: no compiler"])
+        error = self.fail(tmp_path, run)
+        assert (error.message, error.output) == ("its build backend failed", ("error: no compiler",))
+
+    def test_the_backend_without_a_word(self, tmp_path: Path) -> None:
+        run = Backend()
+        run.error = CommandError("ended with exit status 3", returncode=3, output=[])
+        assert "exit status 3" in self.fail(tmp_path, run).message
+
+    def test_the_environment(self, tmp_path: Path) -> None:
+        error = self.fail(tmp_path, failing("uv says no"))
+        assert error.message.startswith("its build environment cannot be made")
+        assert error.output == ("uv says no",)
+
+    @pytest.mark.parametrize(
+        "pyproject", ["[build-system", "[build-system]\n", '[build-system]\nrequires = "x"\n', "build-system = 1\n"]
+    )
+    def test_the_configuration(self, pyproject: str, tmp_path: Path) -> None:
+        assert "its pyproject.toml cannot be used" in self.fail(tmp_path, Backend(), pyproject).message
+
+    def test_an_interruption_is_no_failure_of_the_backend(self, tmp_path: Path) -> None:
+        run = Backend()
+        run.error = InterruptedBuildError("stopped")
+        with pytest.raises(InterruptedBuildError):
+            builder(tmp_path, run)[0].build(tree(tmp_path), tmp_path / "out")
+
+
+class TestEnvironments:
+    def test_active(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "/usr/bin")
+        one = Environment(tmp_path)
+        assert one.make_extra_environ() == {
+            "VIRTUAL_ENV": str(tmp_path),
+            "PATH": f"{tmp_path}/bin{os.pathsep}/usr/bin",
+        }
+        monkeypatch.delenv("PATH")
+        assert one.make_extra_environ()["PATH"].startswith(f"{tmp_path}/bin{os.pathsep}")
+
+    def test_installing_needs_no_network(self, tmp_path: Path) -> None:
+        run = FakeRunner()
+        wheel = open_wheel(handmade.wheel(tmp_path), Origin.STORE)
+        install_wheels(Environment(tmp_path), [wheel], run)
+        (call,) = run.calls
+        assert {"--offline", "--no-index", "--no-deps", "--no-config"} <= set(call.command)
+        assert call.command[-2:] == ("--", str(wheel.path))
+
+    def test_no_requirements_no_process(self, tmp_path: Path) -> None:
+        run = FakeRunner()
+        Environments(target=HERE, run=run, wheels_for=lambda _: []).install(Environment(tmp_path), [])
+        assert run.calls == []
+
+    def test_virtualenv_runs_from_its_wheels(self, tmp_path: Path) -> None:
+        wheel = open_wheel(handmade.wheel(tmp_path, "virtualenv"), Origin.STORE)
+        seen: list[Call] = []
+
+        def answer(call: Call) -> str:
+            seen.append(call)
+            (tmp_path / "env.app-data").mkdir()
+            return ""
+
+        made = create_virtualenv(tmp_path / "env", HERE, [wheel], FakeRunner(answer))
+        (call,) = seen
+        assert made.folder == tmp_path / "env"
+        assert call.command[:3] == (sys.executable, "-I", "-c")
+        paths, arguments = json.loads(call.stdin)
+        assert paths == [str(wheel.path)]
+        assert arguments[-1] == str(tmp_path / "env")
+        assert call.env["VIRTUALENV_CONFIG_FILE"] == os.devnull
+        assert not (tmp_path / "env.app-data").exists()
