@@ -7,6 +7,7 @@ import runpy
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,7 @@ from platter_setuptools.ground.errors import (
 from platter_setuptools.ground.options import OPTIONS, Kind, Options
 from platter_setuptools.ground.values import Artifact
 from platter_setuptools.project import FinishedWheel, SourceTree, open_project
+from platter_setuptools.steps.build import BuildError
 from support import handmade
 
 if TYPE_CHECKING:
@@ -286,3 +288,22 @@ class TestOpenProject:
         with pytest.raises(UsageError, match=reason) as caught:
             open_project(tmp_path / name, tmp_path / "scratch")
         assert caught.value.exit_code == 2
+
+    def test_a_source_tree_is_built_by_its_backend(self, tmp_path: Path) -> None:
+        class Builder:
+            def build(self, source: Path, output: Path) -> Path:
+                assert source == tmp_path
+                return output / "app.whl"
+
+        workshop: Any = SimpleNamespace(builder=Builder())
+        assert SourceTree(tmp_path).wheel(workshop, tmp_path / "out") == tmp_path / "out" / "app.whl"
+
+    def test_a_backend_that_fails_is_the_projects_own_failure(self, tmp_path: Path) -> None:
+        class Builder:
+            def build(self, *_arguments: Path) -> Path:
+                raise BuildError("its build backend failed", output=["error: no"])
+
+        workshop: Any = SimpleNamespace(builder=Builder())
+        with pytest.raises(ProjectBuildError, match="cannot be built: its build backend failed") as caught:
+            SourceTree(tmp_path).wheel(workshop, tmp_path)
+        assert (caught.value.exit_code, caught.value.output) == (3, ("error: no",))

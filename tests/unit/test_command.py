@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,3 +173,59 @@ class TestRun:
     def test_other_errors_are_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ZeroDivisionError):
             self.run(monkeypatch, ZeroDivisionError())
+
+
+class TestProjectWheel:
+    """The door's own part: the wheel of the project, built in this very process."""
+
+    def wheel(self, project: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[Path, bdist_platter]:
+        (project / "app.py").write_text("x = 1\n")
+        work = project.parent / "work"
+        work.mkdir()
+        found: list[Path] = []
+
+        def assemble(options: Options, *, project_wheel: Any, **_more: Any) -> Artifact:
+            found.append(project_wheel(SimpleNamespace(work=work), work))
+            return Artifact(path=options.output / "app.tar.gz", size=1, sha256=None, wheels={}, seconds=0.1)
+
+        monkeypatch.setattr(room, "assemble", assemble)
+        made = command(*(words or ("bdist_platter",)), version="1.0", py_modules=["app"])
+        for word in words[:-1]:
+            made.distribution.run_command(word)
+        made.run()
+        return found[0], made
+
+    def test_it_is_built(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+        wheel, made = self.wheel(project, monkeypatch)
+        assert wheel == project / "dist" / "app-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(wheel) as archive:
+            assert {one.date_time for one in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+            assert "app.py" in archive.namelist()
+        assert sorted(path.name for path in project.iterdir()) == ["app.py", "dist"]
+        assert [kind for kind, _python, _file in made.distribution.dist_files] == ["bdist_wheel", "bdist_platter"]
+        assert "SOURCE_DATE_EPOCH" not in os.environ
+
+    @pytest.mark.filterwarnings("ignore:(?s).*setup.py install is deprecated")
+    def test_the_one_that_is_there_is_taken(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        wheel, made = self.wheel(project, monkeypatch, "bdist_wheel", "bdist_platter")
+        assert wheel == project / "dist" / "app-1.0-py3-none-any.whl"
+        assert [kind for kind, _python, _file in made.distribution.dist_files] == ["bdist_wheel", "bdist_platter"]
+
+    def test_the_users_time_counts_and_stays(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+        wheel, _made = self.wheel(project, monkeypatch)
+        with zipfile.ZipFile(wheel) as archive:
+            assert {one.date_time[0] for one in archive.infolist()} == {2001}
+        assert os.environ["SOURCE_DATE_EPOCH"] == "1000000000"
+
+    def test_an_egg_info_that_was_there_is_left_alone(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (project / "app.egg-info").mkdir()
+        (project / "app.egg-info" / "SOURCES.txt").write_text("mine\n")
+        self.wheel(project, monkeypatch)
+        assert (project / "app.egg-info" / "SOURCES.txt").read_text() == "mine\n"
+
+    def test_a_bdist_wheel_that_builds_none(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Distribution, "run_command", lambda *_arguments: None)
+        with pytest.raises(BaseError, match="bdist_wheel built no wheel"):
+            self.wheel(project, monkeypatch)
