@@ -3,11 +3,12 @@
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 
-.PHONY: help test demo checks format clean
+.PHONY: help test demo bench checks format clean
 
 help:
 	@echo "make test     the static checks, then all tests that this machine can run"
 	@echo "make demo     builds the example, installs it without a network, starts it and asks it for a page"
+	@echo "make bench    compares us with our peers, and writes benchmarks/results.json (an hour; BENCH=--quick: minutes)"
 	@echo "make checks   the static checks alone"
 	@echo "make format   lets ruff put the sources in order"
 	@echo "make clean    removes .venv and build"
@@ -23,6 +24,9 @@ checks: $(VENV)/ready
 
 demo:
 	@python=$$(scripts/find-python) && "$$python" scripts/demo.py
+
+bench: $(VENV)/ready
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 format: $(VENV)/ready
 	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .

@@ -16,7 +16,7 @@ nox.options.sessions = ["lint", "types", "imports", "shell", "spelling", "metada
 
 ROOT = Path(__file__).parent
 EXAMPLE = "examples/corkboard"
-OWN_CODE = ["src", "tests", "scripts", "noxfile.py"]
+OWN_CODE = ["src", "tests", "benchmarks", "scripts", "noxfile.py"]
 TEXTS = [*OWN_CODE, "docs", "examples", ".ci", "Makefile", "README.md", "CHANGELOG.md"]
 
 
@@ -86,6 +86,13 @@ def coverage(session: nox.Session) -> None:
     """Run the tests and show which lines and branches none of them reached."""
     session.install("--editable", ".", "--group", "test")
     session.run("pytest", "--numprocesses=2", "--cov", "--cov-report=term-missing:skip-covered", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Compare us with our peers; arguments after -- go to the benchmark."""
+    session.install("--editable", ".")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session
