@@ -140,7 +140,7 @@ MODULES = """
 """
 
 
-@pytest.mark.parametrize("kind", ["tar.gz", "zip", "dir"])
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_data_with_links_and_an_install_script(yard: Yard, tmp_path: Path, kind: str) -> None:
     project = projects.hello(tmp_path / "project", {"post.sh": MODULES})
     artifact = yard.command(project, "--postbuild-script=post.sh", f"--format={kind}")

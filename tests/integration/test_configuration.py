@@ -61,7 +61,6 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "extras": ("nothing", 2, "hello has no extra nothing"),
     "constraints": ("{folder}/none.txt", 2, "{folder}/none.txt does not exist"),
     "lock": ("{folder}/pylock.toml", 2, "{folder}/pylock.toml does not exist"),
-    "lock": ("{folder}/none.toml", 2, "{folder}/none.toml does not exist"),
     "resolver": ("dns", 2, "'dns' is not a resolver"),
     "pip-option": ("--use-feature=magic", 2, "pip-option --use-feature: only pip understands this"),
     "virtualenv-version": ("<1", 4, "virtualenv"),

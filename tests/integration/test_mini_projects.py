@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support import handmade, index, projects
+from support import handmade, projects
 from support.doors import info, output, unpack, wheels
+from support.index import sdist
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.doors import Yard
+    from support.index import Index
 
 SHORT = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SCRIPT = {"console_scripts": ["hello = hello:main"]}
@@ -137,7 +140,7 @@ def folder(folder: Path) -> str:
 
 def archive(folder: Path) -> str:
     files = {"setup.py": DIRECT.replace("\n    ", "\n"), "direct.py": "NAME = 'direct'\n"}
-    return index.sdist(folder / "direct", "direct", "0.7", files).as_uri()
+    return sdist(folder / "direct", "direct", "0.7", files).as_uri()
 
 
 @pytest.mark.parametrize("resolver", ["uv", "pip"])
@@ -320,6 +323,30 @@ def test_requirements_and_constraints(yard: Yard, tmp_path: Path) -> None:
     assert {"leaf": "1.0", "branch": "1.0"}.items() <= wheels(artifact).items()
     text = (unpack(artifact, tmp_path / "unpacked") / "data" / "requirements.txt").read_text()
     assert text == "branch\n"
+
+
+def test_a_lock_decides(yard: Yard, tmp_path: Path, index: Index, shelf: Path) -> None:
+    name = "leaf-1.0-py3-none-any.whl"
+    digest = hashlib.sha256((shelf / name).read_bytes()).hexdigest()
+    url = index.url.replace("/simple/", f"/files/{name}")
+    lock = f"""
+        lock-version = "1.0"
+        created-by = "somebody"
+
+        [[packages]]
+        name = "leaf"
+        version = "1.0"
+        wheels = [{{ name = "{name}", url = "{url}", hashes = {{ sha256 = "{digest}" }} }}]
+    """
+    project = projects.hello(tmp_path / "project", {"pylock.toml": lock})
+    assert yard.say(yard.build(project, "--lock=pylock.toml")) == "hello from leaf 1.0"
+    projects.write(project, {"pylock.toml": lock.replace(digest, "0" * 64)})
+    said = yard.refuse(5, project, "--lock=pylock.toml")
+    assert f"{name} from " in said
+    assert "has not the sha256 of the lock" in said
+    projects.write(project, {"pylock.toml": lock, "setup.py": setup_py(install_requires=["leaf", "alpha"])})
+    assert "hello 1.0 requires alpha, which is missing" in yard.refuse(5, project, "--lock=pylock.toml")
+    assert "contradicts" in yard.refuse(2, project, "--lock=pylock.toml", f"-r{_requirements(tmp_path)}")
 
 
 def _requirements(folder: Path) -> Path:

@@ -30,8 +30,7 @@ def cold(tmp_path: Path) -> dict[str, str]:
     return {"UV_CACHE_DIR": str(tmp_path / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels")}
 
 
-@pytest.mark.parametrize("resolver", ["uv", "pip"])
-@pytest.mark.parametrize("door", ["command", "platter"])
+@pytest.mark.parametrize(("door", "resolver"), [("command", "uv"), ("platter", "pip")])
 def test_a_second_build_fetches_nothing_and_a_third_needs_no_network(
     yard: Yard, tmp_path: Path, cold: dict[str, str], open_index: Callable[[], Index], door: str, resolver: str
 ) -> None:
