@@ -100,7 +100,7 @@ class Processes:
             self._stopped = True
             live = list(self._live)
         for process in live:
-            self._end(process)
+            self._kill(process)  # its streams are closed by the thread that reads them
 
     def _start(self, arguments: list[str], cwd: Path | None, env: Mapping[str, str] | None) -> subprocess.Popen[str]:
         with self._lock:
@@ -145,11 +145,15 @@ class Processes:
                 stream.write(text)
                 stream.close()
 
-    def _end(self, process: subprocess.Popen[str]) -> None:
+    @staticmethod
+    def _kill(process: subprocess.Popen[str]) -> None:
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def _end(self, process: subprocess.Popen[str]) -> None:
+        self._kill(process)
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream:
                 with contextlib.suppress(BrokenPipeError):
