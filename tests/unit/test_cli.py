@@ -195,7 +195,7 @@ class TestErrors:
         assert cli.main(["build"]) == 1
         assert "interrupted" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("words", [[], ["biuld"], ["build", "--no-such"], ["build", "a", "b"], ["build", "-p"]])
+    @pytest.mark.parametrize("words", [[], ["bake"], ["build", "--no-such"], ["build", "a", "b"], ["build", "-p"]])
     def test_usage(self, words: list[str]) -> None:
         with pytest.raises(SystemExit) as caught:
             cli.main(words)

@@ -116,7 +116,7 @@ class TestStrings:
             ({"python": ""}, "here: python is empty"),
             ({"python": ["a", "b"]}, "here: python takes one value, not a list"),
             ({"no-pip": ["yes"]}, "here: no-pip takes one value, not a list"),
-            ({"pyhton": "x"}, "here: there is no option 'pyhton'"),
+            ({"pythonn": "x"}, "here: there is no option 'pythonn'"),
         ],
     )
     def test_values_that_are_none(self, values: dict[str, Any], message: str) -> None:
@@ -127,7 +127,7 @@ class TestStrings:
 
     def test_hints(self) -> None:
         with pytest.raises(UsageError) as caught:
-            strings(pyhton="x")
+            strings(pythonn="x")
         assert caught.value.hint == "did you mean python?"
         with pytest.raises(UsageError) as caught:
             strings(zzz="x")
@@ -187,7 +187,7 @@ class TestToml:
             ({"output": ["a"]}, "here output: expected a string, found ['a']"),
             ({"format": "rar"}, "here format: 'rar' is not a format"),
             ({"requirements": [""]}, "here requirements: requirements is empty"),
-            ({"outptu": "x"}, "here: there is no option 'outptu'"),
+            ({"outputt": "x"}, "here: there is no option 'outputt'"),
         ],
     )
     def test_values_of_the_wrong_type(self, values: dict[str, Any], message: str) -> None:
