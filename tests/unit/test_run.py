@@ -120,7 +120,7 @@ class TestFailure:
     @pytest.mark.parametrize(
         ("command", "reason"),
         [
-            (["no-such-command-at-all"], "cannot start no-such-command-at-all: No such file or directory"),
+            (["/no/such/command"], "cannot start /no/such/command: No such file or directory"),
             (["/"], "cannot start /: Permission denied"),
         ],
     )
