@@ -94,6 +94,15 @@ def test_a_link_that_leads_out_by_way_of_another(tmp_path: Path) -> None:
         found(folder)
 
 
+def test_a_link_that_leaves_and_comes_back_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    (folder / "data").mkdir(parents=True)
+    (folder / "file").touch()
+    (folder / "data" / "link").symlink_to("../../bundle/file")
+    with pytest.raises(ScriptError, match="leads out of the bundle"):
+        list(from_folder(folder))
+
+
 def test_an_absolute_link_to_the_inside_would_lead_elsewhere_on_the_server(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "file")

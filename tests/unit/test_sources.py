@@ -160,6 +160,12 @@ class TestTrees:
         change(tree)
         assert hash_tree(tree) != before
 
+    def test_a_tag_counts_since_versions_are_read_from_tags(self, tree: Path) -> None:
+        (tree / ".git" / "refs" / "tags").mkdir(parents=True)
+        before = hash_tree(tree)
+        (tree / ".git" / "refs" / "tags" / "1.0").write_text("12ab")
+        assert hash_tree(tree) != before
+
     @pytest.mark.parametrize("name", [".git", "__pycache__", "pkg/__pycache__", ".venv", ".tox"])
     def test_what_does_not(self, name: str, tree: Path) -> None:
         before = hash_tree(tree)

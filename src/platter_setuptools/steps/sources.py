@@ -19,7 +19,7 @@ from platter_setuptools.ground.urls import redact
 if TYPE_CHECKING:
     from platter_setuptools.ground.run import Runner
 
-_LITTER = {".git", ".hg", ".svn", "__pycache__", ".tox", ".nox", ".venv", ".mypy_cache", ".pytest_cache"}
+_LITTER = {".hg", ".svn", "__pycache__", ".tox", ".nox", ".venv", ".mypy_cache", ".pytest_cache"}
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -72,11 +72,15 @@ def copy_tree(source: Path, folder: Path) -> Path:
 
 
 def hash_tree(folder: Path) -> str:
-    """A SHA-256 over the names, modes and contents of a source tree, without version control and caches."""
+    """A SHA-256 over the names, modes and contents of a source tree, without caches.
+
+    Of version control what versions are read from counts: git's tags and where it stands.
+    """
     digest = hashlib.sha256()
     for where, folders, files in os.walk(folder):
-        folders[:] = sorted(set(folders) - _LITTER)
-        for name in sorted(files):
+        in_git = Path(where).name == ".git"
+        folders[:] = ["refs"] if in_git and "refs" in folders else sorted(set(folders) - _LITTER)
+        for name in sorted(set(files) & {"HEAD", "packed-refs"} if in_git else files):
             path = Path(where, name)
             status = path.lstat()
             if stat.S_ISREG(status.st_mode):
