@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks import report
 from benchmarks.chart import draw
-from benchmarks.comparisons import COMPARISONS, Comparison, Workbench
+from benchmarks.comparisons import COMPARISONS, Comparison
 from benchmarks.measure import BenchError, alternate
+from benchmarks.workbench import Workbench
 from benchmarks.yard import ROOT, Yard
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = options.output or (ROOT / "build" / "bench" if options.quick else _HERE)
     output.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
+    # An hour's work is often ended from outside, and its folder in memory must go then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with contextlib.ExitStack() as stack:
         try:
             yard = Yard(quick=options.quick)

@@ -148,7 +148,7 @@ class Builds:
         """One executable file, by pex."""
         return self._zipapp(
             "pex",
-            (*options, "--use-pip-config", "--quiet", "--script", self.application.name, "."),
+            (*options, "--use-pip-config", "--script", self.application.name, "."),
             label=" ".join(["pex", *options]),
         )
 

@@ -59,6 +59,8 @@ def _contents(folders: Sequence[Path]) -> tuple[dict[str, bytes], dict[str, Path
 def _handler(pages: dict[str, bytes], files: dict[str, Path]) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body are written one after the other: Nagle's algorithm would let the body wait for 40 ms.
+        disable_nagle_algorithm = True
 
         def do_HEAD(self) -> None:
             self._answer(with_body=False)
