@@ -22,6 +22,7 @@ from packaging.utils import NormalizedName
 from benchmarks import agreement, chart, comparisons, loopback, measure, report, synthetic
 
 ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "benchmarks" / "results.json"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -95,8 +96,9 @@ def test_a_chart_without_figures_is_still_a_picture() -> None:
     assert ET.fromstring(chart.draw([])).tag == f"{SVG}svg"
 
 
+@pytest.mark.skipif(not PUBLISHED.exists(), reason="no figures are published yet")
 def test_what_is_published_names_no_machine_and_no_person() -> None:
-    text = (ROOT / "benchmarks" / "results.json").read_text("utf-8")
+    text = PUBLISHED.read_text("utf-8")
     content = json.loads(text)
     assert not re.search(r"/(home|root|tmp|work|dev|usr|opt)\b|https?:|@", text)
     assert {one["name"] for one in content["comparisons"]} <= {one.name for one in comparisons.COMPARISONS}
