@@ -94,7 +94,7 @@ def test_every_option_that_takes_a_value_is_tried() -> None:
 
 @pytest.mark.parametrize(
     ("flag", "other"),
-    [("no-download", "no-wheel-cache"), ("no-wheel-cache", "no-download"), ("quiet", "verbose"), ("verbose", "quiet")],
+    [("no-download", "no-wheel-cache"), ("no-wheel-cache", "no-download")],
 )
 def test_contradictions_between_dialects(yard: Yard, tmp_path: Path, flag: str, other: str) -> None:
     # At the same time: each flag can be set in the environment, in setup.cfg and in TOML.
@@ -108,6 +108,16 @@ def test_contradictions_between_dialects(yard: Yard, tmp_path: Path, flag: str, 
     (project / "setup.cfg").unlink()
     projects.write(project, {"pyproject.toml": f"[tool.platter]\n{other} = true\n"})
     assert "contradict each other" in yard.platter("build", cwd=project, code=2, **{variable: "1"}).stderr
+
+
+def test_the_command_line_says_how_much_is_printed(yard: Yard, tmp_path: Path) -> None:
+    toml = "[tool.platter]\nverbose = true\n"
+    project = projects.hello(tmp_path / "project", {"pyproject.toml": toml})
+    assert yard.platter("build", "--quiet", cwd=project).stderr == ""
+    assert "Resolving" not in yard.setup_py(project, "-q", "bdist_platter").stderr
+    projects.write(project, {"pyproject.toml": toml.replace("verbose", "quiet")})
+    assert "adding 'hello.py'" in yard.platter("build", "--verbose", cwd=project).stderr
+    assert "contradict each other" in yard.platter("build", "-q", "-v", cwd=project, code=2).stderr
 
 
 def test_a_flag_can_be_taken_back_by_a_stronger_dialect(yard: Yard, tmp_path: Path) -> None:

@@ -213,6 +213,13 @@ class TestMerge:
     def test_a_no_is_a_word_too(self) -> None:
         assert merge([source(no_pip=False), source(no_pip=True)], output=OUTPUT).no_pip is False
 
+    @pytest.mark.parametrize(("strong", "weak"), [("quiet", "verbose"), ("verbose", "quiet")])
+    def test_the_stronger_dialect_says_how_much_is_printed(self, strong: str, weak: str) -> None:
+        options = merge([source(**{strong: True}), source(), source(**{weak: True})], output=OUTPUT)
+        assert (getattr(options, strong), getattr(options, weak)) == (True, False)
+        options = merge([source(**{strong: False}), source(**{weak: True})], output=OUTPUT)
+        assert (getattr(options, strong), getattr(options, weak)) == (False, True)
+
     @pytest.mark.parametrize(
         ("values", "message"),
         [

@@ -242,6 +242,10 @@ def merge(sources: Sequence[Source], *, output: Path) -> Options:
     """One Options from the sources, the strongest first; `output` is used where none names it."""
     values: dict[str, Any] = {"output": output}
     for source in reversed(sources):
+        # Who says quiet takes back what a weaker dialect said of verbose, and the other way round.
+        for word, opposite in (("quiet", "verbose"), ("verbose", "quiet")):
+            if source.values.get(word):
+                values[opposite] = False
         values.update(source.values)
     options = Options(**values)
     if options.no_download and options.no_wheel_cache:
