@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from setuptools import Command
 from setuptools.errors import BaseError
 
+from platter_setuptools.ground.dialects import merge, read_environment, read_strings
 from platter_setuptools.ground.errors import PlatterError, ProjectBuildError, UsageError
-from platter_setuptools.ground.options import OPTIONS, Kind, Option, merge, read_environment, read_strings
+from platter_setuptools.ground.options import OPTIONS, Kind, Option
 from platter_setuptools.ground.times import source_date_epoch
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             given.setdefault("verbose" if level else "quiet", "yes")
         return merge(
             [
-                read_strings("bdist_platter", here, given),
+                read_strings("bdist_platter", here, given, prefix="--"),
                 read_environment(os.environ, here),
                 read_strings("setup.cfg [bdist_platter]", here, configured),
                 from_pyproject(here),

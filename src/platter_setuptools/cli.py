@@ -10,18 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
+from platter_setuptools.ground.dialects import Source, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
 from platter_setuptools.ground.interrupts import signals_as_errors
-from platter_setuptools.ground.options import (
-    BY_NAME,
-    OPTIONS,
-    Kind,
-    Option,
-    Source,
-    merge,
-    read_environment,
-    read_strings,
-)
+from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +52,7 @@ def build(parsed: argparse.Namespace) -> None:
     from platter_setuptools.project import open_project  # noqa: PLC0415
 
     here = Path.cwd()
-    given = read_strings("the command line", here, _given(parsed))
+    given = read_strings("the command line", here, _given(parsed), prefix="--")
     path = (here / parsed.path).resolve() if parsed.path else _closest_project(here)
     folder = path if path.is_dir() else path.parent
     files = [from_setup_cfg(folder), from_pyproject(folder)] if path.is_dir() else []
@@ -81,7 +73,10 @@ def clean_cache(parsed: argparse.Namespace) -> None:
     from platter_setuptools.steps.store import Store, default_location  # noqa: PLC0415
 
     here = Path.cwd()
-    sources: list[Source] = [read_strings("the command line", here, _given(parsed)), read_environment(os.environ, here)]
+    sources: list[Source] = [
+        read_strings("the command line", here, _given(parsed), prefix="--"),
+        read_environment(os.environ, here),
+    ]
     options = merge(sources, output=here / "dist")
     store = Store(options.wheel_cache or default_location())
     count = store.clean()

@@ -166,12 +166,24 @@ def test_pip_options_of_several_words(yard: Yard, tmp_path: Path) -> None:
         ("pyproject.toml", "[tool.platter]\nformat = 3\n", ["tool.platter", "format", "expected a string, found 3"]),
         ("pyproject.toml", "[tool.platter]\nno-pip = 'yes'\n", ["no-pip", "expected true or false, found 'yes'"]),
         ("pyproject.toml", "[tool.platter]\nextras = 'a'\n", ["extras", "expected a list of strings, found 'a'"]),
-        ("pyproject.toml", "[tool.platter]\nextras = ['a', 1]\n", ["extras", "expected a list of strings"]),
+        ("pyproject.toml", "[tool.platter]\nextras = ['a', 1]\n", ["extras[1]", "expected a string, found 1"]),
         ("pyproject.toml", "[tool.platter]\nformat = 'rar'\n", ["'rar' is not a format", "choose one of: tar.gz"]),
         ("pyproject.toml", "[tool]\nplatter = 1\n", ["tool.platter has to be a table"]),
-        ("setup.cfg", "[bdist_platter]\nformat = rar\n", ["'rar' is not a format", "choose one of: tar.gz"]),
-        ("setup.cfg", "[bdist_platter]\nno-pip = perhaps\n", ["no-pip takes yes or no, not 'perhaps'"]),
-        ("setup.cfg", "[bdist_platter]\nno_pip = perhaps\n", ["no-pip takes yes or no, not 'perhaps'"]),
+        (
+            "setup.cfg",
+            "[bdist_platter]\nformat = rar\n",
+            ["[bdist_platter] format: 'rar' is not a format", "choose one of: tar.gz"],
+        ),
+        (
+            "setup.cfg",
+            "[bdist_platter]\nno-pip = perhaps\n",
+            ["[bdist_platter] no-pip: expected yes or no, found 'perhaps'"],
+        ),
+        (
+            "setup.cfg",
+            "[bdist_platter]\nno_pip = perhaps\n",
+            ["[bdist_platter] no-pip: expected yes or no, found 'perhaps'"],
+        ),
         ("setup.cfg", "[bdist_platter]\nformat =\n", ["format is empty"]),
     ],
 )
@@ -203,8 +215,10 @@ def test_a_wrong_flag_on_the_command_line(yard: Yard, tmp_path: Path) -> None:
 
 def test_a_wrong_value_in_the_environment_names_the_variable(yard: Yard, tmp_path: Path) -> None:
     said = yard.refuse(2, projects.hello(tmp_path / "project"), PLATTER_BUILD_NO_PIP="perhaps")
-    assert "the environment" in said
-    assert "no-pip takes yes or no, not 'perhaps'" in said
+    assert "the environment PLATTER_BUILD_NO_PIP: expected yes or no, found 'perhaps'" in said
+    said = yard.refuse(2, projects.hello(tmp_path / "project"), PLATTER_BUILD_FORMT="zip")
+    assert "there is no option PLATTER_BUILD_FORMT" in said
+    assert "did you mean PLATTER_BUILD_FORMAT?" in said
     said = yard.refuse(2, projects.hello(tmp_path / "project"), PLATTER_BUILD_PIP_OPTION="'open")
     assert "PLATTER_BUILD_PIP_OPTION" in said
 

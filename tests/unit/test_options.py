@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg
+from platter_setuptools.ground.dialects import Source, merge, read_environment, read_strings, read_table
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.options import (
     BY_NAME,
@@ -17,11 +18,6 @@ from platter_setuptools.ground.options import (
     RESOLVERS,
     Kind,
     Options,
-    Source,
-    merge,
-    read_environment,
-    read_strings,
-    read_table,
 )
 
 if TYPE_CHECKING:
@@ -110,12 +106,12 @@ class TestStrings:
     @pytest.mark.parametrize(
         ("values", "message"),
         [
-            ({"no-pip": "maybe"}, "here: no-pip takes yes or no, not 'maybe'"),
-            ({"format": "rar"}, "here: 'rar' is not a format"),
-            ({"resolver": "conda"}, "here: 'conda' is not a resolver"),
-            ({"python": ""}, "here: python is empty"),
-            ({"python": ["a", "b"]}, "here: python takes one value, not a list"),
-            ({"no-pip": ["yes"]}, "here: no-pip takes one value, not a list"),
+            ({"no-pip": "maybe"}, "here no-pip: expected yes or no, found 'maybe'"),
+            ({"format": "rar"}, "here format: 'rar' is not a format"),
+            ({"resolver": "conda"}, "here resolver: 'conda' is not a resolver"),
+            ({"python": ""}, "here python is empty"),
+            ({"python": ["a", "b"]}, "here python: expected one value, found 2"),
+            ({"no-pip": ["yes"]}, "here no-pip: expected one value, found 1"),
             ({"pythonn": "x"}, "here: there is no option 'pythonn'"),
         ],
     )
@@ -164,6 +160,12 @@ class TestEnvironment:
         with pytest.raises(UsageError, match="PLATTER_BUILD_PIP_OPTION: No closing quotation"):
             self.read({"PLATTER_BUILD_PIP_OPTION": "'open"})
 
+    def test_a_typo_is_told_and_a_strangers_variable_left_alone(self) -> None:
+        with pytest.raises(UsageError, match="there is no option PLATTER_BUILD_FORMT") as caught:
+            self.read({"PLATTER_BUILD_FORMT": "zip"})
+        assert caught.value.hint == "did you mean PLATTER_BUILD_FORMAT?"
+        assert self.read({"PLATTER_BUILD_NUMBER": "17", "PLATTER_BUILD_FORMT": "", "PLATTER_BUILDS": "1"}) == {}
+
 
 class TestToml:
     def test_types(self) -> None:
@@ -181,12 +183,13 @@ class TestToml:
         [
             ({"no-pip": "yes"}, "here no-pip: expected true or false, found 'yes'"),
             ({"no-pip": 1}, "here no-pip: expected true or false, found 1"),
+            ({"extras": ["a", ""]}, "here extras[1] is empty"),
             ({"extras": "a"}, "here extras: expected a list of strings, found 'a'"),
-            ({"extras": [1]}, "here extras: expected a list of strings, found [1]"),
+            ({"extras": [1]}, "here extras[0]: expected a string, found 1"),
             ({"python": 3.12}, "here python: expected a string, found 3.12"),
             ({"output": ["a"]}, "here output: expected a string, found ['a']"),
             ({"format": "rar"}, "here format: 'rar' is not a format"),
-            ({"requirements": [""]}, "here requirements: requirements is empty"),
+            ({"requirements": [""]}, "here requirements[0] is empty"),
             ({"outputt": "x"}, "here: there is no option 'outputt'"),
         ],
     )

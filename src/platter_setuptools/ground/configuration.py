@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from platter_setuptools.ground.dialects import Source, read_strings, read_table
 from platter_setuptools.ground.errors import UsageError
-from platter_setuptools.ground.options import Source, read_strings, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
