@@ -66,7 +66,9 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         from platter_setuptools.ground.interrupts import signals_as_errors  # noqa: PLC0415
         from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
         from platter_setuptools.ground.run import Processes  # noqa: PLC0415
+        from platter_setuptools.ground.streams import keep_standard_descriptors  # noqa: PLC0415
 
+        keep_standard_descriptors()
         options = self.options
         with (
             _as_setuptools_error(verbose=options.verbose),

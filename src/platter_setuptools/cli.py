@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from platter_setuptools.ground.dialects import Source, merge, read_environment, 
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
 from platter_setuptools.ground.interrupts import signals_as_errors
 from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
+from platter_setuptools.ground.streams import keep_standard_descriptors, print_result, standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
+    keep_standard_descriptors()
     parsed = _parser().parse_args(arguments)
     verbose = getattr(parsed, "verbose", None) is not None
     try:
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command(parsed)
     except PlatterError as error:
         if verbose:
-            traceback.print_exc()
+            traceback.print_exc(file=standard_error())
         report(error)
         return error.exit_code
     except KeyboardInterrupt:
@@ -65,7 +66,7 @@ def build(parsed: argparse.Namespace) -> None:
         project = open_project(path, scratch)
         run = Processes(progress.detail)
         artifact = assemble(options, source=project.source, project_wheel=project.wheel, run=run, progress=progress)
-    sys.stdout.write(f"{artifact.path}\n")
+    print_result(f"{artifact.path}")
 
 
 def clean_cache(parsed: argparse.Namespace) -> None:
@@ -80,15 +81,16 @@ def clean_cache(parsed: argparse.Namespace) -> None:
     options = merge(sources, output=here / "dist")
     store = Store(options.wheel_cache or default_location())
     count = store.clean()
-    sys.stderr.write(f"removed {count} files from {store.root}\n")
+    standard_error().write(f"removed {count} files from {store.root}\n")
 
 
 def report(error: PlatterError) -> None:
     """Tell about an error: the last lines of the tool that failed, what failed, and what to do."""
-    sys.stderr.writelines(f"    {line}\n" for line in error.output)
-    sys.stderr.write(f"platter: error: {error.message}\n")
+    stream = standard_error()
+    stream.writelines(f"    {line}\n" for line in error.output)
+    stream.write(f"platter: error: {error.message}\n")
     if error.hint:
-        sys.stderr.write(f"  hint: {error.hint}\n")
+        stream.write(f"  hint: {error.hint}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

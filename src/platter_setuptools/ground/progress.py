@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from typing import TYPE_CHECKING, Protocol, TextIO
+
+from platter_setuptools.ground.streams import standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +138,7 @@ def _escaped(text: str) -> str:
 @contextlib.contextmanager
 def open_progress(*, quiet: bool, verbose: bool, stream: TextIO | None = None) -> Iterator[Progress]:
     """The Progress that fits the options and the terminal. NO_COLOR and TERM=dumb give plain lines' colours."""
-    stream = stream or sys.stderr
+    stream = stream or standard_error()
     if quiet:
         yield Quiet(stream)
     elif verbose or not stream.isatty() or os.environ.get("TERM") == "dumb":

@@ -1,0 +1,77 @@
+"""Standard output and standard error, which may be closed, full, or gone with whoever read them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO, cast
+
+from platter_setuptools.ground.errors import PlatterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_STANDARD_ERROR = 2
+
+
+def keep_standard_descriptors() -> None:
+    """Occupy those of 0, 1 and 2 that are closed: no file that we open shall become a tool's standard output."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def standard_error() -> TextIO:
+    """Where progress and errors go. That nobody can read them is no reason to fail."""
+    return cast("TextIO", _Unfailing(sys.stderr))
+
+
+def print_result(name: str) -> None:
+    """Tell a script the name of what was made, on standard output. Raises PlatterError if it cannot be told."""
+    if sys.stdout is None:  # closed from the beginning: nobody wants to know
+        return
+    try:
+        sys.stdout.write(f"{name}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        _empty(sys.stdout)
+        raise PlatterError(
+            f"{name} is made, but standard output does not take its name: {error.strerror}",
+            hint="see where standard output leads to",
+        ) from error
+
+
+class _Unfailing(io.TextIOBase):
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # a property serves as well
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    def write(self, text: str, /) -> int:
+        self._try(lambda stream: stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(lambda stream: stream.flush())
+
+    def _try(self, action: Callable[[TextIO], object]) -> None:
+        if self._stream is not None:
+            try:
+                action(self._stream)
+            except OSError:
+                _empty(self._stream)
+
+
+def _empty(stream: TextIO) -> None:
+    """Let what the stream still holds go nowhere: the interpreter would stumble over it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
