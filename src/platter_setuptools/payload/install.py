@@ -19,11 +19,12 @@ def main(arguments: Sequence[str], bundle: str) -> int:
     """Install the bundle; the exit code. No traceback reaches the user unless PLATTER_DEBUG is set."""
     terminal = Terminal()
     try:
-        with _signals():
-            options = parse(arguments)
-            terminal.quiet = options.quiet
-            _run(options, os.path.realpath(bundle), terminal)
+        _listen()
+        options = parse(arguments)
+        terminal.quiet = options.quiet
+        _run(options, os.path.realpath(bundle), terminal)
     except Exception as error:
+        _turn_deaf()
         if os.environ.get("PLATTER_DEBUG"):
             raise
         known = isinstance(error, InstallError)
@@ -60,26 +61,27 @@ def _run(options: Options, bundle: str, terminal: Terminal) -> None:
     checksums.verify(bundle, sums, unpacking.deferred(plan))
     note = marker.Marker("unfinished", identity, plan.name, plan.version, plan.platform, here.full_python, created=True)
     try:
-        destination.acquire()
-        if destination.state() is State.INSTALLED and not options.force:
-            terminal.step("%s was installed in %s meanwhile." % (plan.title, destination.path))
-            return
-        destination.prepare(note, force=options.force)
+        with _signals_wait():
+            destination.acquire()
+            if destination.state() is State.INSTALLED and not options.force:
+                terminal.step("%s was installed in %s meanwhile." % (plan.title, destination.path))
+                return
+            destination.prepare(note, force=options.force)
         files = _fill(destination.path, bundle, sums, plan, here=here, terminal=terminal)
         if os.path.exists(os.path.join(bundle, hook.FILE)):
             terminal.step("  running %s" % hook.FILE)
             hook.run(bundle, destination.path, before)
-        with _undisturbed():
-            destination.finish(note._replace(state="complete"))
+        _turn_deaf()
+        destination.finish(note._replace(state="complete"))
     except BaseException as error:
-        with _undisturbed():
-            destination.rollback()
+        _turn_deaf()
+        destination.rollback()
         if isinstance(error, OSError):
             raise InstallError("installing into %s failed: %s" % (destination.path, crew.describe(error))) from error
         raise
     finally:
-        with _undisturbed():
-            destination.release()
+        _turn_deaf()
+        destination.release()
     seconds = time.monotonic() - began
     terminal.step("Installed %s: %d packages, %d files, %.1f s." % (plan.title, len(plan.wheels), files, seconds))
 
@@ -119,30 +121,29 @@ def _fill(
     return sum(one.files for one in installed)
 
 
-@contextmanager
-def _signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP become errors, unless they are ignored already (nohup)."""
+def _listen() -> None:
+    """The first SIGINT, SIGTERM or SIGHUP becomes an error, unless it is ignored already (nohup)."""
 
     def stop(number: int, _frame: object) -> None:
+        _turn_deaf()
         raise Interrupted("interrupted by %s" % signal.Signals(number).name)
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, stop)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def _turn_deaf() -> None:
+    """From here on there is only cleaning up, or going home; both are short and must not be cut off."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Cleaning up is short and must not be cut off."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+def _signals_wait() -> Iterator[None]:
+    """For steps that have to be noted as soon as they are done, or nobody would undo them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
