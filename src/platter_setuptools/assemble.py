@@ -23,6 +23,7 @@ from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
 from platter_setuptools.steps.resolver import requirement_line
+from platter_setuptools.steps.soundness import check_places, examine_wheels
 from platter_setuptools.steps.wheelfile import describe, open_wheel
 from platter_setuptools.workshop import Workshop, temporary_workspace
 
@@ -60,11 +61,13 @@ def assemble(
 
         wheels = _complete_set(workshop, project, progress)
         check_set(wheels, _extras(options, project), target)
+        places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
         remember(project.wheel.name, target, store, (one.wheel for one in wheels))
 
         compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
         bytecode = compile_wheels(compiled, target, store, run, progress, work)
         manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target)
+        check_places(manifest.in_order, places, progress)
         members = [
             bootstrap.installer(),
             *manifest.members(),

@@ -73,10 +73,12 @@ def wheel(
     extra: Iterable[Member] = (),
     drop: Iterable[str] = (),
     wheel_version: str = "1.0",
+    metadata: str = "",
 ) -> Path:
     """Write ``NAME-VERSION-TAG.whl``; ``extra`` members go in as they are, ``drop`` leaves members out.
 
-    Without ``files`` the wheel holds one module of its own name.
+    Without ``files`` the wheel holds one module of its own name. ``metadata`` takes the place of what the other
+    arguments say about METADATA.
     """
     stem = f"{name.replace('-', '_')}-{version}"
     info, root = f"{stem}.dist-info", f"{stem}.data"
@@ -92,8 +94,9 @@ def wheel(
         for one, content in (group or {}).items():
             mode = EXECUTABLE if kind == "scripts" else PLAIN
             members.append(Member(name=f"{root}/{kind}/{one}", content=_bytes(content), mode=mode))
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {one}\n" for one in requires)
+    if not metadata:
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        metadata += "".join(f"Requires-Dist: {one}\n" for one in requires)
     about = f"Wheel-Version: {wheel_version}\nGenerator: handmade\nRoot-Is-Purelib: {str(pure).lower()}\nTag: {tag}\n"
     members += [
         Member(name=f"{info}/METADATA", content=metadata.encode()),

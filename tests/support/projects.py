@@ -72,7 +72,7 @@ C_MODULE = """
 """
 # A PEP 517 backend without setuptools, small enough to read. It builds what [tool.tiny] says.
 BACKEND = """
-    import hashlib, pathlib, sys, zipfile
+    import base64, hashlib, pathlib, sys, zipfile
 
     if sys.version_info >= (3, 11):
         import tomllib
@@ -98,11 +98,15 @@ BACKEND = """
         files[f"{stem}.dist-info/WHEEL"] = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
         files[f"{stem}.dist-info/entry_points.txt"] = tiny.get("entry_points", "")
         record = f"{stem}.dist-info/RECORD"
-        files[record] = "".join(f"{name},,\\n" for name in [*files, record])
+        files[record] = "".join(f"{name},{digest(text)},\\n" for name, text in files.items()) + f"{record},,\\n"
         with zipfile.ZipFile(pathlib.Path(wheel_directory, f"{stem}-py3-none-any.whl"), "w") as archive:
             for name, content in sorted(files.items()):
                 archive.writestr(zipfile.ZipInfo(name), content)
         return f"{stem}-py3-none-any.whl"
+
+
+    def digest(text):
+        return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 """
 
 

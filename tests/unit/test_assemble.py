@@ -103,11 +103,7 @@ class Yard:
         self.wheel = self.project_wheel()
 
     def project_wheel(self) -> Path:
-        info = "App-1.0.dist-info/METADATA"
-        path = handmade.wheel(self.folder / "project", "App", "1.0", drop=[info])
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(zipfile.ZipInfo(info), self.metadata)
-        return path
+        return handmade.wheel(self.folder / "project", "App", "1.0", metadata=self.metadata)
 
     def assemble(self, **options: Any) -> Artifact:
         values: dict[str, Any] = {

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 # Up to the last @ before a slash, whatever stands before it: passwords hold quotes, and @ itself.
 _USERINFO = re.compile(r"(?<=://)[^/\s]+@")
+# In JSON and TOML a URL ends at its quote.
+_WITH_USERINFO = re.compile(r"([\w+.-]+)://([^/\s\"]+)@")
 
 
 def redact(text: str) -> str:
@@ -21,3 +23,11 @@ def without_userinfo(url: str) -> str:
     if not at or (parts.scheme.endswith("ssh") and ":" not in userinfo):
         return url
     return urlunsplit(parts._replace(netloc=host))
+
+
+def has_secret(text: str) -> bool:
+    """Whether a URL in the text has userinfo that could be a secret: any, but for the lone user of an SSH address."""
+    return any(
+        not (scheme.lower().endswith("ssh") and ":" not in userinfo)
+        for scheme, userinfo in _WITH_USERINFO.findall(text)
+    )

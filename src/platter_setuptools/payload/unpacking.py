@@ -3,7 +3,7 @@
 import os
 from typing import Any, Dict, FrozenSet, List, Sequence, Set, Tuple
 
-from . import crew, environment, marker, wheel
+from . import crew, environment, wheel
 from .environment import Scheme
 from .errors import BundleError
 from .manifest import Manifest
@@ -41,14 +41,13 @@ def sources(bundle: str, sums: Dict[str, str], plan: Manifest, *, bytecode: bool
 def unpack(scheme: Scheme, wheels: Sequence[Source], version: Tuple[int, int]) -> List[Installed]:
     """Install the wheels; where two own the same path, the later one's file stays, as if they came one by one."""
     protected = environment.files(scheme)
-    blind = os.path.exists(os.path.join(scheme.root, marker.FILE.upper()))
     # The biggest first, so that no process is left alone with one at the end.
     order = sorted(range(len(wheels)), key=lambda index: -wheels[index].weight)
 
     def work(job: int) -> Any:
         tree = Tree(protected)
         source = wheels[order[job]]
-        return [list(wheel.install(source, scheme, tree, version, case_blind=blind)), tree.contested]
+        return [list(wheel.install(source, scheme, tree, version)), tree.contested]
 
     found: Dict[int, Installed] = {}
     contested: Set[str] = set()
@@ -58,5 +57,5 @@ def unpack(scheme: Scheme, wheels: Sequence[Source], version: Tuple[int, int]) -
     if contested:
         tree = Tree(protected, replace=True)
         for source in wheels:
-            wheel.install(source, scheme, tree, version, only=contested, case_blind=blind)
+            wheel.install(source, scheme, tree, version, only=contested)
     return [found[index] for index in sorted(found)]

@@ -100,13 +100,11 @@ def install(
     tree: Tree,
     version: Tuple[int, int],
     only: Optional[AbstractSet[str]] = None,
-    *,
-    case_blind: bool = False,
 ) -> Installed:
     """Unpack, write scripts, bytecode and RECORD. With ``only``, write just these paths, and no RECORD."""
     with Archive(source.path, source.sha256) as archive:
         wheel = Wheel(archive, scheme)
-        work = _Installation(wheel, scheme, tree, only, case_blind=case_blind)
+        work = Installation(wheel, scheme, tree, only)
         work.members()
         work.entry_points(scripts.with_pip_names(wheel.entry_points, version) if _is_pip(wheel) else wheel.entry_points)
     if source.bytecode is not None:
@@ -121,16 +119,15 @@ def _is_pip(wheel: Wheel) -> bool:
     return normalised(wheel.name) == "pip"
 
 
-class _Installation:
-    def __init__(
-        self, wheel: Wheel, scheme: Scheme, tree: Tree, only: Optional[AbstractSet[str]], *, case_blind: bool
-    ) -> None:
+class Installation:
+    """One wheel on its way into a tree: its members, then its entry points, its bytecode, and what is said of it."""
+
+    def __init__(self, wheel: Wheel, scheme: Scheme, tree: Tree, only: Optional[AbstractSet[str]] = None) -> None:
         self.wheel = wheel
         self.scheme = scheme
         self.tree = tree
         self.only = only
         self.rows: List[record.Row] = []
-        self._case_blind = case_blind
         self._taken: Dict[str, str] = {}
         self._sources: Dict[str, str] = {}
         self._prefixes = {kind: os.path.relpath(folder, wheel.root) + "/" for kind, folder in wheel.folders.items()}
@@ -178,7 +175,7 @@ class _Installation:
         """Compiled files beside their sources; those without one are passed over."""
         for name, info in archive.members.items():
             folder = self._sources.get(source_of(name))
-            if folder is None or self._key(folder + "/" + name) in self._taken:
+            if folder is None or (folder + "/" + name).casefold() in self._taken:
                 continue
             self._claim(folder + "/" + name, name)
             self._write(folder + "/" + name, archive.chunks(info))
@@ -201,14 +198,11 @@ class _Installation:
             self.tree.write(path, chunks, executable=executable, mtime=mtime)
 
     def _claim(self, path: str, name: str) -> None:
-        """One wheel must not have two files for one place."""
-        key = self._key(path)
+        """One wheel must not have two files for one place, not even on a disk that is blind to case."""
+        key = path.casefold()
         if key in self._taken:
             raise self.wheel.archive.damaged("%s and %s would be one file" % (self._taken[key], name))
         self._taken[key] = name
-
-    def _key(self, path: str) -> str:
-        return path.casefold() if self._case_blind else path
 
 
 def timestamp(info: zipfile.ZipInfo) -> Stamp:

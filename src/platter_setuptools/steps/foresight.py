@@ -14,6 +14,7 @@ from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.interrupts import signals_held_back
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.bytecode import find_compiled
+from platter_setuptools.steps.soundness import places_of
 from platter_setuptools.steps.store import key_of
 from platter_setuptools.steps.wheelfile import describe, open_wheel
 
@@ -50,4 +51,5 @@ def _look(project: NormalizedName, target: Target, store: Store) -> None:
             if path:
                 wheel = open_wheel(path, Origin.STORE, sha256=sha256)
                 describe(wheel)
+                places_of(wheel, store)
                 find_compiled(wheel, target, store)

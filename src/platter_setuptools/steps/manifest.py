@@ -89,7 +89,7 @@ class Manifest:
                         }
                     ],
                 }
-                for wheel in (described.wheel for described in self._sorted())
+                for wheel in self.in_order
             ],
         }
 
@@ -142,8 +142,13 @@ class Manifest:
         with zipfile.ZipFile(self.bytecode[wheel]) as archive:
             return sum(member.file_size for member in archive.infolist())
 
+    @property
+    def in_order(self) -> list[Wheel]:
+        """The wheels; of two that own one path the later one wins on the server."""
+        return [described.wheel for described in self._sorted()]
+
     def _sorted(self) -> list[Described]:
-        # Of two wheels that own one path the later one wins on the server: the project's own word is the last.
+        # The project's own word is the last.
         return sorted(self.wheels, key=lambda described: (described is self.project, described.wheel.name))
 
 

@@ -13,6 +13,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.urls import has_secret
 from platter_setuptools.ground.values import Origin, Wheel
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ def describe(wheel: Wheel) -> Description:
                 raise WheelError(
                     f"{wheel.filename} says in its METADATA that it is {metadata.name} {metadata.version}",
                     hint="the file was renamed or built wrongly: build or fetch it again",
+                )
+            if secret := next((one for one in description.requires if one.url and has_secret(one.url)), None):
+                raise WheelError(
+                    f"{wheel.filename} requires {secret.name} from a URL with a user or password in it",
+                    hint="whoever gets the bundle would get it: take it out of the requirement, and let .netrc or"
+                    " the index URL that pip is configured with hold it",
                 )
     except (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
         # RuntimeError is zipfile's for what is encrypted, or compressed in a way it has not heard of.

@@ -32,9 +32,9 @@ def source(path: Path, *, requested: bool = False) -> wheel.Source:
     return wheel.Source(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), requested)
 
 
-def install(path: Path, scheme: environment.Scheme, *, requested: bool = False, blind: bool = False) -> Path:
+def install(path: Path, scheme: environment.Scheme, *, requested: bool = False) -> Path:
     tree = Tree(frozenset())
-    wheel.install(source(path, requested=requested), scheme, tree, PYTHON, case_blind=blind)
+    wheel.install(source(path, requested=requested), scheme, tree, PYTHON)
     assert tree.contested == []
     return Path(scheme.root)
 
@@ -139,7 +139,7 @@ def test_another_projects_dist_info(tmp_path: Path, scheme: environment.Scheme) 
 def test_names_that_differ_only_in_case(tmp_path: Path, scheme: environment.Scheme) -> None:
     path = handmade.wheel(tmp_path, "app", files={"A.py": "1", "a.py": "2"})
     with pytest.raises(BundleError, match="would be one file"):
-        install(path, scheme, blind=True)
+        install(path, scheme)
 
 
 def test_a_file_that_is_there_is_contested_not_overwritten(tmp_path: Path, scheme: environment.Scheme) -> None:

@@ -1,0 +1,212 @@
+"""Sound wheels, unsound ones, and wheels that want the same places."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.values import Origin, Wheel
+from platter_setuptools.steps.soundness import check_places, examine, examine_wheels, places_of
+from platter_setuptools.steps.store import Store
+from platter_setuptools.steps.wheelfile import open_wheel
+from support import handmade
+from support.fakes import Diary, FakeRunner
+from support.handmade import Member
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORD = "app-1.0.dist-info/RECORD"
+
+
+def opened(path: Path) -> Wheel:
+    return open_wheel(path, Origin.FETCHED)
+
+
+def with_record(folder: Path, record: str | bytes, **contents: Any) -> Wheel:
+    """A wheel whose RECORD says what the test wants."""
+    member = Member(name=RECORD, content=record if isinstance(record, bytes) else record.encode())
+    path = handmade.wheel(folder / "plain", "app", drop=[RECORD], **contents)
+    with zipfile.ZipFile(path) as archive:
+        members = [Member(name=name, content=archive.read(name)) for name in archive.namelist()]
+    return opened(handmade.archive(folder / path.name, [*members, member]))
+
+
+def honest_record(folder: Path) -> str:
+    with zipfile.ZipFile(handmade.wheel(folder / "honest", "app")) as archive:
+        return archive.read(RECORD).decode()
+
+
+def test_places_are_those_of_the_installation(tmp_path: Path) -> None:
+    path = handmade.wheel(
+        tmp_path,
+        "app",
+        files={"app/__init__.py": ""},
+        purelib={"more.py": ""},
+        scripts={"tool": "#!python\n"},
+        data={"etc/app.conf": ""},
+        headers={"app.h": ""},
+        entry_points="[console_scripts]\napp = app:main\n",
+    )
+    assert [place for place in examine(opened(path)) if ".dist-info" not in place] == [
+        "bin/app",
+        "bin/tool",
+        "etc/app.conf",
+        "include/app/app.h",
+        "site-packages/app/__init__.py",
+        "site-packages/more.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("app.py,sha256=", "app.py,sha256=A", "app.py is not what its RECORD says"),
+        ("app.py,sha256=", "app.py,md5=", r"app.py has no hash in RECORD that could be trusted \(md5\)"),
+        (",31\n", ",32\n", "app.py is not what its RECORD says"),
+        ("app.py,", "other.py,", "other.py is in its RECORD, but not in the wheel"),
+        ("app.py,", "gone.py,,\napp.py,", "gone.py is in its RECORD, but not in the wheel"),
+        ("app.py,", "../app.py,", "../app.py is in its RECORD, but not in the wheel"),
+        ("app.py,", "app.py ", "app.py is not in its RECORD"),
+        ("app.py", '"app.py', "app.py is not in its RECORD"),
+        ("app.py", "\xff", "\xff is in its RECORD"),
+    ],
+)
+def test_a_record_that_lies(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    record = honest_record(tmp_path)
+    assert old in record
+    with pytest.raises(WheelError, match=reason) as caught:
+        examine(with_record(tmp_path, record.replace(old, new, 1)))
+    assert caught.value.message.startswith("app-1.0-py3-none-any.whl: ")
+    assert str(tmp_path) not in caught.value.message
+    assert (caught.value.exit_code, bool(caught.value.hint)) == (5, True)
+
+
+def test_a_record_without_hashes(tmp_path: Path) -> None:
+    record = "".join(f"{line.split(',')[0]},,\n" for line in honest_record(tmp_path).splitlines())
+    with pytest.raises(WheelError, match=r"app.py has no hash in RECORD that could be trusted \(none at all\)"):
+        examine(with_record(tmp_path, record))
+
+
+def test_a_record_that_is_missing_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(WheelError, match="RECORD is missing"):
+        examine(opened(handmade.wheel(tmp_path, "app", drop=[RECORD])))
+    with pytest.raises(WheelError, match="RECORD is not UTF-8"):
+        examine(with_record(tmp_path, b"\xff"))
+
+
+def test_honest_records_of_every_kind(tmp_path: Path) -> None:
+    record = honest_record(tmp_path)
+    unpadded, size = record.replace(",31\n", "=,31\n"), record.replace(",31\n", ",\n")
+    signature = Member(name=f"{RECORD}.jws", content=b"{}")
+    for number, text in enumerate([record, unpadded, size, record + "app/,,\n", record.replace("\n", "\r\n")]):
+        assert "site-packages/app.py" in examine(with_record(tmp_path / str(number), text, extra=[signature]))
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (Member(name="../up.py"), "could leave its folder"),
+        (Member(name="/root.py"), "could leave its folder"),
+        (Member(name="a\\..\\b.py"), "could leave its folder"),
+        (Member(name="link", content=b"/etc", mode=stat.S_IFLNK | 0o777), "link is neither a file nor a folder"),
+        (Member(name="device", mode=stat.S_IFCHR | 0o666), "device is neither a file nor a folder"),
+        (Member(name="pipe", mode=stat.S_IFIFO | 0o666), "pipe is neither a file nor a folder"),
+        (Member(name="APP.py"), "app.py and APP.py would be one file"),
+        (Member(name="app-1.0.data/purelib/App.py"), "would be one file"),
+        (Member(name="app-1.0.data/scripts/python"), "bin/python belongs to the virtualenv"),
+        (Member(name="app-1.0.data/data/pyvenv.cfg"), "pyvenv.cfg belongs to the virtualenv"),
+        (Member(name="app-1.0.data/unheard/of"), "belongs to no known part"),
+        (
+            Member(name="app-1.0.dist-info/direct_url.json", content=b'{"url": "https://me:secret@host/app"}'),
+            "direct_url.json holds a URL with a user or password",
+        ),
+    ],
+    ids=lambda value: value.name if isinstance(value, Member) else "",
+)
+def test_members_that_no_wheel_may_have(tmp_path: Path, member: Member, reason: str) -> None:
+    with pytest.raises(WheelError, match=reason) as caught:
+        examine(opened(handmade.wheel(tmp_path, "app", extra=[member])))
+    assert caught.value.message.startswith("app-1.0-py3-none-any.whl: ")
+    assert "secret" not in caught.value.message
+
+
+def test_where_a_wheel_comes_from_is_no_secret(tmp_path: Path) -> None:
+    for number, url in enumerate(["https://host/app@1", "git+ssh://git@host/app"]):
+        member = Member(name="app-1.0.dist-info/direct_url.json", content=f'{{"url":"{url}","a":"b@c"}}'.encode())
+        examine(opened(handmade.wheel(tmp_path / str(number), "app", extra=[member])))
+
+
+class TestOncePerWheel:
+    def test_the_store_remembers_what_is_sound(self, tmp_path: Path) -> None:
+        wheel = opened(handmade.wheel(tmp_path, "app"))
+        found = places_of(wheel, Store(tmp_path / "store"))
+        wheel.path.unlink()
+        places_of.cache_clear()
+        assert places_of(wheel, Store(tmp_path / "store")) == found
+        with pytest.raises(WheelError):
+            places_of(wheel, Store(tmp_path / "another"))
+
+    @pytest.mark.parametrize("note", ["", "{}", "true", "[1]"])
+    def test_a_note_that_is_damaged_does_not_count(self, tmp_path: Path, note: str) -> None:
+        wheel, store = opened(handmade.wheel(tmp_path, "app")), Store(tmp_path / "store")
+        found = places_of(wheel, store)
+        (path,) = (tmp_path / "store").rglob("*.json")
+        path.write_text(note)
+        places_of.cache_clear()
+        assert places_of(wheel, store) == found
+        assert path.read_text() != note
+
+    def test_what_is_not_sound_is_not_remembered(self, tmp_path: Path) -> None:
+        wheel = opened(handmade.wheel(tmp_path, "app", drop=["app.py"]))
+        for _ in range(2):
+            with pytest.raises(WheelError, match=r"app\.py is in its RECORD"):
+                examine_wheels([wheel], Store(tmp_path / "store"), FakeRunner())
+        assert not (tmp_path / "store").exists()
+
+    def test_a_store_that_cannot_be_written_to(self, tmp_path: Path) -> None:
+        (tmp_path / "store").write_text("no folder")
+        assert places_of(opened(handmade.wheel(tmp_path, "app")), Store(tmp_path / "store"))
+
+
+class TestPlacesThatTwoWant:
+    def told(self, *paths: Path) -> list[str]:
+        diary, wheels = Diary(), [opened(path) for path in paths]
+        check_places(wheels, {wheel: examine(wheel) for wheel in wheels}, diary)
+        return diary.said("warn")
+
+    def test_both_are_named_and_the_later_wins(self, tmp_path: Path) -> None:
+        one = handmade.wheel(tmp_path, "one", files={"shared/__init__.py": "", "one.py": ""})
+        two = handmade.wheel(tmp_path, "two", files={"shared/__init__.py": "", "two.py": ""})
+        both = "both have site-packages/shared/__init__.py"
+        assert self.told(one, two) == [f"one and two {both}: two's will be installed"]
+        assert self.told(two, one) == [f"two and one {both}: one's will be installed"]
+        assert self.told(one) == []
+
+    def test_many_are_summarised(self, tmp_path: Path) -> None:
+        files = {f"shared/{number}.py": "" for number in range(9)}
+        (text,) = self.told(*(handmade.wheel(tmp_path, name, files=files) for name in ("one", "two")))
+        assert "shared/4.py and 4 more: two's" in text
+
+    def test_a_file_where_another_has_a_folder(self, tmp_path: Path) -> None:
+        one = handmade.wheel(tmp_path, "one", files={"a/b": ""})
+        two = handmade.wheel(tmp_path, "two", files={"a/b/c": ""})
+        for order in ([one, two], [two, one]):
+            with pytest.raises(WheelError, match=r"one-.* has a file where two-.* has a folder: site-packages/a/b$"):
+                self.told(*order)
+
+    def test_also_within_one_wheel(self, tmp_path: Path) -> None:
+        with pytest.raises(WheelError, match="has a file where"):
+            self.told(handmade.wheel(tmp_path, "one", files={"a": "", "a/b": ""}))
+
+
+def test_a_wheel_that_is_not_what_it_was(tmp_path: Path) -> None:
+    wheel = opened(handmade.wheel(tmp_path, "app"))
+    shutil.copy(handmade.wheel(tmp_path / "other", "app", files={}), wheel.path)
+    with pytest.raises(WheelError, match="altered"):
+        examine(wheel)
