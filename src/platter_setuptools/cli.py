@@ -47,9 +47,9 @@ def build(parsed: argparse.Namespace) -> None:
     """`platter build`: make a bundle and print its path."""
     from platter_setuptools.assemble import assemble  # noqa: PLC0415 - `--version` and `--help` need none of it
     from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg  # noqa: PLC0415
-    from platter_setuptools.ground.files import temporary_folder  # noqa: PLC0415
     from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
     from platter_setuptools.ground.run import Processes  # noqa: PLC0415
+    from platter_setuptools.ground.temporary import temporary_folder  # noqa: PLC0415
     from platter_setuptools.project import open_project  # noqa: PLC0415
 
     here = Path.cwd()
@@ -61,7 +61,7 @@ def build(parsed: argparse.Namespace) -> None:
 
     with (
         open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
-        temporary_folder("platter-source-") as scratch,
+        temporary_folder() as scratch,
     ):
         project = open_project(path, scratch)
         run = Processes(progress.detail)

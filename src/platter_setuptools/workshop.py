@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.ground.errors import DependencyError
-from platter_setuptools.ground.files import temporary_folder
+from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
     Environment,
@@ -47,7 +47,7 @@ _DAY = 24 * 60 * 60.0  # seconds
 @contextlib.contextmanager
 def temporary_workspace(run: Processes) -> Iterator[Path]:
     """A folder for everything that is thrown away. Processes are ended before it goes."""
-    with temporary_folder("platter-") as folder:
+    with temporary_folder() as folder:
         (folder / "tmp").mkdir()
         run.keep_temporary_files_in(folder / "tmp")
         before, tempfile.tempdir = tempfile.tempdir, os.fspath(folder / "tmp")  # for the libraries that we use

@@ -7,8 +7,6 @@ import importlib
 import inspect
 import io
 import pkgutil
-import stat
-import threading
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -17,7 +15,7 @@ import pytest
 import platter_setuptools
 from platter_setuptools.ground import errors
 from platter_setuptools.ground.errors import PlatterError, UsageError
-from platter_setuptools.ground.files import place, replacing, sha256_of, sha256_of_file
+from platter_setuptools.ground.files import place, sha256_of, sha256_of_file
 from platter_setuptools.ground.times import EARLIEST, LATEST, source_date_epoch
 from platter_setuptools.ground.urls import redact, without_userinfo
 from platter_setuptools.payload.errors import InstallError
@@ -115,54 +113,6 @@ class TestFiles:
         place(tmp_path / "a", tmp_path / "b")
         assert (tmp_path / "b").read_text() == "content"
         assert not (tmp_path / "a").samefile(tmp_path / "b")
-
-    def test_replacing(self, tmp_path: Path) -> None:
-        path = tmp_path / ("n" * 250)
-        path.write_text("old")
-        with replacing(path) as temporary:
-            assert temporary.parent == tmp_path
-            temporary.write_text("new")
-            assert path.read_text() == "old"
-        assert path.read_text() == "new"
-        assert list(tmp_path.iterdir()) == [path]
-
-    def test_replacing_that_fails(self, tmp_path: Path) -> None:
-        path = tmp_path / "a"
-        path.write_text("old")
-
-        def fail() -> None:
-            with replacing(path) as temporary:
-                temporary.write_text("new")
-                raise KeyError
-
-        with pytest.raises(KeyError):
-            fail()
-        assert path.read_text() == "old"
-        assert list(tmp_path.iterdir()) == [path]
-
-    def test_temporary_names_are_private(self, tmp_path: Path) -> None:
-        with replacing(tmp_path / "a") as temporary:
-            assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
-
-    def test_readers_see_one_or_the_other(self, tmp_path: Path) -> None:
-        path = tmp_path / "a"
-        path.write_text("0" * 5000)
-        seen: set[str] = set()
-        done = threading.Event()
-
-        def read() -> None:
-            while not done.is_set():
-                text = path.read_text()
-                seen.add(f"{text[0]}{len(text)}{len(set(text))}")
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        for number in range(1, 10):
-            with replacing(path) as temporary:
-                temporary.write_text(str(number) * 5000)
-        done.set()
-        thread.join()
-        assert {one[1:] for one in seen} == {"50001"}
 
 
 def modules() -> list[ModuleType]:

@@ -1,19 +1,14 @@
-"""Files: hashing, copying and replacing them so that a reader never sees half of one."""
+"""Files: hashing and placing them."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from platter_setuptools.ground.interrupts import signals_held_back
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 _CHUNK = 1 << 20
 
@@ -42,27 +37,3 @@ def place(source: Path, destination: Path) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copyfile(source, destination)
-
-
-@contextlib.contextmanager
-def temporary_folder(prefix: str, inside: Path | None = None) -> Iterator[Path]:
-    """A folder that is gone when the block ends, also when a signal comes while it is being removed."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp" if inside else "", dir=inside))
-    try:
-        yield folder
-    finally:
-        with signals_held_back():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the folder of `path`, which replaces `path` when the block ends without an error."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,20 +13,20 @@ import os
 import shutil
 import stat
 import tarfile
-import tempfile
 import time
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from platter_setuptools.ground.errors import ArchiveError, WheelError
-from platter_setuptools.ground.files import sha256_of_file, temporary_folder
+from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.hashing import Checks
+from platter_setuptools.ground.temporary import replacing
 from platter_setuptools.steps.sinks import Gzip, Plain, Streams, bzip2, xz, zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from platter_setuptools.steps.members import Member
     from platter_setuptools.steps.sinks import Output, Sink
@@ -62,7 +62,7 @@ def write_archive(
             return path, sum(member.size for member in members), None
         if path.is_dir():
             raise ArchiveError(f"{path} is a folder", hint="move it away, or choose another output folder")
-        with _new_file(path) as (name, file):
+        with replacing(path) as name, name.open("wb") as file:
             hashed = _Hashed(file, checks)
             if kind == "zip":  # whose writer goes back in the file
                 bundle.to_zip(file)
@@ -80,26 +80,6 @@ def write_archive(
     finally:
         checks.finish()
     return path, path.stat().st_size, sha256
-
-
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A new file under a temporary name, which becomes `path` when the block ends without an error."""
-    handle, name = tempfile.mkstemp(prefix=".platter-", suffix=".tmp", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor
-            yield Path(name), file
-        os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101
-        os.replace(name, path)  # noqa: PTH105
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)  # noqa: PTH108
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
 
 
 @contextlib.contextmanager
@@ -196,19 +176,9 @@ class _Bundle:
     def to_folder(self, path: Path) -> None:
         if path.exists() and not all((path / name).is_file() for name in _MARKS):
             raise ArchiveError(f"{path} exists and is no bundle", hint="move it away, or choose another output folder")
-        with temporary_folder(".platter-", path.parent) as temporary:
-            new = temporary / "new"
+        with replacing(path) as new:
             self._fill(new)
             self.finish_checks()
-            old = temporary / "old"
-            try:
-                if path.exists():
-                    path.rename(old)
-                new.rename(path)
-            except BaseException:
-                if old.exists() and not path.exists():
-                    old.rename(path)
-                raise
 
     def finish_checks(self) -> None:
         """Raises WheelError if a member was not what it was said to be."""

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.ground.errors import PlatterError
-from platter_setuptools.ground.files import place, replacing, sha256_of_file
+from platter_setuptools.ground.files import place, sha256_of_file
+from platter_setuptools.ground.temporary import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,6 @@ class Store:
             if self.find(sha256, source.name):
                 return path
             with replacing(path) as temporary:
-                temporary.unlink()
                 place(source, temporary)
                 temporary.chmod(0o644)
         return path
