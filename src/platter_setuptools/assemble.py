@@ -18,11 +18,10 @@ from platter_setuptools.steps import bootstrap
 from platter_setuptools.steps.archive import check_output, write_archive
 from platter_setuptools.steps.bytecode import compile_wheels
 from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras, needed_by_other_patches
-from platter_setuptools.steps.foresight import look_ahead, remember
+from platter_setuptools.steps.foresight import Foresight
 from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
-from platter_setuptools.steps.resolver import requirement_line
 from platter_setuptools.steps.soundness import check_places, examine_wheels
 from platter_setuptools.steps.wheelfile import describe, open_wheel
 from platter_setuptools.workshop import Workshop, temporary_workspace
@@ -56,20 +55,22 @@ def assemble(
             progress.step(f"Running {options.prebuild_script.name}")
             workshop.stage.run_script(options.prebuild_script)
 
+        foresight = Foresight(source=source, target=target, store=store)
+        foresight.look_ahead(None if options.lock else workshop.resolve, work)
+
         progress.step(f"Building the project's wheel for {target}")
         project = _described(workshop, project_wheel)
 
-        wheels = _complete_set(workshop, project, progress)
+        wheels = _complete_set(workshop, project, foresight, progress)
         check_set(wheels, _extras(options, project), target)
         places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
-        remember(project.wheel.name, target, store, (one.wheel for one in wheels))
+        foresight.remember(project, wheels)
 
         compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
         bytecode = compile_wheels(compiled, target, store, run, progress, work)
         manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target)
         check_places(manifest.in_order, places, progress)
         members = [
-            bootstrap.installer(),
             *manifest.members(),
             *_requirements(options),
             *bootstrap.members(
@@ -126,28 +127,27 @@ def _described(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
     return project
 
 
-def _complete_set(workshop: Workshop, project: Described, progress: Progress) -> list[Described]:
+def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, progress: Progress) -> list[Described]:
     """The project's wheel and all that it needs: by the lock that was given, or resolved."""
     options = workshop.options
     if options.lock:
         return _with_wheels(workshop, project, read_lock(options.lock))
     progress.step(f"Resolving {project.description.name} {project.wheel.version}")
-    look_ahead(project.wheel.name, workshop.target, workshop.store)
-    requirements, found = [requirement_line(project.wheel.path, project.wheel.name, options.extras)], None
+    wheel = project.wheel
+    lock = foresight.lock_for(project) or workshop.resolve(wheel.path, wheel.name)
+    asked: tuple[str, ...] = ()
     while True:
-        try:
-            lock = workshop.resolve(requirements)
-        except DependencyError as error:
-            if found is None:
-                raise
-            progress.warn(f"on some patch releases of Python {workshop.target.version}: {error.message}")
-            return found
         found = _with_wheels(workshop, project, lock)
         # What the resolver could not know: servers may have any patch release of this Python.
         more = needed_by_other_patches(found, _extras(options, project), workshop.target)
-        if not set(more) - set(requirements):
+        if set(more) <= set(asked):
             return found
-        requirements += more
+        asked += more
+        try:
+            lock = workshop.resolve(wheel.path, wheel.name, asked)
+        except DependencyError as error:
+            progress.warn(f"on some patch releases of Python {workshop.target.version}: {error.message}")
+            return found
 
 
 def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Described]:

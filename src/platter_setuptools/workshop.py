@@ -27,7 +27,14 @@ from platter_setuptools.steps.hooks import Stage
 from platter_setuptools.steps.indexes import IndexSettings, read_settings, uv_arguments, uv_environment
 from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.pip_config import pip_config_files
-from platter_setuptools.steps.resolver import PipResolver, Request, Resolver, UvResolver, without_network
+from platter_setuptools.steps.resolver import (
+    PipResolver,
+    Request,
+    Resolver,
+    UvResolver,
+    requirement_line,
+    without_network,
+)
 from platter_setuptools.steps.store import Store, default_location, key_of
 from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse import Collector
@@ -145,13 +152,16 @@ class Workshop:
             offline=options.no_download,
         )
 
-    def resolve(self, requirements: Sequence[str]) -> Lock:
-        """Resolve these requirements, and those of the options' requirements files, under all constraints."""
+    def resolve(self, project: Path, name: str, more: Sequence[str] = ()) -> Lock:
+        """Resolve what the project's wheel requires, the options' requirements files, and `more`, a few requirements.
+
+        All constraints hold. Raises DependencyError.
+        """
         options = self.options
         # pip reads those of its own configuration itself.
         configured = self.settings.constraints if options.resolver == "uv" else ()
         request = Request(
-            requirements=tuple(requirements),
+            requirements=(requirement_line(project, name, options.extras), *more),
             files=options.requirements,
             constraints=(*configured, *map(str, options.constraints)),
         )

@@ -15,7 +15,7 @@ from packaging.pylock import Pylock
 
 import platter_setuptools
 from platter_setuptools.ground.errors import WheelError
-from platter_setuptools.ground.values import Origin
+from platter_setuptools.ground.values import Bytecode, Origin
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload import manifest as payload_manifest
 from platter_setuptools.steps.archive import write_archive
@@ -56,7 +56,7 @@ def manifest(tmp_path: Path) -> Manifest:
     return Manifest(
         project=project,
         wheels=[project, helper],
-        bytecode={project.wheel: compiled},
+        bytecode={project.wheel: Bytecode(path=compiled, sha256="c" * 64, size=99)},
         target=target(platform="linux-x86_64", version="3.11", cache_tag="cpython-311"),
     )
 

@@ -40,6 +40,15 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bytecode:
+    """A zip file with a wheel's modules, compiled."""
+
+    path: Path
+    sha256: str  # hexadecimal
+    size: int  # bytes, unpacked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """A finished bundle and what is told about it."""
 

@@ -18,11 +18,11 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from platter_setuptools.ground.background import Background, Checks
 from platter_setuptools.ground.errors import ArchiveError, WheelError
 from platter_setuptools.ground.files import sha256_of_file
-from platter_setuptools.ground.hashing import Checks
 from platter_setuptools.ground.temporary import replacing
-from platter_setuptools.steps.sinks import Gzip, Plain, Streams, bzip2, xz, zstd
+from platter_setuptools.steps.sinks import Beside, Gzip, Plain, Streams, bzip2, xz, zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +52,7 @@ def write_archive(
     Gives its path, its size in bytes, and its SHA-256 (None for a folder). Raises ArchiveError if it cannot be written,
     or if a folder of that name is no bundle of ours; WheelError if a member changes meanwhile.
     """
-    checks = Checks()
+    checks, own, writer = Checks(), Checks(), Background()
     bundle = _Bundle(sorted(members, key=lambda member: member.name), stem, mtime, checks)
     path = output / (stem if kind == "dir" else f"{stem}.{kind}")
     try:
@@ -63,13 +63,15 @@ def write_archive(
         if path.is_dir():
             raise ArchiveError(f"{path} is a folder", hint="move it away, or choose another output folder")
         with replacing(path) as name, name.open("wb") as file:
-            hashed = _Hashed(file, checks)
+            hashed = _Hashed(file, own)
             if kind == "zip":  # whose writer goes back in the file
                 bundle.to_zip(file)
             else:
-                bundle.to_tar(_SINKS[kind](hashed))
+                bundle.to_tar(Beside(_SINKS[kind](hashed), writer))
+                writer.finish()
             file.flush()
             bundle.finish_checks()
+            own.finish()
             sha256 = sha256_of_file(name)[0] if kind == "zip" else hashed.digest.hexdigest()
     except OSError as error:
         hint = "make room there, or choose another output folder" if error.errno == errno.ENOSPC else None
@@ -78,12 +80,13 @@ def write_archive(
             hint=hint or _HINT,
         ) from error
     finally:
-        checks.finish()
+        for thread in (writer, checks, own):
+            thread.end()
     return path, path.stat().st_size, sha256
 
 
 @contextlib.contextmanager
-def _opened(member: Member, checks: Checks) -> Iterator[_Checked]:
+def _opened(member: Member, checks: Checks) -> Iterator[_Checked | BinaryIO]:
     try:
         source = member.open()
     except OSError as error:  # not to be taken for an error of the archive's own
@@ -92,7 +95,8 @@ def _opened(member: Member, checks: Checks) -> Iterator[_Checked]:
             hint="build again, and let nothing empty the wheel cache meanwhile",
         ) from error
     with source:
-        yield _Checked(member, source, checks)
+        # What is in memory was hashed there.
+        yield source if member.path is None else _Checked(member, source, checks)
 
 
 class _Checked:
@@ -139,7 +143,8 @@ class _Bundle:
     checks: Checks
 
     def to_tar(self, sink: Sink) -> None:
-        with tarfile.open(fileobj=cast("BinaryIO", sink), mode="w", format=tarfile.PAX_FORMAT) as tar:
+        output = cast("BinaryIO", sink)
+        with tarfile.TarFile(fileobj=output, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_CHUNK) as tar:
             for folder in _folders(self.members):
                 tar.addfile(self._header(f"{self.stem}/{folder}".rstrip("/"), tarfile.DIRTYPE, 0o755))
             for member in self.members:
@@ -182,7 +187,7 @@ class _Bundle:
 
     def finish_checks(self) -> None:
         """Raises WheelError if a member was not what it was said to be."""
-        if wrong := self.checks.finish():
+        if wrong := self.checks.wrong():
             raise _changed(wrong[0])
 
     def _fill(self, new: Path) -> None:

@@ -30,15 +30,10 @@ _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _LEFT_OUT = re.compile(r"virtualenv/seed/wheels/embed/.*\.whl$|.*\.exe$|.*\.pyi$|[^/]+\.dist-info/sboms/.*")
 
 
-def installer() -> Member:
-    """install.sh, as it is in the source tree."""
-    return from_bytes("install.sh", _payload_file("install.sh"), executable=True)
-
-
 def members(
     virtualenv: Sequence[Wheel], target: Target, store: Store, run: Runner, work: Path, *, with_bytecode: bool
 ) -> list[Member]:
-    """The files below `data/bootstrap`. The compiled ones come from the store when nothing has changed."""
+    """install.sh and the files below `data/bootstrap`; these come from the store when nothing has changed."""
     modules = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(_payload_folder().glob("*.py"))}
     key = key_of(
         target.magic,
@@ -58,8 +53,9 @@ def members(
                 for member in part.infolist():
                     whole.writestr(_entry(member.filename), part.read(member))
         archive = store.keep_derived("bootstrap", key, archive)
+    installer = from_bytes("install.sh", _payload_file("install.sh"), executable=True)
     with zipfile.ZipFile(archive) as opened:
-        return [from_bytes(f"{FOLDER}/{name}", opened.read(name)) for name in sorted(opened.namelist())]
+        return [installer, *(from_bytes(f"{FOLDER}/{name}", opened.read(name)) for name in opened.namelist())]
 
 
 def _unpacked(wheels: Sequence[Wheel]) -> dict[str, bytes]:
@@ -80,9 +76,9 @@ def _write(archive: Path, files: dict[str, bytes]) -> None:
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _FIXED_TIME)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    return entry
+    return zipfile.ZipInfo(
+        name, _FIXED_TIME
+    )  # stored: it is read more often than written, and compressed with the bundle
 
 
 def _payload_folder() -> Path:

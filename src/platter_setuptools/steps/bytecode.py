@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.values import Bytecode
 from platter_setuptools.steps.foreign import compile as foreign
-from platter_setuptools.steps.store import Store, key_of
+from platter_setuptools.steps.store import Store, key_of, sha256_of_blob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 
 def compile_wheels(
     wheels: Sequence[Wheel], target: Target, store: Store, run: Runner, progress: Progress, work: Path
-) -> Mapping[Wheel, Path]:
+) -> Mapping[Wheel, Bytecode]:
     """For each wheel a zip with its bytecode, named `STEM.CACHE_TAG.zip`. See foreign/compile.py for what is in it."""
     found, to_compile = {}, []
     for wheel in wheels:
-        path = find_compiled(wheel, target, store)
-        if path:
-            found[wheel] = path
+        bytecode = find_compiled(wheel, target, store)
+        if bytecode:
+            found[wheel] = bytecode
         else:
             to_compile.append(wheel)
     if to_compile:
@@ -42,13 +44,21 @@ def compile_wheels(
         outputs = {wheel: folder / f"{wheel.path.stem}.{target.cache_tag}.zip" for wheel in to_compile}
         compile_archives({wheel.path: output for wheel, output in outputs.items()}, target, run)
         for wheel, output in outputs.items():
-            found[wheel] = store.keep_derived("bytecode", _key(wheel, target), output)
+            found[wheel] = _bytecode(store.keep_derived("bytecode", _key(wheel, target), output))
     return found
 
 
-def find_compiled(wheel: Wheel, target: Target, store: Store) -> Path | None:
+def find_compiled(wheel: Wheel, target: Target, store: Store) -> Bytecode | None:
     """The bytecode of a wheel that was compiled before."""
-    return store.find_derived("bytecode", _key(wheel, target))
+    path = store.find_derived("bytecode", _key(wheel, target))
+    return _bytecode(path) if path else None
+
+
+@functools.cache  # foresight.py looks before it is asked for
+def _bytecode(path: Path) -> Bytecode:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    return Bytecode(path=path, sha256=sha256_of_blob(path), size=size)
 
 
 def compile_archives(outputs: Mapping[Path, Path], target: Target, run: Runner, *, unchecked: bool = False) -> None:

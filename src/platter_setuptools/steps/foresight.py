@@ -1,14 +1,19 @@
-"""Foresight: while the resolver works, get ready what it will most likely say.
+"""Foresight: get ready in the background what a build will most likely need, by what the last one took.
 
-Most builds take the same wheels as the last one of the same project. Hashing them, reading their metadata and finding
-their bytecode costs as much time as the resolver leaves a processor idle. A wrong guess costs nothing but that.
+Most builds of a project ask for what the last one asked for, and take the same wheels. So while the project's wheel
+is being built, the last one's requirements are resolved anew, and its wheels are hashed, read, and their bytecode is
+found. What turns out different is done again in its turn: a wrong guess costs nothing but what it took.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+import zipfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.interrupts import signals_held_back
@@ -19,37 +24,111 @@ from platter_setuptools.steps.store import key_of
 from platter_setuptools.steps.wheelfile import describe, open_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from packaging.utils import NormalizedName
-
-    from platter_setuptools.ground.values import Wheel
+    from platter_setuptools.steps.check import Described
+    from platter_setuptools.steps.lock import Lock
     from platter_setuptools.steps.store import Store
     from platter_setuptools.steps.target import Target
 
 _KIND = "last"
+# A note may hold anything: whatever is wrong with it, the build goes on without it.
+_UNUSABLE = (PlatterError, LookupError, ValueError, TypeError, AttributeError, OSError)
 
 
-def look_ahead(project: NormalizedName, target: Target, store: Store) -> None:
-    """Begin, in the background, with what `remember` was told last."""
-    with signals_held_back():
-        threading.Thread(target=_look, args=(project, target, store), daemon=True).start()
+@dataclass(slots=True, kw_only=True)
+class Foresight:
+    """The last build of the project in the folder `source` for this target, as far as the store knows of it."""
 
+    source: Path
+    target: Target
+    store: Store
+    _asked: dict[str, Any] | None = field(default=None, init=False)
+    _lock: Lock | None = field(default=None, init=False)
+    _resolving: threading.Thread | None = field(default=None, init=False)
 
-def remember(project: NormalizedName, target: Target, store: Store, wheels: Iterable[Wheel]) -> None:
-    """Note what a build took; a store that cannot be written to is no reason to fail."""
-    taken = [[wheel.sha256, wheel.filename] for wheel in wheels if wheel.origin is not Origin.PROJECT]
-    with contextlib.suppress(PlatterError):
-        store.note(_KIND, key_of(project, target.key), taken)
+    def look_ahead(self, resolve: Callable[[Path, str], Lock] | None, work: Path) -> None:
+        """Begin. `resolve` is given a wheel that asks for what the project's last one did, and its name."""
+        note = self.store.recall(_KIND, self._key)
+        with contextlib.suppress(*_UNUSABLE):
+            if resolve and note["asked"]:
+                self._resolving = _in_background(lambda: self._resolve(resolve, note["asked"], work))
+            _in_background(lambda: self._read(note["wheels"]))
 
+    def lock_for(self, project: Described) -> Lock | None:
+        """The lock of what this project's wheel asks for, if that is what was foreseen; waits until it is there."""
+        if self._resolving is None:
+            return None
+        self._resolving.join()
+        return self._lock if self._asked == _asks_for(project) else None
 
-def _look(project: NormalizedName, target: Target, store: Store) -> None:
-    # A note may hold anything: whatever is wrong with it, the build goes on without it.
-    with contextlib.suppress(PlatterError, ValueError, TypeError, AttributeError, OSError):
-        for sha256, filename in store.recall(_KIND, key_of(project, target.key)) or ():
-            path = store.find(sha256, filename)
-            if path:
+    def remember(self, project: Described, wheels: Sequence[Described]) -> None:
+        """Note what this build took; a store that cannot be written to is no reason to fail."""
+        name = project.wheel.name
+        # Where a dependency has a word about the project's own version, another version is another question.
+        circular = any(
+            one.specifier and canonicalize_name(one.name) == name
+            for each in wheels
+            for one in each.description.requires
+        )
+        note = {
+            "asked": None if circular else _asks_for(project),
+            "wheels": [[one.wheel.sha256, one.wheel.filename] for one in wheels if one is not project],
+        }
+        with contextlib.suppress(PlatterError):
+            self.store.note(_KIND, self._key, note)
+
+    @property
+    def _key(self) -> str:
+        return key_of(str(self.source), self.target.key)
+
+    def _resolve(self, resolve: Callable[[Path, str], Lock], asked: dict[str, Any], work: Path) -> None:
+        self._lock = resolve(_stand_in(asked, work), canonicalize_name(asked["name"]))
+        self._asked = asked
+
+    def _read(self, wheels: Sequence[Sequence[str]]) -> None:
+        for sha256, filename in wheels:
+            if path := self.store.find(sha256, filename):
                 wheel = open_wheel(path, Origin.STORE, sha256=sha256)
+                places_of(wheel, self.store)
+                find_compiled(wheel, self.target, self.store)
                 describe(wheel)
-                places_of(wheel, store)
-                find_compiled(wheel, target, store)
+
+
+def _asks_for(project: Described) -> dict[str, Any]:
+    description = project.description
+    return {
+        "name": description.name,
+        "requires_python": str(description.requires_python or ""),
+        "requires": sorted(map(str, description.requires)),
+        "extras": sorted(description.extras),
+    }
+
+
+def _stand_in(asked: dict[str, Any], work: Path) -> Path:
+    """A wheel of METADATA alone, which to a resolver is the project's own."""
+    name = canonicalize_name(asked["name"]).replace("-", "_")
+    lines = ["Metadata-Version: 2.1", f"Name: {asked['name']}", "Version: 0"]
+    lines += [f"Requires-Python: {asked['requires_python']}"] * bool(asked["requires_python"])
+    lines += [f"Requires-Dist: {one}" for one in asked["requires"]]
+    lines += [f"Provides-Extra: {one}" for one in asked["extras"]]
+    folder = work / "foreseen"
+    folder.mkdir()
+    path = folder / f"{name}-0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}-0.dist-info/METADATA", "\n".join(lines) + "\n")
+        archive.writestr(f"{name}-0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{name}-0.dist-info/RECORD", "")
+    return path
+
+
+def _in_background(work: Callable[[], None]) -> threading.Thread:
+    def quietly() -> None:
+        with contextlib.suppress(*_UNUSABLE):
+            work()
+
+    thread = threading.Thread(target=quietly, daemon=True)
+    with signals_held_back():
+        thread.start()
+    return thread

@@ -12,9 +12,8 @@ from platter_setuptools.steps.members import Member, from_file, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
-    from platter_setuptools.ground.values import Wheel
+    from platter_setuptools.ground.values import Bytecode, Wheel
     from platter_setuptools.steps.check import Described
     from platter_setuptools.steps.target import Target
 
@@ -27,7 +26,7 @@ class Manifest:
 
     project: Described
     wheels: Sequence[Described]
-    bytecode: Mapping[Wheel, Path]
+    bytecode: Mapping[Wheel, Bytecode]
     target: Target
 
     @property
@@ -107,8 +106,9 @@ class Manifest:
         for described in self._sorted():
             wheel = described.wheel
             members.append(from_file(f"data/{wheel.filename}", wheel.path, sha256=wheel.sha256, packed=True))
-        for wheel, path in self.bytecode.items():
-            members.append(from_file(f"data/{_bytecode_name(wheel, self.target)}", path, packed=True))
+        for wheel, bytecode in self.bytecode.items():
+            name = f"data/{_bytecode_name(wheel, self.target)}"
+            members.append(from_file(name, bytecode.path, sha256=bytecode.sha256, packed=True))
         return members
 
     def _requires_python(self) -> str | None:
@@ -122,25 +122,18 @@ class Manifest:
 
     def _wheel(self, described: Described) -> dict[str, Any]:
         wheel, description = described.wheel, described.description
+        bytecode = self.bytecode.get(wheel)
         return {
             "file": wheel.filename,
             "name": wheel.name,
             "version": str(wheel.version),
             "sha256": wheel.sha256,
             "size": wheel.size,
-            "installed_size": description.size + self._bytecode_size(wheel),
-            "installed_files": description.files * (2 if wheel in self.bytecode else 1),
+            "installed_size": description.size + (bytecode.size if bytecode else 0),
+            "installed_files": description.files * (2 if bytecode else 1),
             "requested": described is self.project,
-            "bytecode": _bytecode_name(wheel, self.target) if wheel in self.bytecode else None,
+            "bytecode": _bytecode_name(wheel, self.target) if bytecode else None,
         }
-
-    def _bytecode_size(self, wheel: Wheel) -> int:
-        import zipfile  # noqa: PLC0415
-
-        if wheel not in self.bytecode:
-            return 0
-        with zipfile.ZipFile(self.bytecode[wheel]) as archive:
-            return sum(member.file_size for member in archive.infolist())
 
     @property
     def in_order(self) -> list[Wheel]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import lzma
 import sys
 import zlib
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from platter_setuptools.ground.background import Background
 
 _STORED = 0xFFFF  # bytes: the most that a stored block of a deflate stream holds
 
@@ -31,6 +34,26 @@ class Sink(Protocol):
         """What follows is packed already, or is not."""
 
     def close(self) -> None: ...
+
+
+class Beside:
+    """Another sink, which works in the background while the next bytes are read."""
+
+    def __init__(self, sink: Sink, background: Background) -> None:
+        self._sink, self._background = sink, background
+
+    def write(self, data: bytes) -> int:
+        self._background.do(functools.partial(self._sink.write, data))
+        return len(data)
+
+    def tell(self) -> int:
+        return 0
+
+    def pack(self, packed: bool, /) -> None:
+        self._background.do(functools.partial(self._sink.pack, packed))
+
+    def close(self) -> None:
+        self._background.do(self._sink.close)
 
 
 class Plain:
@@ -69,12 +92,14 @@ class Gzip:
         if not self._packed:
             self._file.write(self._deflate.compress(data))
             return len(data)
+        blocks: list[bytes | memoryview] = []
+        view = memoryview(data)
         for start in range(0, len(data), _STORED):
-            block = data[start : start + _STORED]
+            block = view[start : start + _STORED]
             length = len(block)
             # Not the last block, stored: three bits, filled up to a byte; the length, and its complement.
-            self._file.write(b"\0" + length.to_bytes(2, "little") + (length ^ 0xFFFF).to_bytes(2, "little"))
-            self._file.write(block)
+            blocks += b"\0", length.to_bytes(2, "little"), (length ^ 0xFFFF).to_bytes(2, "little"), block
+        self._file.write(b"".join(blocks))
         return len(data)
 
     def tell(self) -> int:

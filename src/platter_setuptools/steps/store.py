@@ -37,6 +37,11 @@ def default_location() -> Path:
     return platformdirs.user_cache_path("platter")
 
 
+def sha256_of_blob(path: Path) -> str:
+    """The SHA-256 of a file that the store has given out, by its place there."""
+    return path.parent.name
+
+
 def key_of(*parts: str) -> str:
     """A name for something that was made from `parts`: a hash that keeps them apart."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
