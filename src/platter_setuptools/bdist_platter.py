@@ -139,6 +139,8 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
     @contextlib.contextmanager
     def _tree_left_clean(self, work: Path) -> Iterator[None]:
         """Let the build's by-products go to a folder that is thrown away, unless the project says where they go."""
+        distribution = self.distribution
+        earlier = {name for name, command in distribution.command_obj.items() if command.finalized}
         wheel, bdist, build, egg_info = map(self._command, ("bdist_wheel", "bdist", "build", "egg_info"))
         if not wheel.dist_dir and not bdist.dist_dir:
             wheel.dist_dir = os.fspath(self.options.output)
@@ -148,11 +150,15 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             base = work / "egg-info"
             base.mkdir()
             # An unpacked sdist lists in its SOURCES.txt the data files that only version control knew.
-            for folder in Path((self.distribution.package_dir or {}).get("", ".")).glob("*.egg-info"):
+            for folder in Path((distribution.package_dir or {}).get("", ".")).glob("*.egg-info"):
                 if folder.is_dir():
                     shutil.copytree(folder, base / folder.name)
             egg_info.egg_base = os.fspath(base)
         yield
+        # Commands that come later in this call shall not look for their results in that folder.
+        for name in distribution.command_obj.keys() - earlier - {"bdist_wheel"}:
+            del distribution.command_obj[name]
+            distribution.have_run.pop(name, None)
 
 
 @contextlib.contextmanager

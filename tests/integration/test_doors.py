@@ -87,6 +87,12 @@ def test_one_call_builds_the_wheel_once(yard: Yard, project: Path) -> None:
         assert packed.read() == (project / "dist" / WHEEL).read_bytes()
 
 
+def test_other_commands_may_come_after_it(yard: Yard, project: Path) -> None:
+    yard.setup_py(project, "-q", "bdist_platter", "sdist", "bdist", "--formats=zip")
+    names = {path.name for path in (project / "dist").iterdir()}
+    assert names == {WHEEL, f"{BUNDLE}.tar.gz", "hello-1.0.tar.gz", BUNDLE.replace("1.0-", "1.0.") + ".zip"}
+
+
 def test_the_command_tells_setuptools_what_it_made(yard: Yard, project: Path) -> None:
     (project / "setup.py").write_text(
         textwrap.dedent(projects.SETUP_PY).replace("setup(\n", "made = setup(\n") + "print('MADE', made.dist_files)\n"
