@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import shutil
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,10 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from setuptools import Command
 from setuptools.errors import BaseError
 
+from platter_setuptools.frontends import asked_folder, check_kept, output_beside, told
 from platter_setuptools.ground.dialects import merge, read_environment, read_strings
 from platter_setuptools.ground.errors import PlatterError, ProjectBuildError, UsageError
 from platter_setuptools.ground.options import OPTIONS, Kind, Option
-from platter_setuptools.ground.times import source_date_epoch
+from platter_setuptools.ground.times import reproducible_build, source_date_epoch
+from platter_setuptools.ground.ziptimes import set_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,45 +93,47 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         here = Path.cwd()
         given: dict[str, str] = {}
         configured: dict[str, str] = {}
-        said = self.distribution.get_option_dict("bdist_platter")
+        spoken = self.distribution.get_option_dict("bdist_platter")
         for option, name in ((one, name) for one in OPTIONS for name in _attributes(one)):
             # distutils gives every command a `verbose` of its own accord: only what was said counts.
-            value = getattr(self, name) if name in said or option.name not in _VERBOSITY else None
+            value = getattr(self, name) if name in spoken or option.name not in _VERBOSITY else None
             if value is not None:
                 # What a configuration file says is weaker than the environment, which distutils does not know.
-                where = str(said[name][0]) if name in said else ""
+                where = str(spoken[name][0]) if name in spoken else ""
                 (configured if where.endswith(".cfg") else given)[option.name] = str(value)
         if given.get("verbose", "").isdecimal():  # distutils counts: `--quiet` is 0, `-vv` is 2
             given["quiet" if given.pop("verbose") == "0" else "verbose"] = "yes"
         level = self.distribution.verbose  # 0 after `setup.py -q`, 2 and more after `setup.py -v`
-        if level != 1:
-            given.setdefault("verbose" if level else "quiet", "yes")
-        return merge(
-            [
-                read_strings("bdist_platter", here, given, prefix="--"),
-                read_environment(os.environ, here),
-                read_strings("setup.cfg [bdist_platter]", here, configured),
-                from_pyproject(here),
-            ],
-            output=self._default_output(),
-        )
+        if level != 1 and given.keys().isdisjoint(_VERBOSITY):
+            given["verbose" if level else "quiet"] = "yes"
+        said = [read_strings("bdist_platter", here, given, prefix="--"), read_environment(os.environ, here)]
+        files = [read_strings("setup.cfg [bdist_platter]", here, configured), from_pyproject(here)]
+        wheel_folder = self._wheel_folder()
+        if folder := asked_folder(wheel_folder):
+            said.append(output_beside(folder, here))
+        options = merge([*said, *files], output=wheel_folder)
+        if folder:
+            check_kept(options.output)
+        return options
 
-    def _default_output(self) -> Path:
-        """The folder that the wheel goes to."""
+    def _wheel_folder(self) -> Path:
         commands = [self._command(name) for name in ("bdist_wheel", "bdist")]
-        folder = Path(next((str(command.dist_dir) for command in commands if command.dist_dir), "dist")).absolute()
-        # Under `python -m build` that is a folder for the wheel alone, inside the one that is meant.
-        return folder.parent if folder.name.startswith(".tmp-") else folder
+        return Path(next((str(command.dist_dir) for command in commands if command.dist_dir), "dist")).absolute()
 
     def _project_wheel(self, workshop: Workshop, _output: Path) -> Path:
         """The wheel that this setup() call has built, or builds now: what a door hands to `assemble`."""
-        if not self.distribution.have_run.get("bdist_wheel"):
-            with self._tree_left_clean(workshop.work), _reproducible(), _few_words(verbose=self.options.verbose):
+        ready = self.distribution.have_run.get("bdist_wheel")
+        if not ready:
+            with self._tree_left_clean(workshop.work), reproducible_build(), _few_words(verbose=self.options.verbose):
                 self.run_command("bdist_wheel")
         wheels = [file for kind, _python, file in self.distribution.dist_files if kind == "bdist_wheel"]
         if not wheels:
             raise ProjectBuildError("bdist_wheel built no wheel", hint="run it alone: python setup.py bdist_wheel")
-        return Path(wheels[-1]).absolute()
+        wheel = Path(wheels[-1]).absolute()
+        if ready and not os.environ.get("SOURCE_DATE_EPOCH"):
+            # It was built as of today; the other doors have their wheels built as of always.
+            set_times(wheel, source_date_epoch(os.environ))
+        return wheel
 
     def _command(self, name: str) -> Any:
         """Another command of this setup() call; its options are attributes that only it knows."""
@@ -162,22 +165,6 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
 
 @contextlib.contextmanager
-def _reproducible() -> Iterator[None]:
-    """Let the wheel depend on neither the day nor the umask, so that the same source gives the same wheel."""
-    before = os.environ.get("SOURCE_DATE_EPOCH")
-    umask = os.umask(0o022)
-    os.environ["SOURCE_DATE_EPOCH"] = str(source_date_epoch(os.environ))
-    try:
-        yield
-    finally:
-        os.umask(umask)
-        if before is None:
-            del os.environ["SOURCE_DATE_EPOCH"]
-        else:
-            os.environ["SOURCE_DATE_EPOCH"] = before
-
-
-@contextlib.contextmanager
 def _few_words(*, verbose: bool) -> Iterator[None]:
     """Leave out the line per file that building a wheel prints; warnings stay."""
     level = logging.root.level  # distutils logs there
@@ -200,6 +187,4 @@ def _as_setuptools_error(*, verbose: bool) -> Iterator[None]:
     except PlatterError as error:
         if verbose:
             raise
-        sys.stderr.writelines(f"    {line}\n" for line in error.output)
-        hint = f"\n  hint: {error.hint}" if error.hint else ""
-        raise BaseError(f"{error.message}{hint}") from error
+        raise BaseError(told(error)) from error

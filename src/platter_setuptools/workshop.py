@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from platter_setuptools.ground.config_settings import is_ours
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.steps.build import WheelBuilder
@@ -249,10 +250,15 @@ def _specified(name: str, version: str | None) -> str:
 
 
 def _config_settings(pairs: Sequence[str]) -> dict[str, str | list[str]]:
-    """KEY=VALUE pairs as PEP 517 hands them to a backend: a key that comes twice has a list."""
+    """KEY=VALUE pairs as PEP 517 hands them to a backend: a key that comes twice has a list.
+
+    Those that ask for a bundle ask for this one, and for none of what is built for it.
+    """
     settings: dict[str, str | list[str]] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
+        if is_ours(key):
+            continue
         if key in settings:
             earlier = settings[key]
             settings[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value]

@@ -59,6 +59,10 @@ class TestResults:
         assert Processes()(sh("echo $KEPT $OTHER"), env={"OTHER": "new"}) == "kept new\n"
         assert Processes()(sh("echo $KEPT $OTHER")) == "kept old\n"
 
+    def test_whoever_asked_for_a_bundle_asked_for_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PLATTER_BUILD", "1")
+        assert Processes()(sh("echo [$PLATTER_BUILD]")) == "[]\n"
+
     def test_temporary_files_go_where_they_are_removed(self, tmp_path: Path) -> None:
         run = Processes()
         run.keep_temporary_files_in(tmp_path)

@@ -56,7 +56,8 @@ class Processes:
         self._live: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
-        self._environ: dict[str, str] = {}
+        # What a build starts may build other projects: whoever asked for a bundle asked for this one.
+        self._environ: dict[str, str] = {"PLATTER_BUILD": ""}
 
     def keep_temporary_files_in(self, folder: Path) -> None:
         """Let every command make its temporary files there: one that is killed cannot remove them itself."""

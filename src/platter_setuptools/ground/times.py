@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 EARLIEST, LATEST = 315532800, 4354819198  # 1980 and the end of 2107: what a zip file can hold
 
@@ -20,3 +22,19 @@ def source_date_epoch(environ: Mapping[str, str]) -> int:
     if not text.isdecimal():
         raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}", hint="it is a number of seconds since 1970")
     return min(max(int(text), EARLIEST), LATEST)
+
+
+@contextlib.contextmanager
+def reproducible_build() -> Iterator[None]:
+    """Within the block what this process builds depends on neither the day nor the umask."""
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    umask = os.umask(0o022)
+    os.environ["SOURCE_DATE_EPOCH"] = str(source_date_epoch(os.environ))
+    try:
+        yield
+    finally:
+        os.umask(umask)
+        if before is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
+        else:
+            os.environ["SOURCE_DATE_EPOCH"] = before

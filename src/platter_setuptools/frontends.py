@@ -1,0 +1,63 @@
+"""What the doors behind a build frontend (build, pip, uv, cibuildwheel) share: its folders, and how it tells errors."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from platter_setuptools.ground.dialects import Source
+from platter_setuptools.ground.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from platter_setuptools.ground.errors import PlatterError
+
+# Where frontends unpack what they build from, and where pip has wheels built that it takes away at once.
+_THROWN_AWAY = re.compile(
+    r"""/(
+        build-via-sdist-\w{8}                                             # build
+        | pip-(req-build|install|wheel|unpack|ephem-wheel-cache)-\w{8}    # pip
+        | wheels/\w\w/\w\w/\w\w/\w+/tmp\w{8}                            # pip, in its cache
+        | \.tmp\w{6}                                                     # uv
+    )(/|$)""",
+    re.VERBOSE,
+)
+
+
+def asked_folder(dist_dir: Path) -> Path | None:
+    """The folder that a frontend wants setuptools' wheel in; None if `dist_dir` is no frontend's doing."""
+    # setuptools' backend builds in a folder of its own below that one.
+    return dist_dir.parent if dist_dir.name.startswith(".tmp-") else None
+
+
+def output_beside(wheel_folder: Path, project: Path) -> Source:
+    """The output that a frontend implies: weaker than what a person says now, stronger than the project's files.
+
+    A file's relative output would be lost in the copy that many frontends build from.
+    """
+    folder = project / "dist" if is_thrown_away(wheel_folder) else wheel_folder
+    return Source(where="the frontend", values={"output": folder})
+
+
+def check_kept(output: Path) -> None:
+    """Raises UsageError if the frontend will throw away what is put there."""
+    if is_thrown_away(output):
+        raise UsageError(
+            f"the build frontend throws {output} away, and the bundle in it",
+            hint="name another by its full path: -C platter.output=/path with platter_setuptools.build_meta,"
+            " else PLATTER_BUILD_OUTPUT=/path in the environment",
+        )
+
+
+def told(error: PlatterError) -> str:
+    """Print the last lines of the tool that failed, and give the rest as one text for an error of another kind."""
+    sys.stderr.writelines(f"    {line}\n" for line in error.output)
+    hint = f"\n  hint: {error.hint}" if error.hint else ""
+    return f"{error.message}{hint}"
+
+
+def is_thrown_away(folder: Path) -> bool:
+    """Whether a frontend made this folder for its own use."""
+    return bool(_THROWN_AWAY.search(folder.as_posix()))
