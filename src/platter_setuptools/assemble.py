@@ -22,6 +22,7 @@ from platter_setuptools.steps.foresight import Foresight
 from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
+from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels
 from platter_setuptools.steps.wheelfile import describe, open_wheel
 from platter_setuptools.workshop import Workshop, temporary_workspace
@@ -50,6 +51,7 @@ def assemble(
     with temporary_workspace(run) as work:
         workshop = Workshop(options, source, run, progress, work)
         target, store = workshop.target, workshop.store
+        signer = open_key(options.sign_with, run) if options.sign_with else None
 
         if options.prebuild_script:
             progress.step(f"Running {options.prebuild_script.name}")
@@ -81,8 +83,10 @@ def assemble(
         if options.has_scripts:
             members += _run_postbuild(options.postbuild_script, workshop.stage, members, progress)
 
-        progress.step(f"Writing {manifest.stem}.{options.format}")
         members.append(checksums(members))
+        if signer:
+            members.append(signer.sign(members[-1], progress, work))
+        progress.step(f"Writing {manifest.stem}.{options.format}")
         path, size, sha256 = write_archive(members, manifest.stem, options.format, options.output, mtime)
         artifact = Artifact(
             path=path,

@@ -32,6 +32,7 @@ class Call:
     cwd: Path | None
     env: Mapping[str, str]
     stdin: str
+    terminal: bool = False
 
     def after(self, flag: str) -> list[str]:
         """The arguments that come right after each occurrence of a flag."""
@@ -53,8 +54,10 @@ class FakeRunner:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
+        terminal: bool = False,
     ) -> str:
-        call = Call(command=tuple(os.fspath(word) for word in command), cwd=cwd, env=env or {}, stdin=stdin)
+        words = tuple(os.fspath(word) for word in command)
+        call = Call(command=words, cwd=cwd, env=env or {}, stdin=stdin, terminal=terminal)
         self.calls.append(call)
         return self.answer(call)
 
@@ -79,6 +82,8 @@ class Diary:
 
     def step(self, text: str) -> None:
         self.entries.append(("step", text))
+
+    hand_over = step
 
     def advance(self, text: str) -> None:
         self.entries.append(("advance", text))

@@ -146,7 +146,7 @@ class Bundle:
         names = sorted(
             str(path.relative_to(self.path))
             for path in self.path.rglob("*")
-            if path.is_file() and path.name != "SHA256SUMS"
+            if path.is_file() and path.name not in {"SHA256SUMS", "SHA256SUMS.sig"}
         )
         (self.path / "SHA256SUMS").write_text("".join(self._line(name) for name in names))
 

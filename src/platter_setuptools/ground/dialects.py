@@ -101,8 +101,8 @@ def _check_files(options: Options) -> None:
     for script in (options.prebuild_script, options.postbuild_script):
         if script and not script.is_file():
             raise UsageError(f"the build script {script} does not exist")
-    for file in (*options.requirements, *options.constraints, *([options.lock] if options.lock else [])):
-        if not file.is_file():
+    for file in (*options.requirements, *options.constraints, options.lock, options.sign_with):
+        if file and not file.is_file():
             raise UsageError(f"{file} does not exist")
 
 

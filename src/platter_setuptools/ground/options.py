@@ -150,6 +150,12 @@ OPTIONS: tuple[Option, ...] = (
         help="ship no precompiled bytecode: a smaller bundle, a slower first start",
     ),
     Option(name="no-pip", kind=Kind.FLAG, help="leave pip out of the installed virtualenv"),
+    Option(
+        name="sign-with",
+        kind=Kind.PATH,
+        metavar="KEY",
+        help="an OpenSSH key to sign the bundle with: a private key, or the public one of a key in an ssh-agent",
+    ),
     Option(name="quiet", kind=Kind.FLAG, short="q", help="print warnings and errors only"),
     Option(name="verbose", kind=Kind.FLAG, short="v", help="print what the tools print, and tracebacks"),
 )
@@ -178,6 +184,7 @@ class Options:
     no_download: bool = False
     no_bytecode: bool = False
     no_pip: bool = False
+    sign_with: Path | None = None
     quiet: bool = False
     verbose: bool = False
 

@@ -31,6 +31,9 @@ class Progress(Protocol):
     def step(self, text: str) -> None:
         """Something begins: `Resolving for CPython 3.11`."""
 
+    def hand_over(self, text: str) -> None:
+        """Something begins that may ask the user: nothing else moves on the terminal meanwhile."""
+
     def advance(self, text: str) -> None:
         """The step goes on: `Fetching 12 of 67, 34.1 MB`. Comes often and from several threads."""
 
@@ -52,6 +55,8 @@ class Quiet:
 
     def step(self, text: str) -> None: ...
 
+    def hand_over(self, text: str) -> None: ...
+
     def advance(self, text: str) -> None: ...
 
     def detail(self, line: str) -> None: ...
@@ -71,6 +76,8 @@ class Plain(Quiet):
 
     def step(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
+
+    hand_over = step
 
     def detail(self, line: str) -> None:
         if self._verbose and line:
@@ -97,6 +104,11 @@ class Live:
             self._latest = text
             self._status = self._console.status(_escaped(text))
             self._status.start()
+
+    def hand_over(self, text: str) -> None:
+        with self._lock:
+            self._settle()
+            self._console.print(_escaped(text))
 
     def advance(self, text: str) -> None:
         with self._lock:

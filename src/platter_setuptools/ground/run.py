@@ -32,10 +32,12 @@ class Runner(Protocol):
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
+        terminal: bool = False,
     ) -> str:
         """Run the command to its end and give its standard output.
 
-        `env` is added to the environment of this process. Raises CommandError on any exit status but 0, and with
+        `env` is added to the environment of this process. With `terminal` the command may talk to the user: it has
+        our terminal and standard input. Raises CommandError on any exit status but 0, and with
         127 if the command cannot be started.
         """
         ...
@@ -70,10 +72,11 @@ class Processes:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
+        terminal: bool = False,
     ) -> str:
         arguments = [os.fspath(argument) for argument in command]
         with signals_held_back():  # or a command could run on that nobody knows of
-            process = self._start(arguments, cwd, env)
+            process = self._start(arguments, cwd, env, terminal=terminal)
         tail: deque[str] = deque(maxlen=_TAIL)
         output: list[str] = []
         try:
@@ -103,7 +106,9 @@ class Processes:
         for process in live:
             self._kill(process)  # its streams are closed by the thread that reads them
 
-    def _start(self, arguments: list[str], cwd: Path | None, env: Mapping[str, str] | None) -> subprocess.Popen[str]:
+    def _start(
+        self, arguments: list[str], cwd: Path | None, env: Mapping[str, str] | None, *, terminal: bool
+    ) -> subprocess.Popen[str]:
         with self._lock:
             if self._stopped:
                 raise PlatterError("the build is being stopped")
@@ -112,13 +117,13 @@ class Processes:
                     arguments,
                     cwd=cwd,
                     env={**os.environ, **self._environ, **(env or {})},
-                    stdin=subprocess.PIPE,
+                    stdin=None if terminal else subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
                     encoding="utf-8",
                     errors="replace",
-                    start_new_session=True,
+                    start_new_session=not terminal,
                     umask=0o022,  # what is built does not depend on who builds it
                 )
             except OSError as error:
@@ -149,8 +154,10 @@ class Processes:
     @staticmethod
     def _kill(process: subprocess.Popen[str]) -> None:
         if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
+            try:
                 os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:  # it has our terminal, and so is one of our own group
+                process.kill()
             process.wait()
 
     def _end(self, process: subprocess.Popen[str]) -> None:

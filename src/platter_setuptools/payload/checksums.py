@@ -1,4 +1,4 @@
-"""SHA256SUMS: every file of the bundle but itself, in the format of coreutils' sha256sum."""
+"""SHA256SUMS: every file of the bundle but itself and its signature, in the format of coreutils' sha256sum."""
 
 import hashlib
 import os
@@ -9,6 +9,7 @@ from .errors import BundleError
 from .names import relative
 
 FILE = "SHA256SUMS"
+SIGNATURE = FILE + ".sig"
 CHUNK = 1 << 20
 _LINE = re.compile(r"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
@@ -69,7 +70,9 @@ def verify_file(bundle: str, sums: Dict[str, str], name: str) -> None:
 def verify(bundle: str, sums: Dict[str, str], deferred: AbstractSet[str]) -> None:
     """BundleError that names every missing, extra or altered file; the contents of deferred ones are not read."""
     present = set(_files(bundle))
-    findings: List[Tuple[str, str]] = [(name, "not listed in " + FILE) for name in present - set(sums) - {FILE}]
+    findings: List[Tuple[str, str]] = [
+        (name, "not listed in " + FILE) for name in present - set(sums) - {FILE, SIGNATURE}
+    ]
     for name in sums:
         if name not in present:
             findings.append((name, "missing"))

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs this bundle into a folder of your choice: ./install.sh DST
-# All that happens here is to find the right Python; the rest is data/bootstrap/platter_payload.
+# All that happens here is to look at the signature, if that is asked for, and to find the right Python; the rest is
+# data/bootstrap/platter_payload.
 set -eu
 
 usage() {
@@ -12,6 +13,8 @@ Install this bundle into DST as a virtualenv of its own. Nothing is downloaded.
   -p, --python PYTHON  interpreter to use
       --check          look whether it can be installed, touch nothing
       --force          replace what is at DST
+      --allowed-signers FILE
+                       install only what is signed by one of these (see ssh-keygen(1)); needs ssh-keygen
   -q, --quiet          print errors only
       --help           this page
       --version        name and version of what is bundled
@@ -41,6 +44,9 @@ done
 case $self in */*) here=${self%/*} ;; *) here=. ;; esac
 case $here in '' | /* | ./* | .) ;; *) here=./$here ;; esac
 
+newline='
+'
+
 first_line() { # FILE
     line=
     [ ! -r "$1" ] || IFS= read -r line <"$1" || :
@@ -48,11 +54,18 @@ first_line() { # FILE
 }
 
 wanted=
+signers=
 previous=
 for argument do
     case $previous in
     -p | --python)
         wanted=$argument
+        previous=
+        continue
+        ;;
+    --allowed-signers)
+        [ -n "$argument" ] || break
+        signers=$argument
         previous=
         continue
         ;;
@@ -69,15 +82,38 @@ for argument do
         ;;
     --python=*) wanted=${argument#--python=} ;;
     -p?*) wanted=${argument#-p} ;;
+    --allowed-signers=?*) signers=${argument#--allowed-signers=} ;;
     esac
     case $argument in
     --python= | -p | --python)
         [ "$argument" != --python= ] || fail 2 '--python needs an interpreter' './install.sh --help lists the options'
         previous=$argument
         ;;
+    --allowed-signers) previous=$argument ;;
+    --allowed-signers=) fail 2 '--allowed-signers needs a file' './install.sh --help lists the options' ;;
     esac
 done
-[ -z "$previous" ] || fail 2 "$previous needs an interpreter" './install.sh --help lists the options'
+case $previous in
+'') ;;
+--allowed-signers) fail 2 "$previous needs a file" './install.sh --help lists the options' ;;
+*) fail 2 "$previous needs an interpreter" './install.sh --help lists the options' ;;
+esac
+
+# The signature speaks for SHA256SUMS, and that for every other file: nothing of the bundle is used before.
+if [ -n "$signers" ]; then
+    sums=$here/SHA256SUMS
+    [ -r "$signers" ] || fail 2 "$signers cannot be read" 'name an allowed signers file, as ssh-keygen(1) describes it'
+    command -v ssh-keygen >/dev/null || fail 5 '--allowed-signers needs ssh-keygen, which is not on this machine' \
+        "install OpenSSH's client programs, or check the bundle where they are"
+    [ -r "$sums.sig" ] || fail 4 "$here is not signed" 'get a bundle that is: it was built without --sign-with'
+    maker=$(ssh-keygen -Y check-novalidate -n platter -s "$sums.sig" <"$sums" 2>&1) ||
+        fail 4 "$sums.sig is no signature of SHA256SUMS: $maker" 'do not install this bundle: it was changed'
+    signer=$(ssh-keygen -Y find-principals -s "$sums.sig" -f "$signers" 2>/dev/null) || signer=
+    signer=${signer%%"$newline"*}
+    ssh-keygen -Y verify -n platter -s "$sums.sig" -f "$signers" -I "$signer" <"$sums" >/dev/null 2>&1 ||
+        fail 4 "$here is signed with ${maker##* with }, which $signers does not allow" \
+            'do not install this bundle unless you know whose key that is'
+fi
 
 # The top-level line of info.json that names the Python which this bundle was made for.
 version=
@@ -129,4 +165,12 @@ else
         "install Python $version, or name it with -p"
 fi
 
-exec "$python" -I -S -B -X utf8 "$here/data/bootstrap/platter_payload/__main__.py" "$@"
+entry=data/bootstrap/platter_payload/__main__.py
+if [ -n "$signers" ]; then # the entry compares the rest of the payload before it runs, but nobody has compared the entry
+    "$python" -I -S -c 'import hashlib, sys
+with open(sys.argv[1], "rb") as entry, open(sys.argv[2], encoding="utf-8", errors="replace") as sums:
+    sys.exit(hashlib.sha256(entry.read()).hexdigest() + "  " + sys.argv[3] + "\n" not in sums)
+' "$here/$entry" "$sums" "$entry" || fail 4 "$here/$entry: altered" 'do not install this bundle: it was changed'
+fi
+
+exec "$python" -I -S -B -X utf8 "$here/$entry" "$@"

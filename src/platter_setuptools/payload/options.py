@@ -5,6 +5,8 @@ from typing import List, NamedTuple, Sequence
 from .errors import UsageError
 
 _HINT = "./install.sh --help lists the options"
+# By install.sh: what each of these needs.
+_HEEDED = {"-p": "an interpreter", "--python": "an interpreter", "--allowed-signers": "a file"}
 
 
 class Options(NamedTuple):
@@ -15,21 +17,23 @@ class Options(NamedTuple):
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Options; -p is only stepped over, because the interpreter that it names is the one that runs this."""
+    """Options. Those that install.sh has heeded already are only stepped over."""
     flags = {"--check": False, "--force": False, "--quiet": False}
     operands: List[str] = []
     rest = iter(arguments)
     for argument in rest:
         if argument == "--":
             operands.extend(rest)
-        elif argument in ("-p", "--python"):
+        elif argument in _HEEDED:
             if next(rest, "") == "":
-                raise UsageError("%s needs an interpreter" % argument, hint=_HINT)
+                raise UsageError("%s needs %s" % (argument, _HEEDED[argument]), hint=_HINT)
         elif argument in flags:
             flags[argument] = True
         elif argument == "-q":
             flags["--quiet"] = True
-        elif argument.startswith("--python=") or (argument.startswith("-p") and argument != "-p"):
+        elif argument.startswith(("--python=", "--allowed-signers=")) or (
+            argument.startswith("-p") and argument != "-p"
+        ):
             continue
         elif argument.startswith("-") and argument != "-":
             raise UsageError("unknown option %s" % argument, hint=_HINT)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import CommandError, ScriptError
+from platter_setuptools.payload.checksums import SIGNATURE
 from platter_setuptools.steps.members import Member, from_bytes, from_folder
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class Stage:
         """
         added = []
         folders = {folder for member in members for folder in _folders_of(member)}
-        fixed = {"SHA256SUMS": "", "post-install.sh": ""} | {member.name: member.sha256 for member in members}
+        fixed = {"SHA256SUMS": "", SIGNATURE: "", "post-install.sh": ""} | {
+            member.name: member.sha256 for member in members
+        }
         for member in from_folder(self.here):
             in_place_of_folder = member.name in folders and not member.is_folder
             if member.name not in fixed and not in_place_of_folder and fixed.keys().isdisjoint(_folders_of(member)):

@@ -1,0 +1,281 @@
+"""Signed bundles: made by the builder, checked by install.sh, and by ssh-keygen alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from platter_setuptools.ground.errors import PlatterError, UsageError
+from platter_setuptools.ground.run import Processes
+from platter_setuptools.steps.members import from_text
+from platter_setuptools.steps.signing import open_key
+from support import handmade, keys, projects
+from support.fakes import Diary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.doors import Yard
+
+pytestmark = keys.needs_openssh
+SIGN = """
+import sys
+from pathlib import Path
+from platter_setuptools.ground.progress import Plain
+from platter_setuptools.ground.run import Processes
+from platter_setuptools.steps.members import from_text
+from platter_setuptools.steps.signing import open_key
+key, work = map(Path, sys.argv[1:])
+member = open_key(key, Processes()).sign(from_text("SHA256SUMS", "sums"), Plain(sys.stderr), work)
+print(member.name, member.size)
+"""
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert (done.returncode, done.stdout) == (code, "")
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the keys alice, mallory and locked, whose passphrase is `open sesame`; alice is allowed to sign."""
+    folder = tmp_path_factory.mktemp("ring")
+    for name, passphrase in (("alice", ""), ("mallory", ""), ("locked", "open sesame")):
+        keys.make(folder, name=name, passphrase=passphrase)
+    keys.allow(folder / "allowed", folder / "alice")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> handmade.Bundle:
+    folder = tmp_path_factory.mktemp("original")
+    return handmade.bundle(folder, [handmade.wheel(folder)])
+
+
+class TestInstalling:
+    @pytest.fixture
+    def made(self, original: handmade.Bundle, ring: Path, tmp_path: Path) -> handmade.Bundle:
+        """A bundle that alice has signed."""
+        path = Path(shutil.copytree(original.path, tmp_path / "a bundle" / original.path.name, symlinks=True))
+        return handmade.Bundle(path=keys.sign(path, ring / "alice"), info=json.loads(json.dumps(original.info)))
+
+    @pytest.fixture
+    def dst(self, tmp_path: Path) -> Iterator[Path]:
+        yield tmp_path / "releases" / "1.0"
+        assert not (tmp_path / "releases" / ".1.0.platter-lock").exists()
+
+    def test_what_is_signed_is_installed(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        for words in (["--allowed-signers", ring / "allowed"], [f"--allowed-signers={ring / 'allowed'}"], []):
+            done = handmade.run(made, *words, dst)
+            assert (done.returncode, done.stderr) == (0, "")
+        subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=made.path, check=True)
+
+    @pytest.mark.parametrize(
+        "words", [["dash"], ["bash"], ["busybox", "sh"], ["mksh"], ["yash"], ["posh"]], ids=" ".join
+    )
+    def test_in_every_shell(self, made: handmade.Bundle, ring: Path, dst: Path, words: list[str]) -> None:
+        if shutil.which(words[0]) is None:
+            pytest.skip(f"{words[0]} is not here")
+        assert handmade.run(made, "--check", "--allowed-signers", ring / "allowed", dst, shell=words).returncode == 0
+        keys.sign(made.path, ring / "mallory")
+        refused(handmade.run(made, "--check", "--allowed-signers", ring / "allowed", dst, shell=words), 4)
+
+    def test_unsigned(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        (made.path / "SHA256SUMS.sig").unlink()
+        said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
+        assert f"{made.path} is not signed\nhint: " in said
+        assert not dst.parent.exists()
+
+    def test_signed_by_somebody_else(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        keys.sign(made.path, ring / "mallory")
+        said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
+        assert f"is signed with ED25519 key {keys.fingerprint(ring / 'mallory')}, which" in said
+        assert "alice" not in said
+        assert not dst.parent.exists()
+
+    def test_allowed_for_something_else(self, made: handmade.Bundle, ring: Path, dst: Path, tmp_path: Path) -> None:
+        for number, options in enumerate(['namespaces="git"', 'valid-before="20200101"']):
+            allowed = keys.allow(tmp_path / f"allowed{number}", ring / "alice", options=options)
+            said = refused(handmade.run(made, "--allowed-signers", allowed, dst), 4)
+            assert f"{keys.fingerprint(ring / 'alice')}, which {allowed} does not allow" in said
+
+    def test_one_of_several_names(self, made: handmade.Bundle, ring: Path, dst: Path, tmp_path: Path) -> None:
+        for number, who in enumerate(["*@example.com", "a@example.com,b@example.com", "*"]):
+            allowed = keys.allow(tmp_path / f"several {number}", ring / "mallory", ring / "alice", who=who)
+            assert handmade.run(made, "--check", "--allowed-signers", allowed, dst).returncode == 0
+
+    def test_sums_that_were_changed_after_signing(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        (made.path / "PACKAGE").write_text("tampered\n")
+        made.seal()
+        assert handmade.run(made, "--check", dst).returncode == 0
+        said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
+        assert "SHA256SUMS.sig is no signature of SHA256SUMS: " in said
+        assert not dst.parent.exists()
+
+    def test_a_signature_of_something_else(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        keys.sign(made.path, ring / "alice", namespace="git")
+        refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
+        (made.path / "SHA256SUMS.sig").write_text("no signature at all\n")
+        refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
+
+    def test_files_that_were_changed_after_signing(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        (made.data / "pylock.toml").write_text("tampered\n")
+        done = handmade.run(made, "--allowed-signers", ring / "allowed", dst)
+        assert done.returncode == 4
+        assert "data/pylock.toml: altered" in done.stderr
+
+    def test_nothing_of_the_bundle_runs_before(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        witness = made.path.parent / "it ran"
+        payload = made.data / "bootstrap" / "platter_payload"
+        for path in payload.glob("*.py"):
+            path.write_text(f"open({str(witness)!r}, 'w')\n")
+        said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
+        assert "platter_payload/__main__.py: altered" in said
+        made.seal()
+        refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
+        assert not witness.exists()
+        handmade.run(made, dst)
+        assert witness.exists()
+
+    def test_without_ssh_keygen(self, made: handmade.Bundle, ring: Path, dst: Path, tmp_path: Path) -> None:
+        (tmp_path / "bin").mkdir()
+        environ = {"PATH": str(tmp_path / "bin")}
+        shell = [str(shutil.which("sh"))]
+        said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst, env=environ, shell=shell), 5)
+        assert "needs ssh-keygen, which is not on this machine\nhint: install OpenSSH's" in said
+
+    def test_usage(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        for words in (["--allowed-signers"], ["--allowed-signers", ""], ["--allowed-signers="]):
+            assert "--allowed-signers needs a file" in refused(handmade.run(made, dst, *words), 2)
+            assert "--allowed-signers needs a file" in refused(handmade.run(made, *words[:2], "", dst), 2)
+        assert "none cannot be read" in refused(handmade.run(made, "--allowed-signers", ring / "none", dst), 2)
+        assert not dst.parent.exists()
+
+
+class TestBuilding:
+    @pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+    def test_from_either_door_to_a_checked_installation(
+        self, yard: Yard, tmp_path: Path, ring: Path, kind: str
+    ) -> None:
+        key = keys.make(tmp_path, kind)
+        project = projects.hello(tmp_path / "project")
+        if kind == "ed25519":
+            bundle = yard.command(project, f"--sign-with={key}", "--format=dir")
+        else:
+            bundle = yard.build(project, "--format=dir", PLATTER_BUILD_SIGN_WITH=os.fspath(key))
+        assert "SHA256SUMS.sig" not in (bundle / "SHA256SUMS").read_text()
+        allowed = keys.allow(tmp_path / "allowed", key)
+        words: list[str | Path] = [
+            "ssh-keygen",
+            "-Y",
+            "verify",
+            "-f",
+            allowed,
+            "-I",
+            "team@example.com",
+            "-n",
+            "platter",
+            "-s",
+        ]
+        with (bundle / "SHA256SUMS").open() as sums:
+            subprocess.run([*words, bundle / "SHA256SUMS.sig"], check=True, stdin=sums, capture_output=True)
+        subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=bundle, check=True)
+        install: list[str | Path] = [bundle / "install.sh", "-p", sys.executable, "--allowed-signers"]
+        subprocess.run([*install, allowed, tmp_path / "app"], check=True, capture_output=True)
+        strangers = subprocess.run([*install, ring / "allowed", tmp_path / "x"], check=False, capture_output=True)
+        assert strangers.returncode == 4
+        secret = key.read_text().splitlines()[1]
+        assert not [path for path in bundle.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+
+    def test_the_signature_is_all_that_it_adds(self, yard: Yard, tmp_path: Path, ring: Path) -> None:
+        project = projects.hello(tmp_path / "project")
+        plain = yard.build(project, "--format=dir", "--output", tmp_path / "plain")
+        done = yard.platter("build", "-v", "--format=dir", f"--sign-with={ring / 'alice'}", cwd=project)
+        assert f"Signing with 256 {keys.fingerprint(ring / 'alice')} alice@test (ED25519)\n" in done.stderr
+        secret = (ring / "alice").read_text().splitlines()[1]
+        assert secret not in done.stdout + done.stderr
+        signed = Path(done.stdout.strip())
+        names = {path.relative_to(signed) for path in signed.rglob("*")}
+        assert names - {path.relative_to(plain) for path in plain.rglob("*")} == {Path("SHA256SUMS.sig")}
+        assert (signed / "SHA256SUMS").read_bytes() == (plain / "SHA256SUMS").read_bytes()
+
+    def test_what_is_no_key_is_told_before_anything_is_built(self, yard: Yard, tmp_path: Path) -> None:
+        project = projects.hello(tmp_path / "project", {"note": "no key\n"})
+        said = yard.refuse(2, project, "--sign-with=note")
+        assert "note is no key that ssh-keygen can read" in said
+        assert "Building" not in said
+        assert "nowhere does not exist" in yard.refuse(2, project, "--sign-with=nowhere")
+
+    def test_a_script_cannot_sign(self, yard: Yard, tmp_path: Path) -> None:
+        project = projects.hello(tmp_path / "project", {"post.sh": "echo forged >SHA256SUMS.sig\n"})
+        assert "changed SHA256SUMS.sig" in yard.refuse(7, project, "--postbuild-script=post.sh")
+
+
+class TestKeys:
+    def test_without_ssh_keygen(self, ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "")
+        with pytest.raises(UsageError, match="sign-with needs ssh-keygen, which is not there"):
+            open_key(ring / "alice", Processes())
+
+    def test_a_passphrase_and_no_terminal(self, ring: Path, tmp_path: Path) -> None:
+        words: list[str | Path] = [sys.executable, "-c", SIGN, ring / "locked", tmp_path]
+        environ = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "SSH_AUTH_SOCK"}}
+        done = subprocess.run(
+            words,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            env=environ,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert f"PlatterError: the bundle is not signed: ssh-keygen cannot sign with {ring / 'locked'}" in done.stderr
+
+    def test_a_passphrase_at_a_terminal(self, ring: Path, tmp_path: Path) -> None:
+        child, terminal = pty.fork()
+        if not child:
+            environ = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
+            os.execve(sys.executable, [sys.executable, "-c", SIGN, str(ring / "locked"), str(tmp_path)], environ)
+        said = b""
+        try:
+            while b"passphrase" not in said:
+                said += os.read(terminal, 1000)
+            os.write(terminal, b"open sesame\n")
+            while True:
+                said += os.read(terminal, 1000)
+        except OSError:  # the other side has ended
+            _, status = os.waitpid(child, 0)
+        os.close(terminal)
+        assert status == 0, said.decode()
+        assert b"sesame" not in said
+
+    def test_an_agent_signs_with_the_public_key(
+        self, ring: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        socket = tmp_path / "agent"
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+        try:
+            while not socket.exists():
+                assert agent.poll() is None
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+            subprocess.run(["ssh-add", "-q", ring / "alice"], check=True)
+            public = tmp_path / "key.pub"
+            shutil.copy(ring / "alice.pub", public)
+            signer = open_key(public, Processes())
+            assert signer.sign(from_text("SHA256SUMS", "sums"), Diary(), tmp_path).name == "SHA256SUMS.sig"
+            subprocess.run(["ssh-add", "-q", "-D"], check=True)
+            with pytest.raises(PlatterError, match=r"cannot sign with .*key\.pub"):
+                signer.sign(from_text("SHA256SUMS", "sums"), Diary(), tmp_path)
+        finally:
+            agent.terminate()
+            agent.wait()
