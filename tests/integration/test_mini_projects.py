@@ -313,7 +313,10 @@ def test_no_bytecode_leaves_it_out(yard: Yard, tmp_path: Path) -> None:
     with_it, without = yard.command(project), yard.build(project, "--no-bytecode", "--output", tmp_path / "out")
     assert without.stat().st_size < with_it.stat().st_size
     assert not list((unpack(without, tmp_path / "unpacked") / "data").rglob("*.pyc"))
-    assert yard.say(without) == "hello from leaf 2.0"
+    app = yard.install(without)
+    assert not list(app.glob("lib/**/hello*.pyc"))
+    assert output(app / "bin" / "hello") == "hello from leaf 2.0"
+    assert list(yard.install(without, "--compile", name="compiling").glob("lib/**/hello*.pyc"))
 
 
 def test_requirements_and_constraints(yard: Yard, tmp_path: Path) -> None:

@@ -79,11 +79,13 @@ class Yard:
         (bundle,) = (path for path in (cwd / "dist").iterdir() if path.suffix != ".whl")
         return bundle
 
-    def install(self, artifact: Path, *, name: str = "server", code: int = 0, python: Path | None = None) -> Path:
+    def install(
+        self, artifact: Path, *options: str, name: str = "server", code: int = 0, python: Path | None = None
+    ) -> Path:
         """Unpack a bundle and run its install.sh, with nothing around it but a PATH; gives the virtualenv."""
         bundle = unpack(artifact, self.folder / name)
         target = self.folder / name / "app"
-        words: list[str | Path] = [bundle / "install.sh", "-p", python or sys.executable, target]
+        words: list[str | Path] = [bundle / "install.sh", "-p", python or sys.executable, *options, target]
         done = subprocess.run(
             words,
             cwd="/",

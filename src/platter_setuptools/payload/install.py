@@ -67,7 +67,7 @@ def _run(options: Options, bundle: str, terminal: Terminal) -> None:
                 terminal.step("%s was installed in %s meanwhile." % (plan.title, destination.path))
                 return
             destination.prepare(note, force=options.force)
-        files = _fill(destination.path, bundle, sums, plan, here=here, terminal=terminal)
+        files = _fill(destination.path, bundle, sums, plan, options, here=here, terminal=terminal)
         if os.path.exists(os.path.join(bundle, hook.FILE)):
             terminal.step("  running %s" % hook.FILE)
             hook.run(bundle, destination.path, before)
@@ -106,6 +106,7 @@ def _fill(
     bundle: str,
     sums: Dict[str, str],
     plan: manifest.Manifest,
+    options: Options,
     *,
     here: host.Host,
     terminal: Terminal,
@@ -114,7 +115,8 @@ def _fill(
     terminal.step("  making a virtualenv with Python %s (%s)" % (here.full_python, environment.base_interpreter()))
     scheme = environment.create(folder, os.path.join(bundle, "data", "bootstrap"))
     terminal.step("  installing %d packages" % len(plan.wheels))
-    sources = unpacking.sources(bundle, sums, plan, bytecode=preflight.bytecode_fits(preflight.target_for(plan, here)))
+    fits = preflight.bytecode_fits(preflight.target_for(plan, here))
+    sources = unpacking.sources(bundle, sums, plan, bytecode=fits, compiling=options.compiling)
     installed = unpacking.unpack(scheme, sources, here.python[:2])
     terminal.step("  checking what was installed")
     inspection.inspect(scheme.python, [(one.name, one.version) for one in installed])

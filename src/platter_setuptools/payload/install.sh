@@ -12,6 +12,7 @@ Install this bundle into DST as a virtualenv of its own. Nothing is downloaded.
 
   -p, --python PYTHON  interpreter to use
       --check          look whether it can be installed, touch nothing
+      --compile        compile the modules that come without bytecode
       --force          replace what is at DST
       --allowed-signers FILE
                        install only what is signed by one of these (see ssh-keygen(1)); needs ssh-keygen

@@ -14,11 +14,12 @@ class Options(NamedTuple):
     check: bool = False
     force: bool = False
     quiet: bool = False
+    compiling: bool = False
 
 
 def parse(arguments: Sequence[str]) -> Options:
     """Options. Those that install.sh has heeded already are only stepped over."""
-    flags = {"--check": False, "--force": False, "--quiet": False}
+    flags = {"--check": False, "--force": False, "--quiet": False, "--compile": False}
     operands: List[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -42,4 +43,4 @@ def parse(arguments: Sequence[str]) -> Options:
     if len(operands) != 1 or not operands[0]:
         found = "none" if not operands else "%d" % len(operands) if operands[0] else "an empty name"
         raise UsageError("expected one folder to install into, found %s" % found, hint=_HINT)
-    return Options(operands[0], flags["--check"], flags["--force"], flags["--quiet"])
+    return Options(operands[0], flags["--check"], flags["--force"], flags["--quiet"], flags["--compile"])

@@ -17,8 +17,11 @@ def deferred(plan: Manifest) -> FrozenSet[str]:
     return frozenset("data/" + name for name in names)
 
 
-def sources(bundle: str, sums: Dict[str, str], plan: Manifest, *, bytecode: bool) -> List[Source]:
-    """The wheels in the order of the manifest, each with the checksum that SHA256SUMS has for it."""
+def sources(bundle: str, sums: Dict[str, str], plan: Manifest, *, bytecode: bool, compiling: bool) -> List[Source]:
+    """The wheels in the order of the manifest, each with the checksum that SHA256SUMS has for it.
+
+    Their bytecode is among it if it fits this interpreter; with `compiling` what has none is compiled here.
+    """
     found = []
     for one in plan.wheels:
         name = "data/" + one.file
@@ -33,6 +36,7 @@ def sources(bundle: str, sums: Dict[str, str], plan: Manifest, *, bytecode: bool
                 bytecode=None if code is None else os.path.join(bundle, code),
                 bytecode_sha256="" if code is None else sums[code],
                 weight=one.installed_size,
+                compiling=compiling,
             )
         )
     return found

@@ -1,8 +1,11 @@
 """Installing one wheel (PyPA specification "Binary distribution format")."""
 
 import calendar
+import importlib.util
 import os
+import py_compile
 import re
+import warnings
 import zipfile
 from typing import AbstractSet, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -18,7 +21,10 @@ _INSTALLER = b"platter\n"
 
 
 class Source(NamedTuple):
-    """A wheel in the bundle and its bytecode, with the checksums of both; absolute paths; weight in bytes."""
+    """A wheel in the bundle and its bytecode, with the checksums of both; absolute paths; weight in bytes.
+
+    ``compiling``: modules that come without bytecode are compiled.
+    """
 
     path: str
     sha256: str
@@ -26,6 +32,7 @@ class Source(NamedTuple):
     bytecode: Optional[str] = None
     bytecode_sha256: str = ""
     weight: int = 0
+    compiling: bool = False
 
 
 class Installed(NamedTuple):
@@ -110,6 +117,8 @@ def install(
     if source.bytecode is not None:
         with Archive(source.bytecode, source.bytecode_sha256) as archive:
             work.bytecode(archive)
+    if source.compiling:
+        work.compiled()
     if only is None:
         work.dist_info(requested=source.requested)
     return Installed(wheel.name, wheel.version, len(work.rows))
@@ -179,8 +188,25 @@ class Installation:
                 continue
             self._claim(folder + "/" + name, name)
             self._write(folder + "/" + name, archive.chunks(info))
-            prefix = "" if folder == self.wheel.root else os.path.relpath(folder, self.wheel.root) + "/"
-            self.rows.append((prefix + name, "", ""))
+            self._row_of_bytecode(folder, name)
+
+    def compiled(self) -> None:
+        """Bytecode for the modules that have none yet, where they compile."""
+        for path, folder in self._sources.items():
+            source = folder + "/" + path
+            target = importlib.util.cache_from_source(source)
+            if target.casefold() in self._taken or not (self.only is None or source in self.only):
+                continue
+            self._claim(target, path)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # about the author's escapes and the like
+                    py_compile.compile(
+                        source, target, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP
+                    )
+            except py_compile.PyCompileError:
+                continue
+            self._row_of_bytecode(folder, target[len(folder) + 1 :])
 
     def dist_info(self, *, requested: bool) -> None:
         folder = self.wheel.dist_info + "/"
@@ -192,6 +218,10 @@ class Installation:
             self.rows.append(record.row(folder + name, content))
         self.rows.append((folder + "RECORD", "", ""))
         self._write(self.wheel.root + "/" + folder + "RECORD", iter((record.dump(self.rows),)))
+
+    def _row_of_bytecode(self, folder: str, name: str) -> None:
+        prefix = "" if folder == self.wheel.root else os.path.relpath(folder, self.wheel.root) + "/"
+        self.rows.append((prefix + name, "", ""))
 
     def _write(self, path: str, chunks: Iterator[bytes], *, executable: bool = False, mtime: Stamp = None) -> None:
         if self.only is None or path in self.only:

@@ -60,7 +60,7 @@ def program(tmp_path: Path, text: str) -> str:
 
 
 def test_inspection_compares(tmp_path: Path) -> None:
-    python = program(tmp_path, """echo '[["A.b", "1"], ["c", "2"]]'""")
+    python = program(tmp_path, r"printf 'A.b\t1\nc\t2\n'")
     inspection.inspect(python, [("a-B", "1"), ("c", "2")])
     with pytest.raises(InstallError, match=r"missing c 3; unexpected c 2"):
         inspection.inspect(python, [("a-b", "1"), ("c", "3")])

@@ -14,6 +14,7 @@ from platter_setuptools.payload.options import Options, parse
         (["a", "--force", "-q"], Options("a", force=True, quiet=True)),
         (["-p", "python3", "a", "--quiet"], Options("a", quiet=True)),
         (["--python", "x", "--python=y", "-pz", "a"], Options("a")),
+        (["--compile", "a"], Options("a", compiling=True)),
         (["--", "--force"], Options("--force")),
         (["-"], Options("-")),
         (["a b\n"], Options("a b\n")),

@@ -4,6 +4,8 @@ import base64
 import csv
 import hashlib
 import os
+import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,32 @@ def test_bytecode_without_a_source_is_left_out(tmp_path: Path, scheme: environme
     wheel.install(source(path)._replace(bytecode=str(code), bytecode_sha256=digest), scheme, Tree(frozenset()), PYTHON)
     assert [one.name for one in Path(scheme.root).rglob("*.py[cth]*")] == ["app.cpython-311.pyc"]
     assert rows(Path(scheme.root), "app-1.0.dist-info")["__pycache__/app.cpython-311.pyc"] == ["", ""]
+
+
+def test_compiling_what_comes_without_bytecode(tmp_path: Path, scheme: environment.Scheme) -> None:
+    files = {"app/__init__.py": "x = 1\n", "app/broken.py": "def (:\n", "app/odd.py": "'\\d'\n", "app/data.txt": ""}
+    path = handmade.wheel(tmp_path, "app", files=files)
+    wheel.install(source(path)._replace(compiling=True), scheme, Tree(frozenset()), PYTHON)
+    tag = sys.implementation.cache_tag
+    folder = next(Path(scheme.root).rglob("app"))
+    compiled = {one.name: one for one in folder.rglob("*.pyc")}
+    assert set(compiled) == {f"__init__.{tag}.pyc", f"odd.{tag}.pyc"}
+    # Validated by time stamp and size (PEP 552): who edits the module on the server need do nothing more.
+    header = compiled[f"__init__.{tag}.pyc"].read_bytes()[:16]
+    status = (folder / "__init__.py").stat()
+    assert struct.unpack("<3I", header[4:]) == (0, int(status.st_mtime), status.st_size)
+    recorded = rows(Path(scheme.root), "app-1.0.dist-info")
+    assert recorded[f"app/__pycache__/odd.{tag}.pyc"] == ["", ""]
+    assert not [name for name in recorded if "broken." in name and name.endswith(".pyc")]
+
+
+def test_compiling_leaves_shipped_bytecode_alone(tmp_path: Path, scheme: environment.Scheme) -> None:
+    path = handmade.wheel(tmp_path, "app")
+    name = f"__pycache__/app.{sys.implementation.cache_tag}.pyc"
+    code = handmade.archive(tmp_path / "code.zip", [Member(name=name, content=b"shipped")])
+    shipped = source(path)._replace(bytecode=str(code), bytecode_sha256=hashlib.sha256(code.read_bytes()).hexdigest())
+    wheel.install(shipped._replace(compiling=True), scheme, Tree(frozenset()), PYTHON)
+    assert [one.read_bytes() for one in Path(scheme.root).rglob("*.pyc")] == [b"shipped"]
 
 
 def test_record_of_odd_names() -> None:
