@@ -154,8 +154,8 @@ class TestInstalling:
 
     def test_usage(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
         for words in (["--allowed-signers"], ["--allowed-signers", ""], ["--allowed-signers="]):
-            assert "--allowed-signers needs a file" in refused(handmade.run(made, dst, *words), 2)
-            assert "--allowed-signers needs a file" in refused(handmade.run(made, *words[:2], "", dst), 2)
+            assert "--allowed-signers needs a value" in refused(handmade.run(made, dst, *words), 2)
+            assert "--allowed-signers needs a value" in refused(handmade.run(made, *words[:2], "", dst), 2)
         assert "none cannot be read" in refused(handmade.run(made, "--allowed-signers", ring / "none", dst), 2)
         assert not dst.parent.exists()
 

@@ -121,6 +121,11 @@ class Destination:
         if self._aside and not os.path.lexists(self.path):
             os.rename(self.replaced, self.path)
 
+    def discard(self) -> None:
+        """Delete DST, which is no installation any more from the first moment on."""
+        os.rename(self.path, self.trash)
+        _delete(self.trash)
+
     def release(self) -> None:
         self._lock.release()
         for parent in reversed(self._parents):

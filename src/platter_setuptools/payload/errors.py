@@ -49,11 +49,26 @@ class HookError(InstallError):
     exit_code = 7
 
 
+class CommandError(InstallError):
+    """A health check or a reload command of the operator's failed; what was active before is active again."""
+
+    exit_code = 8
+
+
 class Interrupted(InstallError):  # noqa: N818 - a user's wish, not an error
     """A signal asked for the end; raised by its handler, so that the cleaning up is that of any failure."""
 
 
 BY_EXIT_CODE = {
     kind.exit_code: kind
-    for kind in (InstallError, UsageError, PythonError, BundleError, HostError, DestinationError, HookError)
+    for kind in (
+        InstallError,
+        UsageError,
+        PythonError,
+        BundleError,
+        HostError,
+        DestinationError,
+        HookError,
+        CommandError,
+    )
 }

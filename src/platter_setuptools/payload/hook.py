@@ -1,14 +1,12 @@
 """post-install.sh, the project's own last word, run as a part of the installation."""
 
 import os
-import signal
-import subprocess
 from typing import Dict, List, Mapping
 
+from . import process
 from .errors import HookError
 
 FILE = "post-install.sh"
-_GRACE = 5.0
 
 
 def command(path: str) -> List[str]:
@@ -23,12 +21,7 @@ def command(path: str) -> List[str]:
 
 def environment(before: Mapping[str, str], bundle: str, virtualenv: str) -> Dict[str, str]:
     """As after ``. bin/activate``, with HERE and DATA_DIR."""
-    active = {name: value for name, value in before.items() if name != "PYTHONHOME"}
-    active["HERE"] = bundle
-    active["DATA_DIR"] = os.path.join(bundle, "data")
-    active["VIRTUAL_ENV"] = virtualenv
-    active["PATH"] = os.path.join(virtualenv, "bin") + os.pathsep + before.get("PATH", os.defpath)
-    return active
+    return {**process.activated(before, virtualenv), "HERE": bundle, "DATA_DIR": os.path.join(bundle, "data")}
 
 
 def run(bundle: str, virtualenv: str, before: Mapping[str, str]) -> None:
@@ -36,21 +29,10 @@ def run(bundle: str, virtualenv: str, before: Mapping[str, str]) -> None:
     path = os.path.join(bundle, FILE)
     words = command(path)
     try:
-        process = subprocess.Popen(words, cwd=bundle, env=environment(before, bundle, virtualenv))
+        failure = process.run(words, bundle, environment(before, bundle, virtualenv))
     except OSError as error:
         raise HookError("%s: cannot start %s: %s" % (path, words[0], error.strerror)) from error
-    try:
-        status = process.wait()
-    except BaseException:
-        process.terminate()
-        try:
-            process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        raise
-    if status:
-        how = "was ended by signal %s" % signal.Signals(-status).name if status < 0 else "exited with %d" % status
+    if failure:
         raise HookError(
-            "%s %s" % (path, how), hint="its output above should say why; the installation was removed again"
+            "%s %s" % (path, failure), hint="its output above should say why; the installation was removed again"
         )

@@ -1,45 +1,47 @@
 """The whole installation on one page, from the command line to the exit code."""
 
 import os
-import signal
 import time
-from contextlib import contextmanager
-from typing import Dict, Iterator, Sequence
+from typing import Dict, Sequence
 
-from . import checksums, crew, environment, hook, host, inspection, manifest, marker, preflight, unpacking
+from . import checksums, crew, environment, hook, host, inspection, manifest, marker, preflight, signals, unpacking
 from .destination import Destination, State, real_path
-from .errors import DestinationError, InstallError, Interrupted
+from .errors import DestinationError, InstallError
 from .options import Options, parse
 from .terminal import Terminal
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str], bundle: str) -> int:
     """Install the bundle; the exit code. No traceback reaches the user unless PLATTER_DEBUG is set."""
     terminal = Terminal()
     try:
-        _listen()
+        signals.listen()
         options = parse(arguments)
         terminal.quiet = options.quiet
-        _run(options, os.path.realpath(bundle), terminal)
+        bundle = os.path.realpath(bundle)
+        if options.root:
+            from . import deploy  # noqa: PLC0415 - most installations go without it
+
+            deploy.deploy(options, bundle, terminal, install)
+        else:
+            install(options, bundle, terminal)
     except Exception as error:
-        _turn_deaf()
+        signals.turn_deaf()
         if os.environ.get("PLATTER_DEBUG"):
             raise
         known = isinstance(error, InstallError)
-        terminal.error("install.sh: %s" % (error if known else crew.describe(error)))
+        terminal.error(str(error) if known else crew.describe(error))
         return error.exit_code if isinstance(error, InstallError) else 1
     return 0
 
 
-def _run(options: Options, bundle: str, terminal: Terminal) -> None:
+def install(options: Options, bundle: str, terminal: Terminal) -> None:
+    """Make the destination an installation of the bundle, unless it is one already."""
     began = time.monotonic()
     before = dict(os.environ)
     os.umask(0o022)
     sums = checksums.read(bundle)
-    checksums.verify_file(bundle, sums, manifest.FILE)
-    plan = manifest.read(bundle)
+    plan = manifest.read_verified(bundle, sums)
     identity = checksums.identity(bundle)
     destination = Destination(_destination(options), identity)
     if destination.state() is State.INSTALLED and not options.force:
@@ -61,7 +63,7 @@ def _run(options: Options, bundle: str, terminal: Terminal) -> None:
     checksums.verify(bundle, sums, unpacking.deferred(plan))
     note = marker.Marker("unfinished", identity, plan.name, plan.version, plan.platform, here.full_python, created=True)
     try:
-        with _signals_wait():
+        with signals.postponed():
             destination.acquire()
             if destination.state() is State.INSTALLED and not options.force:
                 terminal.step("%s was installed in %s meanwhile." % (plan.title, destination.path))
@@ -71,16 +73,16 @@ def _run(options: Options, bundle: str, terminal: Terminal) -> None:
         if os.path.exists(os.path.join(bundle, hook.FILE)):
             terminal.step("  running %s" % hook.FILE)
             hook.run(bundle, destination.path, before)
-        _turn_deaf()
-        destination.finish(note._replace(state="complete"))
+        signals.turn_deaf()
+        destination.finish(note._replace(state="complete", when=marker.now()))
     except BaseException as error:
-        _turn_deaf()
+        signals.turn_deaf()
         destination.rollback()
         if isinstance(error, OSError):
             raise InstallError("installing into %s failed: %s" % (destination.path, crew.describe(error))) from error
         raise
     finally:
-        _turn_deaf()
+        signals.turn_deaf()
         destination.release()
     seconds = time.monotonic() - began
     terminal.step("Installed %s: %d packages, %d files, %.1f s." % (plan.title, len(plan.wheels), files, seconds))
@@ -121,31 +123,3 @@ def _fill(
     terminal.step("  checking what was installed")
     inspection.inspect(scheme.python, [(one.name, one.version) for one in installed])
     return sum(one.files for one in installed)
-
-
-def _listen() -> None:
-    """The first SIGINT, SIGTERM or SIGHUP becomes an error, unless it is ignored already (nohup)."""
-
-    def stop(number: int, _frame: object) -> None:
-        _turn_deaf()
-        raise Interrupted("interrupted by %s" % signal.Signals(number).name)
-
-    for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
-
-
-def _turn_deaf() -> None:
-    """From here on there is only cleaning up, or going home; both are short and must not be cut off."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-@contextmanager
-def _signals_wait() -> Iterator[None]:
-    """For steps that have to be noted as soon as they are done, or nobody would undo them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -7,8 +7,9 @@ set -eu
 usage() {
     cat <<'END'
 usage: ./install.sh [OPTIONS] DST
+       ./install.sh [OPTIONS] --root ROOT
 
-Install this bundle into DST as a virtualenv of its own. Nothing is downloaded.
+Install this bundle into DST as a virtualenv of its own, or as a release beside others. Nothing is downloaded.
 
   -p, --python PYTHON  interpreter to use
       --check          look whether it can be installed, touch nothing
@@ -20,8 +21,19 @@ Install this bundle into DST as a virtualenv of its own. Nothing is downloaded.
       --help           this page
       --version        name and version of what is bundled
 
+Releases:
+      --root ROOT      install into ROOT/versions/VERSION, then let ROOT/versions/current point at it;
+                       ROOT/platter lists releases, activates them, rolls back and prunes
+      --no-activate    leave current as it is
+      --keep N         afterwards remove all but the N newest releases, the active one and the one before it
+      --health-check CMD  before the switch, run CMD in the new release
+      --reload CMD     after the switch, run CMD
+    CMD is for sh -c, with the release's virtualenv active and HERE (its folder, where CMD starts), PLATTER_ROOT and
+    PLATTER_VERSION set. If it fails the release stays installed, and the one before is active again (and reloaded).
+
 Exit codes: 0 done, 1 failed, 2 usage, 3 no fitting Python, 4 bundle damaged, 5 host does not fit,
-6 destination in the way or locked, 7 post-install.sh failed. After a failure DST is as it was before.
+6 destination in the way or locked, 7 post-install.sh failed, 8 health check or reload failed.
+After a failure, but for 8, DST or ROOT is as it was before.
 END
 }
 
@@ -58,19 +70,15 @@ wanted=
 signers=
 previous=
 for argument do
-    case $previous in
-    -p | --python)
-        wanted=$argument
-        previous=
-        continue
-        ;;
-    --allowed-signers)
+    if [ -n "$previous" ]; then
         [ -n "$argument" ] || break
-        signers=$argument
+        case $previous in
+        -p | --python) wanted=$argument ;;
+        --allowed-signers) signers=$argument ;;
+        esac
         previous=
         continue
-        ;;
-    esac
+    fi
     case $argument in
     --) break ;;
     --help)
@@ -86,19 +94,11 @@ for argument do
     --allowed-signers=?*) signers=${argument#--allowed-signers=} ;;
     esac
     case $argument in
-    --python= | -p | --python)
-        [ "$argument" != --python= ] || fail 2 '--python needs an interpreter' './install.sh --help lists the options'
-        previous=$argument
-        ;;
-    --allowed-signers) previous=$argument ;;
-    --allowed-signers=) fail 2 '--allowed-signers needs a file' './install.sh --help lists the options' ;;
+    --python= | --allowed-signers=) fail 2 "${argument%=} needs a value" './install.sh --help lists the options' ;;
+    -p | --python | --allowed-signers | --root | --keep | --health-check | --reload) previous=$argument ;;
     esac
 done
-case $previous in
-'') ;;
---allowed-signers) fail 2 "$previous needs a file" './install.sh --help lists the options' ;;
-*) fail 2 "$previous needs an interpreter" './install.sh --help lists the options' ;;
-esac
+[ -z "$previous" ] || fail 2 "$previous needs a value" './install.sh --help lists the options'
 
 # The signature speaks for SHA256SUMS, and that for every other file: nothing of the bundle is used before.
 if [ -n "$signers" ]; then

@@ -63,27 +63,34 @@ class Lock:
             os.close(self._descriptors.pop())
 
     def _acquire_file(self) -> None:
-        while True:
-            descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
-                _flock(descriptor)
-            except OSError as error:
-                os.close(descriptor)
-                if error.errno in _TAKEN:
-                    raise self._busy() from error
-                raise
-            if _names(self.file, descriptor):
-                self._descriptors.append(descriptor)
-                self._owns_file = True
-                return
-            # Its owner removed the name between our open and our flock: that lock is of no use to anybody.
-            os.close(descriptor)
+        try:
+            self._descriptors.append(open_locked(self.file))
+        except BlockingIOError as error:
+            raise self._busy() from error
+        self._owns_file = True
 
     def _busy(self) -> DestinationError:
         return DestinationError(
             "%s: another installation into this folder is running" % self.destination,
             hint="wait until it has ended, then try again",
         )
+
+
+def open_locked(path: str, flags: int = 0, mode: int = 0o600) -> int:
+    """A descriptor of this file, made if need be, that holds the file's lock. BlockingIOError if another one does."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | flags, mode)
+        try:
+            _flock(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in _TAKEN:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path) from error
+            raise
+        if _names(path, descriptor):
+            return descriptor
+        # Its owner removed the name between our open and our flock: that lock is of no use to anybody.
+        os.close(descriptor)
 
 
 def _flock(descriptor: int) -> None:

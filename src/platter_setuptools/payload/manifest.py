@@ -4,6 +4,7 @@ import json
 import os
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Type, TypeVar
 
+from . import checksums
 from .errors import BundleError
 from .names import normalised, relative
 
@@ -46,10 +47,17 @@ class Manifest(NamedTuple):
     wheels: Tuple[BundledWheel, ...]
     installed_size: int
     installed_files: int
+    created_by: str = ""
 
     @property
     def title(self) -> str:
         return "%s %s" % (self.name, self.version)
+
+
+def read_verified(bundle: str, sums: Dict[str, str]) -> Manifest:
+    """The manifest, after its file has been compared with SHA256SUMS."""
+    checksums.verify_file(bundle, sums, FILE)
+    return read(bundle)
 
 
 def read(bundle: str) -> Manifest:
@@ -87,6 +95,7 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         wheels=wheels,
         installed_size=top.get("installed_size", int),
         installed_files=top.get("installed_files", int),
+        created_by=top.optional("created_by", str) or "",
     )
 
 

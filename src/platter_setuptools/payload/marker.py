@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from typing import NamedTuple, Optional
 
 FILE = ".platter-release.json"
@@ -10,7 +11,10 @@ _KEYS = {"state": str, "bundle": str, "name": str, "version": str, "platform": s
 
 
 class Marker(NamedTuple):
-    """``bundle`` is the SHA-256 of the bundle's SHA256SUMS; ``created``: the folder was not there before us."""
+    """``bundle`` is the SHA-256 of the bundle's SHA256SUMS; ``created``: the folder was not there before us.
+
+    ``when`` it was completed, as ``2026-02-28T09:30:00.000Z``; empty until then.
+    """
 
     state: str
     bundle: str
@@ -19,6 +23,7 @@ class Marker(NamedTuple):
     platform: str
     python: str
     created: bool
+    when: str = ""
 
     @property
     def complete(self) -> bool:
@@ -36,7 +41,8 @@ def read(folder: str) -> Optional[Marker]:
         return None
     if data["state"] not in ("unfinished", "complete"):
         return None
-    return Marker(**{key: data[key] for key in _KEYS})
+    when = data.get("when")
+    return Marker(when=when if isinstance(when, str) else "", **{key: data[key] for key in _KEYS})
 
 
 def write(folder: str, marker: Marker) -> None:
@@ -48,3 +54,9 @@ def write(folder: str, marker: Marker) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(draft, os.path.join(folder, FILE))
+
+
+def now() -> str:
+    """The time as markers and journals have it, UTC: their order is that of the strings."""
+    moment = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + ".%03dZ" % (moment % 1 * 1000)

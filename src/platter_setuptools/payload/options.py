@@ -1,46 +1,105 @@
-"""The command line. install.sh answers --help and --version itself and hands on all the rest unchanged."""
+"""The command lines: install.sh's, and what those of the server's programs have in common."""
 
-from typing import List, NamedTuple, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from .errors import UsageError
 
 _HINT = "./install.sh --help lists the options"
-# By install.sh: what each of these needs.
-_HEEDED = {"-p": "an interpreter", "--python": "an interpreter", "--allowed-signers": "a file"}
+_FLAGS = {
+    "--check": "check",
+    "--force": "force",
+    "--compile": "compile",
+    "--no-activate": "no-activate",
+    "-q": "quiet",
+    "--quiet": "quiet",
+}
+_VALUES = {
+    "-p": "python",
+    "--python": "python",
+    "--allowed-signers": "allowed-signers",
+    "--root": "root",
+    "--keep": "keep",
+    "--health-check": "health-check",
+    "--reload": "reload",
+}
+_FOR_ROOTS = ("no-activate", "keep", "health-check", "reload")
 
 
 class Options(NamedTuple):
+    """Either ``destination`` or ``root`` is empty; ``keep`` is 0 if nothing is to be pruned."""
+
     destination: str
     check: bool = False
     force: bool = False
     quiet: bool = False
     compiling: bool = False
+    root: str = ""
+    no_activate: bool = False
+    keep: int = 0
+    health_check: str = ""
+    reload: str = ""
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Options. Those that install.sh has heeded already are only stepped over."""
-    flags = {"--check": False, "--force": False, "--quiet": False, "--compile": False}
+    """Options of install.sh; those that it has heeded already are only stepped over."""
+    given, operands = scan(arguments, _FLAGS, _VALUES, _HINT)
+    if "root" in given:
+        if operands:
+            raise UsageError("with --root there is no folder to name, found %s" % operands[0], hint=_HINT)
+        if "no-activate" in given and "reload" in given:
+            raise UsageError("--reload follows a switch, and --no-activate asks for none", hint=_HINT)
+    else:
+        for name in _FOR_ROOTS:
+            if name in given:
+                raise UsageError("--%s needs --root" % name, hint=_HINT)
+        if len(operands) != 1 or not operands[0]:
+            found = "none" if not operands else "%d" % len(operands) if operands[0] else "an empty name"
+            raise UsageError("expected one folder to install into, found %s" % found, hint=_HINT)
+    return Options(
+        destination=operands[0] if operands else "",
+        check="check" in given,
+        force="force" in given,
+        quiet="quiet" in given,
+        compiling="compile" in given,
+        root=given.get("root", ""),
+        no_activate="no-activate" in given,
+        keep=number("--keep", given["keep"], _HINT) if "keep" in given else 0,
+        health_check=given.get("health-check", ""),
+        reload=given.get("reload", ""),
+    )
+
+
+def scan(
+    arguments: Sequence[str], flags: Mapping[str, str], values: Mapping[str, str], hint: str
+) -> Tuple[Dict[str, str], List[str]]:
+    """What was given for each option, flags with an empty value; and the operands.
+
+    ``flags`` and ``values`` map the spellings of an option to its name.
+    """
+    given: Dict[str, str] = {}
     operands: List[str] = []
     rest = iter(arguments)
     for argument in rest:
+        option, equals, value = argument.partition("=")
         if argument == "--":
             operands.extend(rest)
-        elif argument in _HEEDED:
-            if next(rest, "") == "":
-                raise UsageError("%s needs %s" % (argument, _HEEDED[argument]), hint=_HINT)
         elif argument in flags:
-            flags[argument] = True
-        elif argument == "-q":
-            flags["--quiet"] = True
-        elif argument.startswith(("--python=", "--allowed-signers=")) or (
-            argument.startswith("-p") and argument != "-p"
-        ):
-            continue
+            given[flags[argument]] = ""
+        elif argument in values or (equals and option.startswith("--") and option in values):
+            value = value if equals else next(rest, "")
+            if not value:
+                raise UsageError("%s needs a value" % option, hint=hint)
+            given[values[option]] = value
+        elif not argument.startswith("--") and argument[:2] in values:
+            given[values[argument[:2]]] = argument[2:]
         elif argument.startswith("-") and argument != "-":
-            raise UsageError("unknown option %s" % argument, hint=_HINT)
+            raise UsageError("unknown option %s" % argument, hint=hint)
         else:
             operands.append(argument)
-    if len(operands) != 1 or not operands[0]:
-        found = "none" if not operands else "%d" % len(operands) if operands[0] else "an empty name"
-        raise UsageError("expected one folder to install into, found %s" % found, hint=_HINT)
-    return Options(operands[0], flags["--check"], flags["--force"], flags["--quiet"], flags["--compile"])
+    return given, operands
+
+
+def number(option: str, text: str, hint: str) -> int:
+    if not (text.isdecimal() and text.isascii() and int(text) > 0):
+        raise UsageError("%s needs a number from 1 on, found %s" % (option, ascii(text)), hint=hint)
+    return int(text)

@@ -6,7 +6,8 @@ import os
 class Terminal:
     """Writes straight to the descriptors, so that a closed pipe or a full disk never stops an installation."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, program: str = "install.sh", *, quiet: bool = False) -> None:
+        self.program = program
         self.quiet = quiet
 
     def step(self, text: str) -> None:
@@ -14,7 +15,8 @@ class Terminal:
             _write(1, text)
 
     def error(self, text: str) -> None:
-        _write(2, text)
+        """What went wrong, told under the program's name."""
+        _write(2, "%s: %s" % (self.program, text))
 
 
 def _write(descriptor: int, text: str) -> None:

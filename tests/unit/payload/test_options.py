@@ -18,6 +18,13 @@ from platter_setuptools.payload.options import Options, parse
         (["--", "--force"], Options("--force")),
         (["-"], Options("-")),
         (["a b\n"], Options("a b\n")),
+        (["--allowed-signers", "f", "--allowed-signers=g", "a"], Options("a")),
+        (["--root", "/srv/a"], Options("", root="/srv/a")),
+        (["--root=/srv/a=b", "--no-activate", "--keep=3"], Options("", root="/srv/a=b", no_activate=True, keep=3)),
+        (
+            ["--health-check", "a --help", "--root", "r", "--reload", "-x", "--keep", "10"],
+            Options("", root="r", keep=10, health_check="a --help", reload="-x"),
+        ),
     ],
 )
 def test_accepted(words: list[str], expected: Options) -> None:
@@ -26,7 +33,29 @@ def test_accepted(words: list[str], expected: Options) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["a", "b"], [""], ["--what", "a"], ["-x", "a"], ["-p"], ["a", "--python"], ["-p", "", "a"], ["--che", "a"]],
+    [
+        [],
+        ["a", "b"],
+        [""],
+        ["--what", "a"],
+        ["-x", "a"],
+        ["-p"],
+        ["a", "--python"],
+        ["-p", "", "a"],
+        ["--che", "a"],
+        ["--root"],
+        ["--root="],
+        ["--root", "r", "a"],
+        ["--root", "r", "--keep", "0"],
+        ["--root", "r", "--keep", "-1"],
+        ["--root", "r", "--keep", "\u0663"],
+        ["--root", "r", "--keep", "many"],
+        ["--root", "r", "--no-activate", "--reload", "x"],
+        ["a", "--keep", "1"],
+        ["a", "--no-activate"],
+        ["a", "--health-check", "x"],
+        ["a", "--force=yes"],
+    ],
 )
 def test_refused(words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:

@@ -1,0 +1,55 @@
+"""``install.sh --root ROOT``: install a release beside the others, then make it the active one."""
+
+import os
+from typing import Callable
+
+from . import checksums, manifest, marker, program, signals, switch
+from .errors import DestinationError
+from .journal import INSTALL
+from .options import Options
+from .prune import prune
+from .root import Root, checked_version
+from .terminal import Terminal
+
+Install = Callable[[Options, str, Terminal], None]
+
+
+def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) -> None:
+    """The active release stays what it is until all has succeeded; CommandError if an operator's command fails."""
+    commands = switch.Commands(dict(os.environ), options.health_check, options.reload)
+    os.umask(0o022)
+    plan = manifest.read_verified(bundle, checksums.read(bundle))
+    version = checked_version(plan.version)
+    root = Root(options.root, terminal)
+    options = options._replace(destination=root.folder(version))
+    root.check()
+    _spare(root, version, force=options.force)
+    if options.check:
+        install(options, bundle, terminal)
+        return
+    with root.held(make=True):
+        _spare(root, version, force=options.force)
+        before = marker.read(options.destination)
+        install(options, bundle, terminal)
+        signals.listen()  # again, and so do the commands that are started from here on
+        if marker.read(options.destination) != before:
+            root.journal.write(INSTALL, "", version)
+        program.leave(root, plan.created_by)
+        if not options.no_activate:
+            switch.activate(root, version, commands)
+        else:
+            switch.check_health(root, version, commands)
+        if options.keep:
+            prune(root, options.keep)
+
+
+def _spare(root: Root, version: str, *, force: bool) -> None:
+    """A virtualenv cannot be moved, so replacing one takes a while without it."""
+    folder = root.folder(version)
+    if os.path.islink(folder):
+        raise DestinationError("%s is a link to %s" % (folder, os.readlink(folder)), hint="move it away")
+    if force and version == root.active() and os.path.lexists(folder):
+        raise DestinationError(
+            "%s is the active release, and replacing it would interrupt what runs from it" % folder,
+            hint="activate another release first, or give this build a version of its own",
+        )

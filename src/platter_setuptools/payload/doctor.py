@@ -1,0 +1,110 @@
+"""What can go wrong with a release after it was installed: its interpreter, its files, the links."""
+
+import base64
+import glob
+import hashlib
+import os
+import subprocess
+from typing import Iterator, List, Sequence
+
+from . import marker, record
+from .errors import BundleError
+from .root import COMPLETE, UNFINISHED, Root
+from .switch import absent
+
+_SHOWN = 10
+_TIMEOUT = 60.0
+_PROGRAM = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
+
+
+def examine(root: Root, versions: Sequence[str]) -> None:
+    """Tell about each release, or these; BundleError if there is anything to find fault with."""
+    found = list(_links(root))
+    for version in versions:
+        if not root.release(version).state:
+            raise absent(root, version)
+    releases = [one for one in root.releases() if not versions or one.version in versions]
+    for one in releases:
+        findings: List[str] = []
+        if one.state == COMPLETE:
+            findings = list(_release(root.folder(one.version)))
+            root.terminal.step("%s: %s" % (one.version, "damaged" if findings else "as it was installed"))
+        elif one.state == UNFINISHED:
+            root.terminal.step("%s: not installed to its end; platter prune clears it" % one.version)
+        else:
+            root.terminal.step("%s: not installed from a bundle, not examined" % one.version)
+        found += ["%s: %s" % (one.version, finding) for finding in _cut(findings)]
+    if found:
+        raise BundleError(
+            "not all is as it should be:\n" + "\n".join("  " + one for one in found),
+            hint="activate another release if need be, then install the damaged one again with --force",
+        )
+
+
+def _cut(findings: List[str]) -> List[str]:
+    more = len(findings) - _SHOWN
+    return findings[:_SHOWN] + (["and %d more" % more] if more > 0 else [])
+
+
+def _links(root: Root) -> Iterator[str]:
+    active = root.active()
+    if active and not root.release(active).usable:
+        yield "current points at %s, which cannot be used" % active
+
+
+def _release(folder: str) -> Iterator[str]:
+    for finding in _interpreter(folder):
+        yield finding
+    for place in (folder, os.path.join(folder, "bin")):
+        for name in sorted(os.listdir(place)):
+            path = os.path.join(place, name)
+            if os.path.islink(path) and not os.path.exists(path):
+                yield "%s is a link to %s, where there is nothing" % (os.path.relpath(path, folder), os.readlink(path))
+    places = {os.path.realpath(path) for path in glob.glob(glob.escape(folder) + "/lib*/python*/site-packages")}
+    for place in sorted(places):
+        for path in sorted(glob.glob(glob.escape(place) + "/*.dist-info/RECORD")):
+            for finding in _recorded(place, path, folder):
+                yield finding
+
+
+def _interpreter(folder: str) -> Iterator[str]:
+    python = os.path.join(folder, "bin", "python")
+    note = marker.read(folder)
+    try:
+        words = [python, "-I", "-S", "-c", _PROGRAM]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_TIMEOUT)
+    except (OSError, subprocess.SubprocessError) as error:
+        yield "bin/python (%s) does not start: %s" % (os.path.realpath(python), getattr(error, "strerror", error))
+        return
+    said = done.stdout.decode("ascii", "replace")
+    if done.returncode:
+        yield "bin/python (%s) fails with status %d" % (os.path.realpath(python), done.returncode)
+    elif note and said != ".".join(note.python.split(".")[:2]):
+        yield "bin/python (%s) is Python %s now, and was %s" % (os.path.realpath(python), said, note.python)
+
+
+def _recorded(place: str, path: str, folder: str) -> Iterator[str]:
+    """Compare the files of one distribution with its RECORD; a file without a hash only has to be there."""
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        rows = record.parse(stream.read())
+    for name, digest, _ in sorted(rows.values()):
+        file = os.path.normpath(os.path.join(place, name))
+        shown = os.path.relpath(file, folder)
+        try:
+            if not _as_recorded(file, digest):
+                yield "%s is not what was installed" % shown
+        except FileNotFoundError:
+            yield "%s is missing" % shown
+        except OSError as error:
+            yield "%s cannot be read: %s" % (shown, error.strerror)
+
+
+def _as_recorded(file: str, recorded: str) -> bool:
+    algorithm, _, expected = recorded.partition("=")
+    if not expected or algorithm not in hashlib.algorithms_guaranteed:
+        return os.stat(file) is not None
+    state = hashlib.new(algorithm)
+    with open(file, "rb") as stream:
+        for chunk in iter(lambda: stream.read(1 << 20), b""):
+            state.update(chunk)
+    return base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode("ascii") == expected

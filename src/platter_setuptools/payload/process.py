@@ -1,0 +1,34 @@
+"""Processes that the bundle or the operator asks for: their output is the user's to see, and they end with us."""
+
+import os
+import signal
+import subprocess
+from typing import Dict, Mapping, Sequence
+
+_GRACE = 5.0
+
+
+def activated(before: Mapping[str, str], virtualenv: str) -> Dict[str, str]:
+    """The environment as after ``. bin/activate``."""
+    active = {name: value for name, value in before.items() if name != "PYTHONHOME"}
+    active["VIRTUAL_ENV"] = virtualenv
+    active["PATH"] = os.path.join(virtualenv, "bin") + os.pathsep + before.get("PATH", os.defpath)
+    return active
+
+
+def run(words: Sequence[str], folder: str, environment: Mapping[str, str]) -> str:
+    """How it failed, such as ``exited with 1``; empty if it did not. OSError if it cannot be started."""
+    process = subprocess.Popen(words, cwd=folder, env=environment)
+    try:
+        status = process.wait()
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+    if status < 0:
+        return "was ended by signal %s" % signal.Signals(-status).name
+    return "exited with %d" % status if status else ""

@@ -1,0 +1,102 @@
+"""The file at ROOT/platter: a shell script that finds a Python, and behind it the payload that this Python runs.
+
+What follows the script is a zip archive. Nothing in it is compressed, so that it can be read as it is.
+"""
+
+import contextlib
+import io
+import os
+import re
+import zipfile
+from typing import Optional, Tuple
+
+from . import environment
+from .root import Root
+
+NAME = "platter"
+_DRAFT = ".platter.new"
+_TIME = (1980, 1, 1, 0, 0, 0)
+_SCRIPT = """\
+#!/bin/sh
+# platter {version}
+# Lists, activates, rolls back and prunes the releases in this folder; platter --help says more.
+# Behind this script is a zip archive of Python modules: unzip -l platter, unzip -p platter MODULE.
+case $0 in */*) here=${{0%/*}} ;; *) here=. ;; esac
+for python in {interpreter} python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python \\
+    "$here"/versions/*/bin/python; do
+    if "$python" -E -S -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 </dev/null; then
+        exec "$python" -I -S -B -X utf8 "$0" "$@"
+    fi
+done
+echo 'platter: there is no Python 3.8 or newer here' >&2
+echo 'hint: install one, or put it into PATH' >&2
+exit 3
+"""
+_MAIN = """\
+import sys
+
+from {package}.operate import main
+
+sys.exit(main(sys.argv[1:], sys.argv[0]))
+"""
+_FIRST_LINES = re.compile(rb"#!/bin/sh\n# platter ([^\n]*)\n")
+
+
+def leave(root: Root, created_by: str) -> None:
+    """Put the program there, unless a newer one is there already."""
+    path = os.path.join(root.path, NAME)
+    draft = os.path.join(root.path, _DRAFT)
+    # It goes into a shell script, so it must not have a line to itself.
+    version = re.sub(r"[^\w.+!-]", "", created_by.rpartition(" ")[2])
+    found = _version_of(path)
+    if found is None:
+        root.terminal.error("%s is not our program, and stays as it is" % path)
+        return
+    if _numbers(found) > _numbers(version):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content(version, environment.base_interpreter()))
+    os.replace(draft, path)
+
+
+def content(version: str, interpreter: str) -> bytes:
+    """The whole program; ``interpreter`` is the Python that is tried first."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    package = os.path.basename(folder)
+    archive = io.BytesIO()
+    quoted = "'%s'" % interpreter.replace("'", "'\\''")
+    archive.write(_SCRIPT.format(version=version, interpreter=quoted).encode("utf-8", "surrogateescape"))
+    with zipfile.ZipFile(archive, "a") as members:
+        members.writestr(_member("__main__.py"), _MAIN.format(package=package))
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".py") and name != "__main__.py":
+                with open(os.path.join(folder, name), "rb") as stream:
+                    members.writestr(_member("%s/%s" % (package, name)), stream.read())
+    return archive.getvalue()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name, _TIME)
+    member.external_attr = 0o100644 << 16
+    return member
+
+
+def _version_of(path: str) -> Optional[str]:
+    """The version of the program that is there; empty if there is none, None if it is something else."""
+    try:
+        with open(path, "rb") as stream:
+            match = _FIRST_LINES.match(stream.read(200))
+    except FileNotFoundError:
+        return "" if not os.path.islink(path) else None
+    except OSError:
+        return None
+    return match.group(1).decode("utf-8", "replace") if match else None
+
+
+def _numbers(version: str) -> Tuple[int, ...]:
+    """What decides which of two is newer; builds of the same release are taken as equal."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in match.group().split(".")) if match else ()

@@ -1,0 +1,186 @@
+"""A root: releases side by side, and a link that says which of them is active.
+
+    ROOT/versions/1.0, 1.1, ...    one folder each
+    ROOT/versions/current -> 1.1   relative, and replaced by rename: there is no moment without it
+    ROOT/platter                   lists, activates, rolls back, prunes (see operate.py)
+    ROOT/platter-journal.jsonl     see journal.py
+
+All is read from the folders and the link as they are, so what is done by hand (``ln -sfn``, ``rm -r``, install.sh with
+a DST) is as good as what is done here. Only what cannot be seen any more, the order of things, is up to the journal.
+"""
+
+import contextlib
+import os
+import re
+from typing import Iterator, List, NamedTuple
+
+from . import marker
+from .destination import Destination, State
+from .errors import BundleError, DestinationError, HostError
+from .journal import ACTIVATE, INSTALL, NOTICED, REMOVE, ROLLBACK, Entry, Journal, user_name
+from .terminal import Terminal
+
+CURRENT = "current"
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_ATTEMPTS = 10
+
+COMPLETE, UNFINISHED, FOREIGN = "complete", "unfinished", "foreign"
+_STATES = {State.OTHER: COMPLETE, State.INSTALLED: COMPLETE, State.UNFINISHED: UNFINISHED}
+
+
+class Release(NamedTuple):
+    """``foreign``: no bundle was installed there; it may be a virtualenv from earlier days. ``when``: see marker.py."""
+
+    version: str
+    state: str
+    when: str
+    usable: bool
+
+
+class Root:
+    def __init__(self, path: str, terminal: Terminal) -> None:
+        self.path = os.path.realpath(path)
+        self.versions = os.path.realpath(os.path.join(self.path, "versions"))
+        self.current = os.path.join(self.versions, CURRENT)
+        self.terminal = terminal
+        self.journal = Journal(self.path, terminal)
+
+    def folder(self, version: str) -> str:
+        return os.path.join(self.versions, version)
+
+    def check(self) -> None:
+        """HostError or DestinationError if releases cannot be managed here."""
+        for folder in (self.path, self.versions):
+            if not os.path.lexists(folder):
+                continue
+            if not os.path.isdir(folder):
+                raise DestinationError("%s is not a folder" % folder, hint="move it away, or choose another root")
+            owner = os.stat(folder).st_uid
+            # What root would leave here its owner could neither change nor remove.
+            if (os.geteuid() == 0 and owner != 0) or not os.access(folder, os.W_OK | os.X_OK):
+                raise HostError(
+                    "%s belongs to %s, and this runs as %s" % (folder, user_name(owner), user_name(os.geteuid())),
+                    hint="do this as the owner: sudo -u %s ..." % user_name(owner).split()[-1],
+                )
+        self.link()
+
+    @contextlib.contextmanager
+    def held(self, *, make: bool = False) -> Iterator[None]:
+        """Nobody else changes the root meanwhile. With ``make`` its folders are made; empty ones go again."""
+        made: List[str] = []
+        for attempt in range(_ATTEMPTS):
+            made += self._make() if make else []
+            try:
+                self.journal.acquire()
+            except FileNotFoundError:  # a run that failed beside us removed the folder that it had made
+                if not make or attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                break
+        try:
+            self._notice()
+            yield
+        finally:
+            self.journal.release()
+            for folder in reversed(made):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+
+    def releases(self) -> List[Release]:
+        """The oldest first; unfinished and foreign ones, of which no time is known, before all."""
+        try:
+            names = os.listdir(self.versions)
+        except FileNotFoundError:
+            return []
+        found = [self.release(name) for name in names if is_version(name)]
+        return sorted((one for one in found if one.state), key=lambda one: (one.when, one.version))
+
+    def release(self, version: str) -> Release:
+        """Its state is empty if there is none."""
+        folder = self.folder(version)
+        if not is_version(version) or os.path.islink(folder) or not os.path.isdir(folder):
+            return Release(version, "", "", usable=False)
+        state = _STATES.get(Destination(folder, "").state(), FOREIGN)
+        note = marker.read(folder)
+        usable = state != UNFINISHED and os.path.exists(os.path.join(folder, "bin", "python"))
+        return Release(version, state, note.when if note else "", usable=usable)
+
+    def link(self) -> str:
+        """Where ``current`` points, as it is written there; empty if there is none."""
+        try:
+            return os.readlink(self.current)
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise DestinationError(
+                "%s is not a link" % self.current, hint="it was made by hand; move it away, then activate a release"
+            ) from error
+
+    def active(self) -> str:
+        """The release that ``current`` names, there or not; for a link out of ``versions`` where that leads."""
+        link = self.link()
+        path = os.path.normpath(os.path.join(self.versions, link))
+        for target in (path, os.path.realpath(path)):
+            folder, name = os.path.split(target)
+            if link and os.path.realpath(folder) == self.versions and not os.path.islink(target):
+                return name
+        return link
+
+    def history(self) -> List[str]:
+        """The releases in the order in which they became active; one may occur often. The last is the active one."""
+        actives = [one.to for one in switches(self.journal.read())]
+        active = self.active()
+        return actives if actives and actives[-1] == active else [*actives, active]
+
+    def settled(self) -> bool:
+        """Whether the last switch was ours, and was carried through to its end."""
+        done = switches(self.journal.read())
+        return bool(done) and done[-1].to == self.active() and done[-1].result != NOTICED
+
+    def _make(self) -> List[str]:
+        made = []
+        missing = self.versions
+        while not os.path.isdir(missing):
+            made.append(missing)
+            missing = os.path.dirname(missing)
+        made.reverse()
+        for folder in made:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o755)
+        return made
+
+    def _notice(self) -> None:
+        """Write down what happened without us."""
+        entries = self.journal.read()
+        known = set()
+        for entry in entries:
+            if entry.changed and entry.what == INSTALL:
+                known.add(entry.to)
+            elif entry.changed and entry.what == REMOVE:
+                known.discard(entry.origin)
+        there = {one.version for one in self.releases() if one.state == COMPLETE}
+        for version in sorted(there - known):
+            self.journal.write(INSTALL, "", version, NOTICED)
+        for version in sorted(known - there):
+            self.journal.write(REMOVE, version, "", NOTICED)
+        done = switches(entries)
+        before, active = done[-1].to if done else "", self.active()
+        if before != active:
+            self.journal.write(ACTIVATE, before, active, NOTICED)
+
+
+def switches(entries: List[Entry]) -> List[Entry]:
+    return [one for one in entries if one.changed and one.what in (ACTIVATE, ROLLBACK)]
+
+
+def is_version(name: str) -> bool:
+    return name != CURRENT and _VERSION.fullmatch(name) is not None
+
+
+def checked_version(version: str) -> str:
+    """The version, which becomes the name of a folder; else BundleError."""
+    if not is_version(version):
+        raise BundleError(
+            "%s cannot be the name of a release" % ascii(version), hint="give the project a PEP 440 version"
+        )
+    return version

@@ -1,0 +1,172 @@
+"""Making a release the active one, and going back: the link, the operator's commands around it, the journal."""
+
+import contextlib
+import os
+from typing import List, Mapping, NamedTuple, Tuple
+
+from . import process, signals
+from .errors import CommandError, DestinationError, InstallError, Interrupted
+from .journal import ACTIVATE, ROLLBACK
+from .root import COMPLETE, UNFINISHED, Root
+
+_DRAFT = ".current.platter-new"
+
+
+class Commands(NamedTuple):
+    """What the operator wants run before and after the switch, as ``sh -c`` takes it; empty for nothing."""
+
+    environment: Mapping[str, str]
+    health_check: str = ""
+    reload: str = ""
+
+
+def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE) -> None:
+    """Check, switch, reload. If a command fails, what was active before is active again, and CommandError says so."""
+    refuse_unusable(root, version)
+    before, link = root.active(), root.link()
+    if before == version and root.settled():
+        root.terminal.step("%s is active already." % version)
+        return
+    try:
+        check_health(root, version, commands)
+    except CommandError as error:
+        root.journal.write(what, before, version, _summary(error))
+        root.terminal.error("%s is active as before" % (before or "no release"))
+        raise
+    try:
+        point(root, version)
+        _reload(root, version, commands)
+    except BaseException as error:
+        with signals.postponed():
+            _point_back(root, link if before != version else _earlier(root, version))
+            root.journal.write(what, before, version, _summary(error))
+        back = root.active()
+        root.terminal.error("%s is active again" % (back or "no release"))
+        if isinstance(error, CommandError) and back:
+            try:
+                _reload(root, back, commands)
+            except CommandError as second:
+                root.terminal.error(second.message)
+        raise
+    with signals.postponed():
+        root.journal.write(what, before, version)
+    root.terminal.step(
+        "%s is active now%s." % (version, ", %s was before" % before if before not in ("", version) else "")
+    )
+
+
+def rollback(root: Root, commands: Commands) -> None:
+    """Activate the release that was active before; so a second rollback undoes the first."""
+    version, passed_over = previous(root)
+    active = root.active()
+    if not version:
+        others = [one.version for one in root.releases() if one.usable and one.version != active]
+        raise DestinationError(
+            "there is no release to go back to from %s" % (active or "nothing"),
+            hint="activate one by its version: %s" % ", ".join(others) if others else "install another release first",
+        )
+    if passed_over:
+        root.terminal.error("%s, going back to %s" % (passed_over, version))
+    activate(root, version, commands, ROLLBACK)
+
+
+def previous(root: Root) -> Tuple[str, str]:
+    """The release to go back to, and why it is not simply the one that was active before. Both may be empty.
+
+    Without help from the journal it is the one that was installed last before the active one.
+    """
+    history = root.history()
+    active, releases = history[-1], root.releases()
+    usable = {one.version for one in releases if one.usable}
+    gone: List[str] = []
+    for version in reversed(history):
+        if version in usable and version != active:
+            return version, "%s, active before, cannot be used any more" % gone[0] if gone else ""
+        if version not in ("", active) and version not in gone:
+            gone.append(version)
+    order = [one.version for one in releases if one.state == COMPLETE or one.version == active]
+    earlier = order[: order.index(active)] if active in order else []
+    earlier = [version for version in earlier if version in usable]
+    return (earlier[-1], "the journal does not say what was active before") if earlier else ("", "")
+
+
+def point(root: Root, target: str) -> None:
+    """Let ``current`` be a link to this, in one step."""
+    draft = os.path.join(root.versions, _DRAFT)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)
+        os.symlink(target, draft)
+        os.replace(draft, root.current)
+    except OSError as error:
+        raise InstallError(
+            "%s cannot be pointed at %s: %s" % (root.current, target, error.strerror),
+            hint="it is as it was before",
+        ) from error
+
+
+def check_health(root: Root, version: str, commands: Commands) -> None:
+    if commands.health_check:
+        root.terminal.step("  checking the health of %s" % version)
+        _run("health check", commands.health_check, root, version, commands.environment)
+
+
+def refuse_unusable(root: Root, version: str) -> None:
+    """DestinationError unless this release can be activated."""
+    release = root.release(version)
+    if release.usable:
+        return
+    folder = root.folder(version)
+    if not release.state:
+        raise absent(root, version)
+    if release.state == UNFINISHED:
+        raise DestinationError("%s was not installed to its end" % folder, hint="run its install.sh again")
+    raise DestinationError("%s has no bin/python that works" % folder, hint="see what platter doctor says")
+
+
+def absent(root: Root, version: str) -> DestinationError:
+    found = ", ".join(one.version for one in root.releases())
+    return DestinationError(
+        "there is no release %s in %s" % (ascii(version), root.versions), hint="there is: %s" % (found or "none")
+    )
+
+
+def _earlier(root: Root, version: str) -> str:
+    """What to point at when a release that was found active, but not carried through, fails."""
+    history = [one for one in root.history() if one != version]
+    return history[-1] if history and root.release(history[-1]).usable else version
+
+
+def _point_back(root: Root, link: str) -> None:
+    if link:
+        if link != root.link():
+            point(root, link)
+    elif os.path.islink(root.current):
+        os.unlink(root.current)
+
+
+def _reload(root: Root, version: str, commands: Commands) -> None:
+    if commands.reload:
+        root.terminal.step("  reloading")
+        _run("reload command", commands.reload, root, version, commands.environment)
+
+
+def _run(name: str, command: str, root: Root, version: str, before: Mapping[str, str]) -> None:
+    """The command itself is told nowhere: it may hold a password."""
+    folder = os.path.normpath(os.path.join(root.versions, version))
+    environment = {
+        **process.activated(before, folder),
+        "HERE": folder,
+        "PLATTER_ROOT": root.path,
+        "PLATTER_VERSION": version,
+    }
+    try:
+        failure = process.run(["sh", "-c", command], folder, environment)
+    except OSError as error:
+        failure = "cannot be started: %s" % error.strerror
+    if failure:
+        raise CommandError("%s: the %s %s" % (version, name, failure), hint="its output above should say why")
+
+
+def _summary(error: BaseException) -> str:
+    return error.message if isinstance(error, (CommandError, Interrupted)) else type(error).__name__

@@ -1,0 +1,466 @@
+"""install.sh --root and the program that it leaves, as processes: deploying, switching, going back, being killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support import handmade
+from support.interpreters import each
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# A hundred take some minutes.
+KILLS = int(os.environ.get("PLATTER_TEST_KILLS", "12"))
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, handmade.Bundle]:
+    """Bundles of four versions of one application, of which 1.10 is the newest."""
+    folder = tmp_path_factory.mktemp("releases")
+    return {version: bundle(folder, version) for version in ("1.8", "1.9", "1.10", "2.0rc1")}
+
+
+def bundle(folder: Path, version: str, **more: Any) -> handmade.Bundle:
+    text = f"def main():\n    print('greet {version}')\n"
+    points = "[console_scripts]\ngreet = greet:main\n"
+    wheel = handmade.wheel(folder / "wheels", "greet", version, files={"greet.py": text}, entry_points=points)
+    return handmade.bundle(folder, [wheel], bytecode=True, **more)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "srv" / "app"
+
+
+@pytest.fixture
+def deploy(bundles: Mapping[str, handmade.Bundle], root: Path) -> Callable[..., Done]:
+    """Runs install.sh --root of a version's bundle."""
+
+    def run(version: str, *words: str | Path, code: int = 0) -> Done:
+        done = handmade.run(bundles[version], "--root", root, *words)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def platter(root: Path, *words: str, code: int = 0, **options: Any) -> Done:
+    """The program in the root, with little more than a PATH."""
+    environment = {"PATH": os.defpath}
+    done = subprocess.run(
+        [root / "platter", *words], check=False, capture_output=True, text=True, timeout=60, env=environment, **options
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def greeting(root: Path) -> str:
+    return subprocess.run(
+        [root / "versions/current/bin/greet"], check=True, capture_output=True, text=True, env={}
+    ).stdout.strip()
+
+
+def journal(root: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (root / "platter-journal.jsonl").read_text().splitlines()]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def versions(root: Path) -> list[str]:
+    return names(root / "versions")
+
+
+# Deploying
+
+
+def test_two_deployments_and_back(deploy: Callable[..., Done], root: Path) -> None:
+    assert deploy("1.9").stdout.splitlines()[-1] == "1.9 is active now."
+    assert names(root) == ["platter", "platter-journal.jsonl", "versions"]
+    assert versions(root) == ["1.9", "current"]
+    assert (root / "versions/current").readlink() == Path("1.9")
+    assert deploy("1.10").stdout.splitlines()[-1] == "1.10 is active now, 1.9 was before."
+    assert greeting(root) == "greet 1.10"
+    assert platter(root, "rollback").stdout == "1.9 is active now, 1.10 was before.\n"
+    assert greeting(root) == "greet 1.9"
+    changes = [(line["what"], line["from"], line["to"], line["result"]) for line in journal(root)]
+    assert changes == [
+        ("install", None, "1.9", "done"),
+        ("activate", None, "1.9", "done"),
+        ("install", None, "1.10", "done"),
+        ("activate", "1.9", "1.10", "done"),
+        ("rollback", "1.10", "1.9", "done"),
+    ]
+    assert all(line["who"] and line["when"] for line in journal(root))
+
+
+def test_deploying_again_changes_nothing(deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    before = journal(root)
+    said = deploy("1.9", "--reload", "exit 1").stdout
+    assert said.splitlines() == [f"greet 1.9 is installed in {root}/versions/1.9 already.", "1.9 is active already."]
+    assert journal(root) == before
+
+
+def test_deploying_an_older_one_again_activates_it(deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    deploy("1.9")
+    assert greeting(root) == "greet 1.9"
+
+
+def test_without_activation(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
+    deploy("1.9", "--no-activate")
+    assert versions(root) == ["1.9"]
+    platter(root, "activate", "1.9")
+    deploy("1.10", "--no-activate", "--health-check", f"greet >{tmp_path}/out")
+    assert greeting(root) == "greet 1.9"
+    assert (tmp_path / "out").read_text() == "greet 1.10\n"
+    deploy("2.0rc1", "--no-activate", "--health-check", "false", code=8)
+
+
+def test_keep(deploy: Callable[..., Done], root: Path) -> None:
+    for version in ("1.8", "1.9", "1.10"):
+        deploy(version, "--keep", "2")
+    assert versions(root) == ["1.10", "1.9", "current"]
+    deploy("2.0rc1", "--keep=1", "--no-activate")
+    assert versions(root) == ["1.10", "1.9", "2.0rc1", "current"]
+
+
+def test_failing_commands(deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    done = deploy("1.10", "--health-check", "greet; exit 1", code=8)
+    assert "greet 1.10\n" in done.stdout
+    assert done.stderr.splitlines()[0] == "install.sh: 1.9 is active as before"
+    assert greeting(root) == "greet 1.9"
+    deploy("1.10", "--reload", '[ "$PLATTER_VERSION" = 1.9 ]', "--keep", "1", code=8)
+    assert greeting(root) == "greet 1.9"
+    assert versions(root) == ["1.10", "1.9", "current"]
+    results = [line["result"] for line in journal(root)]
+    assert results[-2:] == ["1.10: the health check exited with 1", "1.10: the reload command exited with 1"]
+
+
+def test_first_deployment_that_fails_leaves_nothing(tmp_path: Path, root: Path) -> None:
+    made = bundle(tmp_path, "1.0", post_install="exit 1\n")
+    assert handmade.run(made, "--root", root).returncode == 7
+    assert not root.parent.exists()
+
+
+def test_later_deployment_that_fails_leaves_all_as_it_was(
+    deploy: Callable[..., Done], root: Path, tmp_path: Path
+) -> None:
+    deploy("1.9")
+    before = journal(root)
+    made = bundle(tmp_path, "3.0", post_install="exit 1\n")
+    assert handmade.run(made, "--root", root).returncode == 7
+    assert (versions(root), journal(root), greeting(root)) == (["1.9", "current"], before, "greet 1.9")
+    made.data.joinpath("greet-3.0-py3-none-any.whl").write_bytes(b"broken")
+    assert handmade.run(made, "--root", root).returncode == 4
+    assert (versions(root), journal(root), greeting(root)) == (["1.9", "current"], before, "greet 1.9")
+
+
+def test_check_touches_nothing(deploy: Callable[..., Done], root: Path) -> None:
+    assert deploy("1.9", "--check").stdout == f"greet 1.9 can be installed into {root}/versions/1.9.\n"
+    assert not root.parent.exists()
+    (root / "versions/current").mkdir(parents=True)
+    deploy("1.9", "--check", code=6)
+    deploy("1.9", code=6)
+    assert versions(root) == ["current"]
+
+
+def test_another_bundle_of_the_same_version(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    other = bundle(tmp_path, "1.9", requires_python=">=3.7")
+    assert "is in the way: greet 1.9 is installed there" in handmade.run(other, "--root", root).stderr
+    assert handmade.run(other, "--root", root).returncode == 6
+    assert handmade.run(other, "--root", root, "--force", "--no-activate").returncode == 0
+    platter(root, "activate", "1.9")
+    done = handmade.run(other, "--root", root, "--force")
+    assert done.returncode == 6
+    assert "is the active release" in done.stderr
+    assert greeting(root) == "greet 1.9"
+
+
+def test_a_version_that_is_no_name(tmp_path: Path, root: Path) -> None:
+    made = bundle(tmp_path, "1.0")
+    made.info["version"] = "../../1.0"
+    made.seal()
+    done = handmade.run(made, "--root", root)
+    assert (done.returncode, "cannot be the name" in done.stderr) == (4, True)
+
+
+def test_plain_installations_and_links_by_hand_go_on(
+    deploy: Callable[..., Done], bundles: Mapping[str, handmade.Bundle], root: Path
+) -> None:
+    assert handmade.run(bundles["1.8"], root / "versions/1.8").returncode == 0
+    subprocess.run(["ln", "-sfn", "1.8", "current"], check=True, cwd=root / "versions")
+    deploy("1.9")
+    subprocess.run(["ln", "-sfn", "1.8/", "current"], check=True, cwd=root / "versions")
+    assert json.loads(platter(root, "list", "--json").stdout)[0] | {"when": ""} == {
+        "version": "1.8", "state": "complete", "when": "", "active": True, "previous": False,
+    }  # fmt: skip
+    platter(root, "rollback")
+    assert greeting(root) == "greet 1.9"
+    platter(root, "rollback")
+    assert greeting(root) == "greet 1.8"
+    noticed = [(line["what"], line["to"]) for line in journal(root) if line["result"] == "noticed"]
+    assert noticed == [("install", "1.8"), ("activate", "1.8"), ("activate", "1.8")]
+
+
+def test_two_operators(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    hold: list[str] = [
+        "activate",
+        "1.9",
+        "--health-check",
+        f"touch {tmp_path}/held; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done",
+    ]
+    first = subprocess.Popen([str(root / "platter"), *hold], env={"PATH": os.defpath})
+    until(tmp_path / "held")
+    assert "somebody else is changing the releases" in platter(root, "rollback", code=6).stderr
+    deploy("1.8", code=6)
+    assert "1.10" in platter(root, "list").stdout
+    (tmp_path / "go").touch()
+    assert first.wait(timeout=60) == 0
+    assert versions(root) == ["1.10", "1.9", "current"]
+
+
+def until(path: Path) -> None:
+    for _ in range(400):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never came")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_during_the_reload(
+    deploy: Callable[..., Done], root: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    words: list[str | Path] = [root / "platter", "rollback", "--reload", f"touch {tmp_path}/reached; exec sleep 60"]
+    running = subprocess.Popen(words, env={"PATH": os.defpath}, stderr=subprocess.PIPE, text=True)
+    until(tmp_path / "reached")
+    running.send_signal(number)
+    _, errors = running.communicate(timeout=60)
+    assert (running.returncode, number.name in errors) == (1, True)
+    assert greeting(root) == "greet 1.10"
+    assert journal(root)[-1]["result"] == f"interrupted by {number.name}"
+
+
+# The program
+
+
+@each()
+def test_program_under_every_python(python: str, deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    words: list[str | Path] = [python, "-I", "-S", "-W", "error", root / "platter"]
+    for command in (["list"], ["rollback"], ["doctor"], ["prune", "--keep", "1"]):
+        done = subprocess.run([*words, *command], check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), command
+    assert greeting(root) == "greet 1.9"
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox", "mksh", "yash"])
+def test_program_under_every_shell(shell: str, deploy: Callable[..., Done], root: Path) -> None:
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not here")
+    deploy("1.9")
+    words = [found, *(["sh"] if shell == "busybox" else []), "./platter", "list"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=root, env={})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1.9  complete" in done.stdout
+
+
+def test_program_is_one_readable_file(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
+    deploy("1.9")
+    with zipfile.ZipFile(root / "platter") as archive:
+        assert archive.testzip() is None
+        assert all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
+        assert b"def rollback(" in archive.read("platter_payload/switch.py")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "app-releases").symlink_to(root / "platter")
+    environment = {"PATH": f"{tmp_path}/bin:{os.defpath}", "PYTHONPATH": "/nonexistent", "PYTHONHOME": "/nonexistent"}
+    done = subprocess.run(["app-releases", "list"], check=True, capture_output=True, text=True, env=environment)
+    assert "1.9  complete" in done.stdout
+
+
+def test_program_finds_another_python(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
+    deploy("1.9")
+    text = (root / "platter").read_bytes()
+    start, end = text.index(b"for python in '") + 15, text.index(b"' python3 ")
+    (root / "platter").write_bytes(
+        text[:start] + b"/gone/python3.99".ljust(end - start, b"x")[: end - start] + text[end:]
+    )
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3").chmod(0o755)
+    environment = {"PATH": str(tmp_path)}
+    done = subprocess.run(
+        ["/bin/sh", root / "platter", "list"], check=True, capture_output=True, text=True, env=environment
+    )
+    assert "1.9  complete" in done.stdout
+    shutil.rmtree(root / "versions/1.9/bin")
+    done = subprocess.run(
+        ["/bin/sh", root / "platter", "list"], check=False, capture_output=True, text=True, env=environment
+    )
+    assert (done.returncode, "there is no Python 3.8" in done.stderr) == (3, True)
+
+
+def test_program_is_upgraded_and_never_downgraded(tmp_path: Path, root: Path) -> None:
+    def program(version: str, created_by: str) -> bytes:
+        made = bundle(tmp_path / version, version)
+        made.info["created_by"] = created_by
+        made.seal()
+        assert handmade.run(made, "--root", root).returncode == 0
+        return (root / "platter").read_bytes().splitlines()[1]
+
+    assert program("1.0", "platter-setuptools 0.9.0") == b"# platter 0.9.0"
+    assert program("1.1", "platter-setuptools 0.10.0.dev1") == b"# platter 0.10.0.dev1"
+    assert program("1.2", "platter-setuptools 0.9.0") == b"# platter 0.10.0.dev1"
+    assert program("1.3", "x 0.11\nreboot") == b"# platter 0.11reboot"
+
+
+def test_what_is_not_our_program_stays(deploy: Callable[..., Done], root: Path) -> None:
+    root.mkdir(parents=True)
+    (root / "platter").write_text("precious")
+    assert "stays as it is" in deploy("1.9").stderr
+    assert (root / "platter").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["what"],
+        ["list", "1.9"],
+        ["activate"],
+        ["prune"],
+        ["prune", "--keep", "x"],
+        ["rollback", "--force"],
+        ["doctor", "1", "2"],
+    ],
+)
+def test_program_usage(deploy: Callable[..., Done], root: Path, words: list[str]) -> None:
+    deploy("1.9")
+    assert "hint: platter --help" in platter(root, *words, code=2).stderr
+    assert "Exit codes:" in platter(root, "--help").stdout
+    assert "Exit codes:" in platter(root, "list", "--help").stdout
+
+
+def test_list(deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    rows = [line.split() for line in platter(root, "list").stdout.splitlines()]
+    assert [(row[0], row[1], *row[3:]) for row in rows] == [
+        ("1.9", "complete", "before"),
+        ("1.10", "complete", "active"),
+    ]
+    shutil.rmtree(root / "versions/1.10")
+    assert "current points at 1.10" in platter(root, "list").stderr
+
+
+def test_doctor(deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    assert platter(root, "doctor").stdout == "1.9: as it was installed\n1.10: as it was installed\n"
+    release = root / "versions/1.10"
+    (packages,) = release.glob("lib/python*/site-packages")
+    (packages / "greet.py").write_text("changed")
+    (release / "bin/greet").unlink()
+    subprocess.run(["ln", "-sf", "1.10", "current"], check=True, cwd=root / "versions")
+    text = platter(root, "doctor", "1.10", code=4).stderr
+    for finding in (
+        "greet.py is not what was installed",
+        "bin/greet is missing",
+        "1.10 is a link to 1.10, where there is",
+    ):
+        assert finding in text
+    assert platter(root, "doctor", "1.9").stdout == "1.9: as it was installed\n"
+    python = release / "bin/python"
+    python.unlink()
+    python.symlink_to("/nonexistent/python3.11")
+    text = platter(root, "doctor", code=4).stderr
+    assert "current points at 1.10, which cannot be used" in text
+    assert "bin/python (/nonexistent/python3.11) does not start" in text
+    assert "does not start" in platter(root, "doctor", "1.10", code=4).stderr
+    python.unlink()
+    python.write_text("#!/bin/sh\nprintf 3.7\n")
+    python.chmod(0o755)
+    assert "is Python 3.7 now, and was 3." in platter(root, "doctor", code=4).stderr
+    assert "there is no release '7'" in platter(root, "doctor", "7", code=6).stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_somebody_elses_root(deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    for folder in [*root.parents][:-1]:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    for words in (["rollback"], ["prune", "--keep", "1"], ["activate", "1.9"]):
+        assert "belongs to root, and this runs as nobody" in platter(root, *words, code=5, user="nobody").stderr
+    assert "1.10" in platter(root, "list", user="nobody").stdout
+    os.chown(root, 65534, -1)
+    assert "belongs to nobody, and this runs as root" in deploy("1.8", code=5).stderr
+    assert greeting(root) == "greet 1.10"
+
+
+# Killed at any moment
+
+
+def test_killed_at_any_moment(bundles: Mapping[str, handmade.Bundle], root: Path) -> None:
+    """Whatever was going on: what is active is whole, and the next run carries on."""
+    chance = random.Random(20260228)
+    install: dict[str, list[Any]] = {
+        version: [made.script, "-p", sys.executable, "--root", root, "--keep", "2"] for version, made in bundles.items()
+    }
+    commands: list[list[Any]] = [
+        *install.values(),
+        [root / "platter", "rollback", "--reload", "sleep 0.05"],
+        [root / "platter", "prune", "--keep", "1"],
+    ]
+    for version in ("1.8", "1.9"):
+        subprocess.run(install[version], check=True, stdout=subprocess.DEVNULL)
+    killed = 0
+    for _ in range(KILLS):
+        words = chance.choice(commands)
+        running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(chance.uniform(0, 0.7 if words in install.values() else 0.12))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        killed += running.wait() == -signal.SIGKILL
+        active = str((root / "versions/current").readlink())
+        assert greeting(root) == f"greet {active}"
+        listed = {one["version"]: one for one in json.loads(platter(root, "list", "--json").stdout)}
+        assert listed[active]["state"] == "complete"
+        assert listed[active]["active"]
+        if chance.random() < 0.5:
+            subprocess.run(chance.choice(commands), check=True, stdout=subprocess.DEVNULL)
+    assert killed > KILLS // 4
+    platter(root, "prune", "--keep", "2")
+    assert not [name for name in versions(root) if name.startswith(".")]
+    platter(root, "doctor")
+    assert all(isinstance(line, dict) for line in journal(root))
+    assert journal(root)[-1]["to"] in (None, str((root / "versions/current").readlink()))

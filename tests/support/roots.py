@@ -1,0 +1,47 @@
+"""Roots with releases that were installed in no time: a marker, a module, and the running interpreter."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from platter_setuptools.payload import marker, switch
+from platter_setuptools.payload.root import Root
+from platter_setuptools.payload.terminal import Terminal
+
+NONE = switch.Commands({})
+
+
+def make(folder: Path, *versions: str) -> Root:
+    """A root with these releases, the oldest first; none of them is active."""
+    root = Root(str(folder / "root"), Terminal("platter"))
+    Path(root.versions).mkdir(parents=True)
+    for number, version in enumerate(versions):
+        release(root, version, when=f"2026-01-01T00:00:{number:02}.000Z")
+    return root
+
+
+def release(root: Root, version: str, *, when: str = "2026-02-01T00:00:00.000Z", state: str = "complete") -> Path:
+    folder = Path(root.folder(version))
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    note = marker.Marker(state, version * 8, "app", version, "linux-x86_64", "3.11.2", created=True, when=when)
+    marker.write(str(folder), note)
+    return folder
+
+
+def current(root: Root) -> str:
+    return str(Path(root.current).readlink())
+
+
+def lines(root: Root) -> list[dict[str, Any]]:
+    """The journal, without the times and the users."""
+    found = [json.loads(line) for line in Path(root.journal.path).read_text().splitlines()]
+    return [{key: one[key] for key in ("what", "from", "to", "result")} for one in found]
+
+
+def changes(root: Root) -> list[str]:
+    """The journal in short, such as ``activate 1.0 1.1 done``."""
+    return ["{what} {from} {to} {result}".format(**line).replace("None", "-") for line in lines(root)]
