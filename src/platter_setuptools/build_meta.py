@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +65,7 @@ def _read_options(wish: Wish, wheel_folder: Path) -> Options | None:
     from platter_setuptools.frontends import check_kept, is_thrown_away, output_beside  # noqa: PLC0415
     from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg  # noqa: PLC0415
     from platter_setuptools.ground.dialects import merge, read_environment  # noqa: PLC0415
+    from platter_setuptools.ground.streams import standard_error  # noqa: PLC0415
 
     here = Path.cwd()
     said = [wish.options, read_environment(os.environ, here), output_beside(wheel_folder, here)]
@@ -75,7 +75,7 @@ def _read_options(wish: Wish, wheel_folder: Path) -> Options | None:
     except UsageError as error:
         if wish.by_setting or not is_thrown_away(wheel_folder):
             raise
-        sys.stderr.write(f"no bundle is built: {error.message}\n")
+        standard_error().write(f"no bundle is built: {error.message}\n")
         return None
     return options
 

@@ -1,4 +1,4 @@
-"""The command line: `platter build` and `platter clean-cache`, as Platter had them."""
+"""The command line: `platter build` and `platter clean-cache`, as Platter had them, and `platter config`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
-from platter_setuptools.ground.dialects import Source, merge, read_environment, read_strings
+from platter_setuptools.ground.dialects import Source, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
 from platter_setuptools.ground.interrupts import signals_as_errors
 from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with signals_as_errors():
             if os.name == "nt":
                 raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
-            command = build if parsed.command == "build" else clean_cache
-            command(parsed)
+            parsed.run(parsed)
     except PlatterError as error:
         if verbose:
             traceback.print_exc(file=standard_error())
@@ -46,19 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build(parsed: argparse.Namespace) -> None:
     """`platter build`: make a bundle and print its path."""
     from platter_setuptools.assemble import assemble  # noqa: PLC0415 - `--version` and `--help` need none of it
-    from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg  # noqa: PLC0415
     from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
     from platter_setuptools.ground.run import Processes  # noqa: PLC0415
     from platter_setuptools.ground.temporary import temporary_folder  # noqa: PLC0415
     from platter_setuptools.project import open_project  # noqa: PLC0415
 
-    here = Path.cwd()
-    given = read_strings("the command line", here, _given(parsed), prefix="--")
-    path = (here / parsed.path).resolve() if parsed.path else _closest_project(here)
-    folder = path if path.is_dir() else path.parent
-    files = [from_setup_cfg(folder), from_pyproject(folder)] if path.is_dir() else []
-    options = merge([given, read_environment(os.environ, here), *files], output=here / "dist")
-
+    path, sources = _read(parsed)
+    options = merge(sources, output=_default_output())
     with (
         open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
         temporary_folder() as scratch,
@@ -67,6 +60,15 @@ def build(parsed: argparse.Namespace) -> None:
         run = Processes(progress.detail)
         artifact = assemble(options, source=project.source, project_wheel=project.wheel, run=run, progress=progress)
     print_result(f"{artifact.path}")
+
+
+def config(parsed: argparse.Namespace) -> None:
+    """`platter config`: print what `platter build` would go by, as TOML, and who says so."""
+    from platter_setuptools.ground.effective import as_toml  # noqa: PLC0415
+
+    _path, sources = _read(parsed)
+    print_result(as_toml(decide(sources), output=_default_output()))
+    merge(sources, output=_default_output())  # now the contradictions, if there are any
 
 
 def clean_cache(parsed: argparse.Namespace) -> None:
@@ -78,7 +80,7 @@ def clean_cache(parsed: argparse.Namespace) -> None:
         read_strings("the command line", here, _given(parsed), prefix="--"),
         read_environment(os.environ, here),
     ]
-    options = merge(sources, output=here / "dist")
+    options = merge(sources, output=_default_output())
     store = Store(options.wheel_cache or default_location())
     count = store.clean()
     standard_error().write(f"removed {count} files from {store.root}\n")
@@ -93,6 +95,21 @@ def report(error: PlatterError) -> None:
         stream.write(f"  hint: {error.hint}\n")
 
 
+def _read(parsed: argparse.Namespace) -> tuple[Path, list[Source]]:
+    """Where the project is, and all that is said about how to build it, the strongest first."""
+    from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg  # noqa: PLC0415
+
+    here = Path.cwd()
+    given = read_strings("the command line", here, _given(parsed), prefix="--")
+    path = (here / parsed.path).resolve() if parsed.path else _closest_project(here)
+    files = [from_setup_cfg(path), from_pyproject(path)] if path.is_dir() else []
+    return path, [given, read_environment(os.environ, here), *files]
+
+
+def _default_output() -> Path:
+    return Path.cwd() / "dist"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="platter",
@@ -101,21 +118,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"platter-setuptools {platter_setuptools.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    project = argparse.ArgumentParser(add_help=False)
+    project.add_argument(
+        "path", nargs="?", metavar="PATH", help="a project's folder, an sdist or a wheel [default: the closest project]"
+    )
+    for option in OPTIONS:
+        _add(project, option)
     build_parser = commands.add_parser(
         "build",
+        parents=[project],
         help="make a bundle of a project",
         description="Make a self-installing bundle of a project. On the server: unpack it and run ./install.sh DST.",
         epilog="Each option can also be set in pyproject.toml ([tool.platter]), in setup.cfg ([bdist_platter]) and in"
         " the environment (PLATTER_BUILD_OUTPUT and so on).",
     )
-    build_parser.add_argument(
-        "path", nargs="?", metavar="PATH", help="a project's folder, an sdist or a wheel [default: the closest project]"
+    build_parser.set_defaults(run=build)
+    config_parser = commands.add_parser(
+        "config",
+        parents=[project],
+        help="print the options that a build would go by, and where each comes from",
+        description="Print the options that `platter build` would go by, as TOML, and where each comes from.",
     )
-    for option in OPTIONS:
-        _add(build_parser, option)
+    config_parser.set_defaults(run=config)
     clean_parser = commands.add_parser(
         "clean-cache", help="empty the wheel cache", description="Empty the wheel cache."
     )
+    clean_parser.set_defaults(run=clean_cache)
     _add(clean_parser, BY_NAME["wheel-cache"])
     return parser
 

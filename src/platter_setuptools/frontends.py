@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.dialects import Source
 from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.streams import standard_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def check_kept(output: Path) -> None:
 
 def told(error: PlatterError) -> str:
     """Print the last lines of the tool that failed, and give the rest as one text for an error of another kind."""
-    sys.stderr.writelines(f"    {line}\n" for line in error.output)
+    standard_error().writelines(f"    {line}\n" for line in error.output)
     hint = f"\n  hint: {error.hint}" if error.hint else ""
     return f"{error.message}{hint}"
 

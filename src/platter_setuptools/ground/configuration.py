@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ def from_pyproject(project: Path) -> Source:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     tool = tables.get("tool", {})
     table = tool.get("platter", {}) if isinstance(tool, dict) else tool
     if not isinstance(table, dict):
@@ -45,9 +48,10 @@ def from_setup_cfg(project: Path) -> Source:
 
     parser = configparser.ConfigParser()  # as setuptools: %(name)s and %% have a meaning
     try:
-        parser.read(path, encoding="utf-8")
+        parser.read_string(path.read_text("utf-8"))
         values = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
-    except (configparser.Error, UnicodeDecodeError) as error:
+    except (configparser.Error, OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    named = {"output" if name.replace("-", "_") == OUTPUT else name: value for name, value in values.items()}
-    return read_strings(f"{path} [{SECTION}]", project, named)
+    written = {"output" if name.replace("-", "_") == OUTPUT else name: name for name in values}
+    source = read_strings(f"{path} [{SECTION}]", project, {name: values[key] for name, key in written.items()})
+    return dataclasses.replace(source, keys={**source.keys, "output": written.get("output", "")})

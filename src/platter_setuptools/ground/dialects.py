@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,15 @@ class Source:
 
     where: str
     values: Mapping[str, Any]
+    keys: Mapping[str, str] = field(default_factory=dict)  # how it writes their names, where that is known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A value that was decided for, and the place that decided."""
+
+    value: Any
+    place: str
 
 
 def read_strings(where: str, base: Path, values: Mapping[str, str | Sequence[str]], *, prefix: str = "") -> Source:
@@ -38,11 +47,12 @@ def read_strings(where: str, base: Path, values: Mapping[str, str | Sequence[str
     `where` is how an error names the place, such as `the command line`, and `prefix` what stands before an option's
     name there. Relative paths start at `base`.
     """
-    known = {}
+    known, keys = {}, {}
     for name, value in values.items():
         option = _find(name, where, prefix)
         known[option.attribute] = _from_string(option, value, f"{where} {prefix}{option.name}", base)
-    return Source(where=where, values=known)
+        keys[option.attribute] = f"{prefix}{name}"
+    return Source(where=where, values=known, keys=keys)
 
 
 def read_environment(environ: Mapping[str, str], base: Path) -> Source:
@@ -59,28 +69,38 @@ def read_environment(environ: Mapping[str, str], base: Path) -> Source:
             known[option.attribute] = _from_string(option, value, f"{where} {name}", base)
         elif close := _closest(name.removeprefix(ENVIRONMENT_PREFIX).replace("_", "-").lower(), cutoff=_TYPO):
             raise UsageError(f"{where}: there is no option {name}", hint=f"did you mean {close.variable}?")
-    return Source(where=where, values=known)
+    return Source(where=where, values=known, keys={option.attribute: option.variable for option in OPTIONS})
 
 
 def read_table(where: str, base: Path, table: Mapping[str, Any]) -> Source:
     """The Source of a TOML table, whose values have types."""
-    known = {}
+    known, keys = {}, {}
     for key, value in table.items():
         option = _find(key, where)
         known[option.attribute] = _from_toml(option, value, f"{where} {key}", base)
-    return Source(where=where, values=known)
+        keys[option.attribute] = key
+    return Source(where=where, values=known, keys=keys)
+
+
+def decide(sources: Sequence[Source]) -> dict[str, Choice]:
+    """What the sources, the strongest first, make of each option that one of them names, by attribute name."""
+    choices: dict[str, Choice] = {}
+    for source in reversed(sources):
+        said = {
+            name: Choice(value=value, place=f"{source.where} {source.keys.get(name, '')}".rstrip())
+            for name, value in source.values.items()
+        }
+        # Who says quiet takes back what a weaker dialect said of verbose, and the other way round.
+        for word, opposite in (("quiet", "verbose"), ("verbose", "quiet")):
+            if source.values.get(word):
+                choices[opposite] = Choice(value=False, place=said[word].place)
+        choices.update(said)
+    return choices
 
 
 def merge(sources: Sequence[Source], *, output: Path) -> Options:
     """One Options from the sources, the strongest first; `output` is used where none names it."""
-    values: dict[str, Any] = {"output": output}
-    for source in reversed(sources):
-        # Who says quiet takes back what a weaker dialect said of verbose, and the other way round.
-        for word, opposite in (("quiet", "verbose"), ("verbose", "quiet")):
-            if source.values.get(word):
-                values[opposite] = False
-        values.update(source.values)
-    options = Options(**values)
+    options = Options(**{"output": output, **{name: choice.value for name, choice in decide(sources).items()}})
     if options.no_download and options.no_wheel_cache:
         raise UsageError(
             "no-download and no-wheel-cache contradict each other",

@@ -1,0 +1,49 @@
+"""What the doors say when they are asked for help, and what they said when somebody last looked at it.
+
+`python tests/support/golden.py` writes tests/golden anew, for `git diff` to show.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "golden"
+PLATTER = ("-m", "platter_setuptools")
+COMMANDS = {
+    "platter": (*PLATTER, "--help"),
+    "platter-build": (*PLATTER, "build", "--help"),
+    "platter-config": (*PLATTER, "config", "--help"),
+    "platter-clean-cache": (*PLATTER, "clean-cache", "--help"),
+    "bdist_platter": ("setup.py", "bdist_platter", "--help"),
+    "bdist-formats": ("setup.py", "bdist", "--help-formats"),
+}
+
+
+def said(name: str) -> str:
+    """What a door says, in 100 columns; without what setuptools says of itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "setup.py").write_text("from setuptools import setup\n\nsetup()\n", "utf-8")
+        environ = {"PATH": os.environ["PATH"], "COLUMNS": "100", "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+        command = [sys.executable, *COMMANDS[name]]
+        text = subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True, text=True).stdout
+    if name == "bdist-formats":
+        return "".join(line for line in text.splitlines(keepends=True) if "platter" in line)
+    return (
+        text.partition("\nusage: setup.py")[0][max(text.find("Options for 'bdist_platter'"), 0) :].rstrip("\n") + "\n"
+    )
+
+
+def words(text: str) -> list[str]:
+    """What all versions of Python say alike: before 3.13 argparse said `-p PYTHON, --python PYTHON`."""
+    return re.sub(r"(-\w) ([A-Z]+), (--[\w-]+) \2", r"\1, \3 \2", text).split()
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name in COMMANDS:
+        (FOLDER / f"{name}.txt").write_text(said(name), "utf-8")
