@@ -1,4 +1,5 @@
 #!/bin/sh
+{ # The shell reads up to the closing brace before it runs anything: a file that was cut off does nothing, and fails.
 # Installs this bundle into a folder of your choice: ./install.sh DST
 # All that happens here is to look at the signature, if that is asked for, and to find the right Python; the rest is
 # data/bootstrap/platter_payload.
@@ -134,6 +135,17 @@ case $version in
 *) fail 4 "$here/info.json does not name a Python version" 'copy the bundle to this machine again' ;;
 esac
 
+no_python() { # MESSAGE HINT
+    # Whoever damaged info.json may have changed the version. All else is compared later, by the payload.
+    if sum=$(sha256sum 2>/dev/null <"$here/info.json"); then
+        while read -r listed name; do
+            [ "$name" != info.json ] || [ "$listed" = "${sum%% *}" ] ||
+                fail 4 "$here/info.json is not what SHA256SUMS says" 'copy the bundle to this machine again'
+        done <"$here/SHA256SUMS"
+    fi
+    fail 3 "$1" "$2"
+}
+
 # -E and -S: neither the environment nor site packages have a say. Python 2 knows both options.
 version_of() { # PYTHON
     "$1" -E -S -c 'import sys; sys.stdout.write("%d.%d" % sys.version_info[:2])' 2>/dev/null </dev/null || :
@@ -151,7 +163,7 @@ if [ -n "$wanted" ]; then
         '') found='nothing that runs' ;;
         *) found="Python $found" ;;
         esac
-        fail 3 "this bundle needs Python $version, but $wanted is $found" "name a Python $version with -p"
+        no_python "this bundle needs Python $version, but $wanted is $found" "name a Python $version with -p"
     fi
     python=$wanted
 else
@@ -161,7 +173,7 @@ else
             break
         fi
     done
-    [ -n "$python" ] || fail 3 \
+    [ -n "$python" ] || no_python \
         "this bundle needs Python $version, but none of python$version, python3 and python in PATH is one" \
         "install Python $version, or name it with -p"
 fi
@@ -175,3 +187,4 @@ with open(sys.argv[1], "rb") as entry, open(sys.argv[2], encoding="utf-8", error
 fi
 
 exec "$python" -I -S -B -X utf8 "$here/$entry" "$@"
+}
