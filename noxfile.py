@@ -89,6 +89,13 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Try every fault as often as it takes to trust the table at the end; `make test` tries each a few times."""
+    session.install("--editable", ".", "--group", "test")
+    session.run("pytest", "--numprocesses=2", "--dist=worksteal", "--faults=full", "tests/faults", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Compare us with our peers; arguments after -- go to the benchmark."""
     session.install("--editable", ".")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytest_plugins = ["faults.ledger"]  # for its options, which must be known before its folder is looked into
+pytest.register_assert_rewrite("faults.server", "faults.builds")
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     # In CI an index has to be there: a test that is skipped for want of it would look like one that passes.

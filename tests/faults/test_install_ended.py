@@ -1,0 +1,75 @@
+"""Installations that are ended: by kill -9 at any moment, and by signals that ask for it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from faults.server import end_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from faults.ledger import Trials
+    from faults.server import Server
+
+
+def ended(server: Server, moment: float, number: int, *options: str) -> int:
+    """Start an installation, send it a signal at that moment, if it is not done yet, and give its exit status."""
+    process = server.start(*options)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        end_group(process, number)
+    return process.returncode
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_kill(trials: Trials, new_server: Callable[[], Server], duration: float, part: int) -> None:  # noqa: ARG001
+    for trial in trials("install.sh: kill -9 at any moment", full=35, few=3):
+        with trial:
+            server = new_server()
+            # Now and then the run that repairs is killed as well.
+            for _ in range(trial.random.choice([1, 1, 2])):
+                ended(server, trial.random.uniform(0, duration * 1.1), signal.SIGKILL)
+                server.check_bystanders()
+                assert server.state() in {"absent", "empty", "unfinished", "complete"}
+            server.install()
+
+
+def test_kill_while_replacing(trials: Trials, new_server: Callable[[], Server], duration: float) -> None:
+    for trial in trials("install.sh: kill -9 at any moment, --force", full=35, few=3):
+        with trial:
+            server = new_server()
+            server.occupy()
+            ended(server, trial.random.uniform(0, duration * 1.1), signal.SIGKILL, "--force")
+            server.check_bystanders()
+            assert server.state() in {"absent", "empty", "unfinished", "complete", "theirs"}
+            before = server.state()
+            if before == "complete":
+                server.install()
+                continue
+            # Without --force the next run gives back what was there.
+            assert server.start().wait(60) == 6, server.said
+            server.check_untouched("theirs")
+            server.install("--force")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_signals(trials: Trials, new_server: Callable[[], Server], duration: float, number: signal.Signals) -> None:
+    for trial in trials("install.sh: SIGINT, SIGTERM, SIGHUP", full=20, few=2):
+        with trial:
+            server = new_server()
+            force = trial.random.random() < 0.3
+            if force:
+                server.occupy()
+            status = ended(server, trial.random.uniform(0, duration * 1.1), number, *["--force"] * force)
+            if status == 0:
+                server.check_installed()
+            else:
+                assert status in {1, -number}  # the latter before the payload listens
+                server.check_untouched("theirs" if force else "absent")
+                server.install(*["--force"] * force)
