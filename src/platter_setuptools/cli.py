@@ -1,4 +1,4 @@
-"""The command line: `platter build` and `platter clean-cache`, as Platter had them, and `platter config`."""
+"""The command line: `platter build` and `platter clean-cache`, as Platter had them; `config` and `latest`."""
 
 from __future__ import annotations
 
@@ -86,6 +86,14 @@ def clean_cache(parsed: argparse.Namespace) -> None:
     standard_error().write(f"removed {count} files from {store.root}\n")
 
 
+def latest(parsed: argparse.Namespace) -> None:
+    """`platter latest`: print the path of the newest bundle."""
+    from platter_setuptools.steps.bundles import newest  # noqa: PLC0415
+
+    folder = Path(parsed.folder).resolve() if parsed.folder else Path.cwd() / "dist"
+    print_result(f"{newest(folder, name=parsed.name, platform=parsed.platform).path}")
+
+
 def report(error: PlatterError) -> None:
     """Tell about an error: the last lines of the tool that failed, what failed, and what to do."""
     stream = standard_error()
@@ -140,6 +148,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Print the options that `platter build` would go by, as TOML, and where each comes from.",
     )
     config_parser.set_defaults(run=config)
+    latest_parser = commands.add_parser(
+        "latest",
+        help="print the path of the newest bundle",
+        description="Print the path of the newest bundle by version, never that of a wheel or an sdist.",
+    )
+    latest_parser.set_defaults(run=latest)
+    latest_parser.add_argument("folder", nargs="?", metavar="DIR", help="the folder to look in [default: dist]")
+    latest_parser.add_argument("--name", metavar="NAME", help="the project, where bundles of several are there")
+    latest_parser.add_argument("--platform", metavar="PLATFORM", help="the platform, such as linux-x86_64")
     clean_parser = commands.add_parser(
         "clean-cache", help="empty the wheel cache", description="Empty the wheel cache."
     )

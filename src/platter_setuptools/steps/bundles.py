@@ -1,0 +1,123 @@
+"""Finished bundles in a folder: which there are by their names, and which is the newest.
+
+A bundle's name is that of a wheel with a platform for its tags (`yourapp-1.0-linux-x86_64.tar.gz`). Sdists end alike,
+and old ones had dashes in their names; so what is taken for a bundle is also opened.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import sys
+import tarfile
+import zipfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, cast
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from platter_setuptools.ground.errors import ArchiveError, UsageError
+from platter_setuptools.ground.options import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+# A member of every bundle, and among the first: they are sorted.
+_SIGN = "PACKAGE"
+_EARLY = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    path: Path
+    name: NormalizedName
+    version: Version
+    platform: str
+    format: str
+
+
+def newest(folder: Path, *, name: str | None = None, platform: str | None = None) -> Bundle:
+    """The bundle with the highest version (PEP 440), of this name and platform if they are given.
+
+    Raises UsageError if there is none, or if bundles of several projects or platforms have a claim.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", hint="platter latest DIR looks for bundles in DIR")
+    found = [bundle for bundle in map(by_name, sorted(folder.iterdir())) if bundle and is_one(bundle)]
+    if name is not None:
+        found = [bundle for bundle in found if bundle.name == canonicalize_name(name)]
+    if platform is not None:
+        found = [bundle for bundle in found if bundle.platform == platform]
+    if not found:
+        wanted = "".join([f" of {name}" if name else "", f" for {platform}" if platform else ""])
+        raise UsageError(f"there is no bundle{wanted} in {folder}", hint="platter build makes one")
+    if len(names := sorted({bundle.name for bundle in found})) > 1:
+        raise UsageError(f"{folder} holds bundles of {', '.join(names)}", hint="choose with --name")
+    version = max(bundle.version for bundle in found)
+    found = [bundle for bundle in found if bundle.version == version]
+    if len(platforms := sorted({bundle.platform for bundle in found})) > 1:
+        raise UsageError(
+            f"{folder} holds bundles of {names[0]} {version} for {', '.join(platforms)}", hint="choose with --platform"
+        )
+    return min(found, key=lambda bundle: FORMATS.index(bundle.format))
+
+
+def by_name(path: Path) -> Bundle | None:
+    """What a file or folder says by its name, if that is a bundle's."""
+    format_ = next((one for one in FORMATS if path.name.endswith(f".{one}")), "dir")
+    if path.is_dir() != (format_ == "dir"):
+        return None
+    stem = path.name if format_ == "dir" else path.name.removesuffix(f".{format_}")
+    name, _, rest = stem.partition("-")
+    version, _, platform = rest.partition("-")
+    try:
+        parsed = Version(version)
+    except InvalidVersion:
+        return None
+    if not name or name.startswith(".") or not platform:
+        return None
+    return Bundle(path=path, name=canonicalize_name(name), version=parsed, platform=platform, format=format_)
+
+
+def is_one(bundle: Bundle) -> bool:
+    """Whether it holds what a bundle holds. ArchiveError if it cannot be read."""
+    stem = bundle.path.name.removesuffix(f".{bundle.format}")
+    try:
+        return any(name == f"{stem}/{_SIGN}" for name in _early_names(bundle))
+    except (OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        raise ArchiveError(f"{bundle.path} cannot be read: {error}", hint="delete it, or build it again") from error
+
+
+def _early_names(bundle: Bundle) -> Iterator[str]:
+    if bundle.format == "dir":
+        yield from (f"{bundle.path.name}/{one.name}" for one in bundle.path.iterdir())
+    elif bundle.format == "zip":
+        with zipfile.ZipFile(bundle.path) as archive:
+            yield from archive.namelist()
+    else:
+        with _plain(bundle) as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
+            for _, member in zip(range(_EARLY), tar, strict=False):
+                yield member.name
+
+
+@contextmanager
+def _plain(bundle: Bundle) -> Iterator[IO[bytes]]:
+    if bundle.format != "tar.zst":
+        with bundle.path.open("rb") as stream:
+            yield stream
+        return
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415
+    else:
+        from backports import zstd  # noqa: PLC0415
+    try:
+        with zstd.open(bundle.path, "rb") as unpacked:
+            yield cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", unpacked)))
+    except zstd.ZstdError as error:
+        raise ValueError(str(error)) from error
