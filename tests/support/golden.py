@@ -18,6 +18,7 @@ COMMANDS = {
     "platter": (*PLATTER, "--help"),
     "platter-build": (*PLATTER, "build", "--help"),
     "platter-config": (*PLATTER, "config", "--help"),
+    "platter-latest": (*PLATTER, "latest", "--help"),
     "platter-clean-cache": (*PLATTER, "clean-cache", "--help"),
     "bdist_platter": ("setup.py", "bdist_platter", "--help"),
     "bdist-formats": ("setup.py", "bdist", "--help-formats"),
