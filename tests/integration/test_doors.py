@@ -216,25 +216,6 @@ def test_build_uses_any_backend(yard: Yard, tmp_path: Path) -> None:
     assert yard.say(yard.build(project)) == "hello from leaf 1.0"
 
 
-@pytest.mark.network
-@pytest.mark.parametrize("backend", ["flit_core.buildapi", "hatchling.build"])
-def test_build_uses_well_known_backends(network_yard: Yard, tmp_path: Path, backend: str) -> None:
-    pyproject = f"""
-        [build-system]
-        requires = ["{backend.partition(".")[0]}"]
-        build-backend = "{backend}"
-
-        [project]
-        name = "hello"
-        version = "1.0"
-        description = "Says hello"
-        scripts = {{ hello = "hello:main" }}
-    """
-    module = "def main():\n    print('hello')\n"
-    project = projects.write(tmp_path / "project", {"pyproject.toml": pyproject, "hello/__init__.py": module})
-    assert network_yard.say(network_yard.build(project)) == "hello"
-
-
 def test_both_doors_make_the_same_bundle(yard: Yard, project: Path) -> None:
     command, platter = yard.command(project), yard.build(project, "--output", "platter")
     assert wheels(command) == {"hello": "1.0", "leaf": "2.0", "pip": wheels(platter)["pip"]}

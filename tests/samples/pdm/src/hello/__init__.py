@@ -1,0 +1,7 @@
+import six
+
+__version__ = "1.0"
+
+
+def main():
+    six.print_("hello from pdm-backend")

@@ -1,0 +1,5 @@
+import six
+
+
+def main():
+    six.print_("hello from poetry-core")
