@@ -1,15 +1,12 @@
-"""install.sh --root and the program that it leaves, as processes: deploying, switching, going back, being killed."""
+"""install.sh --root and the program that it leaves, as processes: deploying, switching, going back."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -23,8 +20,6 @@ from support.interpreters import each
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# A hundred take some minutes.
-KILLS = int(os.environ.get("PLATTER_TEST_KILLS", "12"))
 Done = subprocess.CompletedProcess[str]
 
 
@@ -425,42 +420,3 @@ def test_somebody_elses_root(deploy: Callable[..., Done], root: Path) -> None:
     os.chown(root, 65534, -1)
     assert "belongs to nobody, and this runs as root" in deploy("1.8", code=5).stderr
     assert greeting(root) == "greet 1.10"
-
-
-# Killed at any moment
-
-
-def test_killed_at_any_moment(bundles: Mapping[str, handmade.Bundle], root: Path) -> None:
-    """Whatever was going on: what is active is whole, and the next run carries on."""
-    chance = random.Random(20260228)
-    install: dict[str, list[Any]] = {
-        version: [made.script, "-p", sys.executable, "--root", root, "--keep", "2"] for version, made in bundles.items()
-    }
-    commands: list[list[Any]] = [
-        *install.values(),
-        [root / "platter", "rollback", "--reload", "sleep 0.05"],
-        [root / "platter", "prune", "--keep", "1"],
-    ]
-    for version in ("1.8", "1.9"):
-        subprocess.run(install[version], check=True, stdout=subprocess.DEVNULL)
-    killed = 0
-    for _ in range(KILLS):
-        words = chance.choice(commands)
-        running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(chance.uniform(0, 0.7 if words in install.values() else 0.12))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGKILL)
-        killed += running.wait() == -signal.SIGKILL
-        active = str((root / "versions/current").readlink())
-        assert greeting(root) == f"greet {active}"
-        listed = {one["version"]: one for one in json.loads(platter(root, "list", "--json").stdout)}
-        assert listed[active]["state"] == "complete"
-        assert listed[active]["active"]
-        if chance.random() < 0.5:
-            subprocess.run(chance.choice(commands), check=True, stdout=subprocess.DEVNULL)
-    assert killed > KILLS // 4
-    platter(root, "prune", "--keep", "2")
-    assert not [name for name in versions(root) if name.startswith(".")]
-    platter(root, "doctor")
-    assert all(isinstance(line, dict) for line in journal(root))
-    assert journal(root)[-1]["to"] in (None, str((root / "versions/current").readlink()))

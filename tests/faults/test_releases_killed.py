@@ -1,0 +1,83 @@
+"""Releases whose deployment, switch or removal is ended by kill -9 at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from faults.server import end_group
+from support import handmade
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from faults.ledger import Trials
+
+VERSIONS = ("1.0", "1.1", "1.2")
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, handmade.Bundle]:
+    """Three versions of an application that prints its own."""
+    folder = tmp_path_factory.mktemp("releases")
+    points = "[console_scripts]\ngreet = greet:main\n"
+    made = {}
+    for version in VERSIONS:
+        files = {"greet.py": f"def main():\n    print('{version}')\n"}
+        wheel = handmade.wheel(folder / "wheels", "greet", version, files=files, entry_points=points)
+        made[version] = handmade.bundle(folder, [wheel], bytecode=True)
+    return made
+
+
+def test_kill(trials: Trials, bundles: dict[str, handmade.Bundle], tmp_path: Path) -> None:
+    """Whatever was going on: what is active is whole and known to be, and the next run carries on."""
+    root = tmp_path / "root"
+    deployments: list[list[Any]] = [
+        [made.script, "-p", sys.executable, "--root", root, "--keep", "2"] for made in bundles.values()
+    ]
+    program = root / "platter"
+    switches: list[list[Any]] = [[program, "rollback", "--reload", "sleep 0.05"], [program, "prune", "--keep", "1"]]
+    for words in deployments:
+        run(words)
+    for trial in trials("releases: kill -9 at any moment", full=100, few=6):
+        with trial:
+            deploying = trial.random.random() < 0.5
+            words = trial.random.choice(deployments if deploying else switches)
+            start_and_kill(words, trial.random.uniform(0, 0.7 if deploying else 0.12))
+            check(root)
+            if trial.random.random() < 0.5:
+                run(trial.random.choice([*deployments, *switches]))
+                check(root)
+    run([program, "prune", "--keep", "1"])
+    assert not [path.name for path in (root / "versions").iterdir() if path.name.startswith(".")]
+    run([program, "doctor"])
+
+
+def start_and_kill(words: list[Any], moment: float) -> None:
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(words, stdout=quiet, stderr=quiet, start_new_session=True)
+    time.sleep(moment)
+    end_group(process, signal.SIGKILL)
+
+
+def check(root: Path) -> None:
+    """The active release runs; the list and the journal can be read, and the list knows which one is active."""
+    active = (root / "versions" / "current").readlink().name
+    assert run([root / "versions/current/bin/greet"]).strip() == active
+    listed = {one["version"]: one for one in json.loads(run([root / "platter", "list", "--json"]))}
+    assert (listed[active]["state"], listed[active]["active"]) == ("complete", True)
+    for line in (root / "platter-journal.jsonl").read_text().splitlines():
+        assert json.loads(line).keys() == {"when", "who", "what", "from", "to", "result"}
+
+
+def run(words: list[Any]) -> str:
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60, env={"PATH": os.defpath})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
