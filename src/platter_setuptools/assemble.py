@@ -22,6 +22,7 @@ from platter_setuptools.steps.foresight import Foresight
 from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
+from platter_setuptools.steps.needs import find_needs, warnings
 from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels
 from platter_setuptools.steps.wheelfile import describe, open_wheel
@@ -68,9 +69,13 @@ def assemble(
         places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
         foresight.remember(project, wheels)
 
+        needs = find_needs([one.wheel for one in wheels], target, store, run, work)
+        for warning in warnings(needs):
+            progress.warn(warning)
+
         compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
         bytecode = compile_wheels(compiled, target, store, run, progress, work)
-        manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target)
+        manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target, needs=needs)
         check_places(manifest.in_order, places, progress)
         members = [
             *manifest.members(),

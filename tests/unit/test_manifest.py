@@ -22,6 +22,7 @@ from platter_setuptools.steps.archive import write_archive
 from platter_setuptools.steps.check import Described
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
+from platter_setuptools.steps.needs import Needs
 from platter_setuptools.steps.wheelfile import describe, open_wheel
 from support import handmade
 from support.fakes import target
@@ -132,6 +133,18 @@ class TestFacts:
     def test_order_of_the_wheels_does_not_matter(self, manifest: Manifest) -> None:
         turned = dataclasses.replace(manifest, wheels=list(manifest.wheels)[::-1])
         assert turned.members() == manifest.members()
+
+    def test_what_compiled_wheels_need(self, manifest: Manifest) -> None:
+        project, helper = (described.wheel for described in manifest.wheels)
+        needs = {
+            project: Needs(glibc=(2, 34), musl=False, libraries=("libpq.so.5",)),
+            helper: Needs(glibc=None, musl=False, libraries=()),
+        }
+        info = dataclasses.replace(manifest, needs=needs).info()
+        assert [one.get("libc", "none") for one in info["wheels"]] == ["none", "glibc 2.34"]
+        read = payload_manifest.parse(json.loads(json.dumps(info)))
+        assert [one.libc for one in read.wheels] == ["", "glibc 2.34"]
+        assert [one.libraries for one in read.wheels] == [(), ("libpq.so.5",)]
 
     def test_no_requires_python(self, manifest: Manifest) -> None:
         other = dataclasses.replace(manifest, project=manifest.wheels[1], bytecode={})

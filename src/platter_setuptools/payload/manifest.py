@@ -27,7 +27,11 @@ class Target(NamedTuple):
 
 
 class BundledWheel(NamedTuple):
-    """One wheel; paths are relative to the bundle's data folder, sizes are in bytes."""
+    """One wheel; paths are relative to the bundle's data folder, sizes are in bytes.
+
+    ``libc`` is what its compiled files need at least, ``glibc 2.34`` or ``musl``; ``libraries`` are the shared ones
+    that no wheel of the bundle brings.
+    """
 
     file: str
     name: str
@@ -36,6 +40,8 @@ class BundledWheel(NamedTuple):
     installed_size: int
     requested: bool
     bytecode: Optional[str]
+    libc: str = ""
+    libraries: Tuple[str, ...] = ()
 
 
 class Manifest(NamedTuple):
@@ -112,6 +118,8 @@ def _wheel(table: "_Table") -> BundledWheel:
         installed_size=table.get("installed_size", int),
         requested=table.get("requested", bool),
         bytecode=None if bytecode is None else relative(bytecode, table.where),
+        libc=table.optional("libc", str) or "",
+        libraries=table.strings("libraries"),
     )
 
 
@@ -146,6 +154,12 @@ class _Table:
 
     def optional(self, key: str, kind: Type[T]) -> Optional[T]:
         return None if self.data.get(key) is None else self.get(key, kind)
+
+    def strings(self, key: str) -> Tuple[str, ...]:
+        values = self.optional(key, list) or []
+        if not all(isinstance(value, str) for value in values):
+            raise BundleError("%s: %s: expected strings, found %r" % (self.where, key, values))
+        return tuple(values)
 
     def tables(self, key: str) -> "Tuple[_Table, ...]":
         return tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import platter_setuptools
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from platter_setuptools.ground.values import Bytecode, Wheel
     from platter_setuptools.steps.check import Described
+    from platter_setuptools.steps.needs import Needs
     from platter_setuptools.steps.target import Target
 
 FORMAT = 1
@@ -28,6 +29,7 @@ class Manifest:
     wheels: Sequence[Described]
     bytecode: Mapping[Wheel, Bytecode]
     target: Target
+    needs: Mapping[Wheel, Needs] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -133,12 +135,20 @@ class Manifest:
             "installed_files": description.files * (2 if bytecode else 1),
             "requested": described is self.project,
             "bytecode": _bytecode_name(wheel, self.target) if bytecode else None,
+            **self._needs(wheel),
         }
 
     @property
     def in_order(self) -> list[Wheel]:
         """The wheels; of two that own one path the later one wins on the server."""
         return [described.wheel for described in self._sorted()]
+
+    def _needs(self, wheel: Wheel) -> dict[str, Any]:
+        """What a compiled wheel needs of the server's system; nothing for the others."""
+        needs = self.needs.get(wheel)
+        if needs is None or not (needs.libc or needs.libraries):
+            return {}
+        return {"libc": needs.libc, "libraries": list(needs.libraries)}
 
     def _sorted(self) -> list[Described]:
         # The project's own word is the last.
