@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support import handmade
+from support import handmade, interpreters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,6 +185,16 @@ def test_no_fitting_python(made: handmade.Bundle, dst: Path) -> None:
     assert not dst.parent.exists()
 
 
+def test_no_fitting_python_hides_nothing_else(made: handmade.Bundle, dst: Path) -> None:
+    made.info["python"] = made.info["targets"][0]["python"] = "3.99"
+    made.info["installed_size"] = 2**60
+    made.seal()
+    text = refused(handmade.run(made, f"{dst}:x"), 3)
+    for part in (f"Python: expected 3.99, found {sys.version_info[0]}.", "space: expected", "which PATH cannot hold"):
+        assert part in text
+    assert not dst.parent.exists()
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -217,6 +227,25 @@ def test_all_findings_in_one_list(tmp_path: Path, dst: Path) -> None:
     text = refused(handmade.run(made, dst), 5)
     for part in ("alien-1.0-cp311-cp311-win_amd64.whl", "newer-1.0", "space: expected"):
         assert part in text
+    assert not dst.parent.exists()
+
+
+def test_what_compiled_wheels_need(tmp_path: Path, dst: Path) -> None:
+    tag = f"cp3{sys.version_info[1]}-cp3{sys.version_info[1]}-linux_{os.uname().machine}"
+    made = handmade.bundle(tmp_path, [*wheels(tmp_path), handmade.wheel(tmp_path, "compiled", tag=tag)])
+    entry = made.info["wheels"][-1]
+    entry["libraries"] = ["libgone.so.1"]
+    made.seal()
+    done = handmade.run(made, "--check", dst)
+    assert done.returncode == 0
+    assert (
+        done.stderr == f"warning: wheel: {entry['file']} needs libgone.so.1, which this system's loader does not find\n"
+    )
+    assert handmade.run(made, "--quiet", "--check", dst).stderr == ""
+    entry["libc"] = "glibc 2.99"
+    made.seal()
+    assert f"wheel: {entry['file']}: expected glibc 2.99 or newer, found" in handmade.run(made, dst).stderr
+    assert handmade.run(made, dst).returncode == 5
     assert not dst.parent.exists()
 
 
@@ -295,6 +324,45 @@ def test_twice(made: handmade.Bundle, dst: Path) -> None:
     done = handmade.run(made, "--check", f"{dst}/")
     assert done.returncode == 0
     assert tree(dst) == before
+
+
+@pytest.fixture
+def another_python() -> str:
+    """An interpreter of another minor version, as a server has it after an upgrade."""
+    found = [
+        python for minor in interpreters.MINORS if minor != sys.version_info[1] and (python := interpreters.find(minor))
+    ]
+    if not found:
+        pytest.skip("needs another Python")
+    return found[0]
+
+
+def test_an_installed_release_is_judged_by_its_own_python(
+    made: handmade.Bundle, dst: Path, another_python: str
+) -> None:
+    installed(handmade.run(made, dst), dst)
+    judged = handmade.run(made, "-p", another_python, "--check", dst, python=False)
+    assert (judged.returncode, judged.stderr) == (0, "")
+    assert judged.stdout == f"greet 1.0 is installed in {dst} already.\n"
+
+    (dst / "bin" / "python").unlink()
+    (dst / "bin" / "python").symlink_to(another_python)
+    before = tree(dst)
+    for words in (["--check"], []):
+        text = refused(handmade.run(made, *words, "-p", another_python, dst, python=False), 5)
+        assert f"greet 1.0 in {dst} cannot run any more" in text
+        assert f"Python: expected {sys.version_info[0]}.{sys.version_info[1]} at " in text
+        assert "--force" in text
+    assert tree(dst) == before
+    installed(handmade.run(made, "--force", dst), dst)  # as the hint says
+    assert handmade.run(made, "--check", dst).returncode == 0
+
+
+def test_an_installed_release_whose_python_is_gone(made: handmade.Bundle, dst: Path) -> None:
+    installed(handmade.run(made, dst), dst)
+    (dst / "bin" / "python").unlink()
+    (dst / "bin" / "python").symlink_to("/nonexistent/python")
+    assert "found nothing" in refused(handmade.run(made, "--check", dst), 5)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link", "other release"])

@@ -4,17 +4,14 @@ import base64
 import glob
 import hashlib
 import os
-import subprocess
 from typing import Iterator, List, Sequence
 
-from . import marker, record
+from . import health, record
 from .errors import BundleError
 from .root import COMPLETE, UNFINISHED, Root
 from .switch import absent
 
 _SHOWN = 10
-_TIMEOUT = 60.0
-_PROGRAM = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
 
 
 def examine(root: Root, versions: Sequence[str]) -> None:
@@ -53,8 +50,8 @@ def _links(root: Root) -> Iterator[str]:
 
 
 def _release(folder: str) -> Iterator[str]:
-    for finding in _interpreter(folder):
-        yield finding
+    for change in health.examine(folder):
+        yield change.text
     for place in (folder, os.path.join(folder, "bin")):
         for name in sorted(os.listdir(place)):
             path = os.path.join(place, name)
@@ -65,22 +62,6 @@ def _release(folder: str) -> Iterator[str]:
         for path in sorted(glob.glob(glob.escape(place) + "/*.dist-info/RECORD")):
             for finding in _recorded(place, path, folder):
                 yield finding
-
-
-def _interpreter(folder: str) -> Iterator[str]:
-    python = os.path.join(folder, "bin", "python")
-    note = marker.read(folder)
-    try:
-        words = [python, "-I", "-S", "-c", _PROGRAM]
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_TIMEOUT)
-    except (OSError, subprocess.SubprocessError) as error:
-        yield "bin/python (%s) does not start: %s" % (os.path.realpath(python), getattr(error, "strerror", error))
-        return
-    said = done.stdout.decode("ascii", "replace")
-    if done.returncode:
-        yield "bin/python (%s) fails with status %d" % (os.path.realpath(python), done.returncode)
-    elif note and said != ".".join(note.python.split(".")[:2]):
-        yield "bin/python (%s) is Python %s now, and was %s" % (os.path.realpath(python), said, note.python)
 
 
 def _recorded(place: str, path: str, folder: str) -> Iterator[str]:

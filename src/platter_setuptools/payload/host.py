@@ -1,6 +1,7 @@
 """Facts about the running interpreter and its machine."""
 
 import glob
+import json
 import os
 import platform
 import re
@@ -123,3 +124,23 @@ def _macos() -> Optional[Pair]:
         )
         version = _pair(done.stdout.decode()) or version
     return version
+
+
+def serves(libc: str, wanted: str) -> bool:
+    """Whether a system with ``glibc 2.36``, say, has what wants ``glibc 2.34``. Of musl every version will do."""
+    if libc.split()[:1] != wanted.split()[:1]:
+        return False
+    found, expected = _pair(libc), _pair(wanted)
+    return wanted.startswith("musl") or not found or not expected or found >= expected
+
+
+def decoded(text: str) -> Host:
+    """A Host from what this file prints when another interpreter runs it; ValueError for anything else."""
+    facts = json.loads(text)
+    if not isinstance(facts, dict) or not set(Host._fields) <= set(facts):
+        raise ValueError("it prints something else than it was asked for")
+    return Host._make(tuple(one) if isinstance(one, list) else one for one in map(facts.get, Host._fields))
+
+
+if __name__ == "__main__":
+    print(json.dumps(examine()._asdict()))

@@ -4,9 +4,23 @@ import os
 import time
 from typing import Dict, Sequence
 
-from . import checksums, crew, environment, hook, host, inspection, manifest, marker, preflight, signals, unpacking
+from . import (
+    checksums,
+    crew,
+    environment,
+    health,
+    hook,
+    host,
+    inspection,
+    manifest,
+    marker,
+    preflight,
+    signals,
+    unpacking,
+)
 from .destination import Destination, State, real_path
 from .errors import DestinationError, InstallError
+from .findings import report
 from .options import Options, parse
 from .terminal import Terminal
 
@@ -44,24 +58,31 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
     plan = manifest.read_verified(bundle, sums)
     identity = checksums.identity(bundle)
     destination = Destination(_destination(options), identity)
-    if destination.state() is State.INSTALLED and not options.force:
-        if options.check:
-            checksums.verify(bundle, sums, frozenset())
-        terminal.step("%s is installed in %s already." % (plan.title, destination.path))
-        return
     here = host.examine()
-    findings = preflight.examine(plan, here, destination, bundle, force=options.force)
-    if findings:
-        raise preflight.report(findings, plan.title)
+    installed = destination.state() is State.INSTALLED and not options.force
+    _look(options, bundle, plan, destination, here, terminal, installed=installed)
     if options.check:
         checksums.verify(bundle, sums, frozenset())
-        terminal.step("%s can be installed into %s." % (plan.title, destination.path))
+    if installed or options.check:
+        said = "is installed in %s already" if installed else "can be installed into %s"
+        terminal.step("%s %s." % (plan.title, said % destination.path))
         return
     terminal.step("Installing %s into %s" % (plan.title, destination.path))
     terminal.step("  checking the bundle")
     # The wheels and their bytecode are hashed by the processes that unpack them, so they are read from disk once.
     checksums.verify(bundle, sums, unpacking.deferred(plan))
-    note = marker.Marker("unfinished", identity, plan.name, plan.version, plan.platform, here.full_python, created=True)
+    note = marker.Marker(
+        "unfinished",
+        identity,
+        plan.name,
+        plan.version,
+        plan.platform,
+        here.full_python,
+        created=True,
+        interpreter=environment.base_interpreter(),
+        abi=here.abi,
+        libc=here.libc,
+    )
     try:
         with signals.postponed():
             destination.acquire()
@@ -86,6 +107,31 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
         destination.release()
     seconds = time.monotonic() - began
     terminal.step("Installed %s: %d packages, %d files, %.1f s." % (plan.title, len(plan.wheels), files, seconds))
+
+
+def _look(
+    options: Options,
+    bundle: str,
+    plan: manifest.Manifest,
+    destination: Destination,
+    here: host.Host,
+    terminal: Terminal,
+    *,
+    installed: bool,
+) -> None:
+    """Raises all that stands against the installation, or against what is installed already, as one error."""
+    if installed:
+        title = "%s in %s cannot run any more" % (plan.title, destination.path)
+        findings = health.examine(destination.path)
+    else:
+        title = "%s cannot be installed" % plan.title
+        findings = preflight.examine(plan, here, destination, bundle, force=options.force)
+    refusals = [one for one in findings if one.kind]
+    for one in findings:
+        if not one.kind:
+            terminal.warn(one.text)
+    if refusals:
+        raise report(refusals, title)
 
 
 def _destination(options: Options) -> str:

@@ -151,6 +151,11 @@ version_of() { # PYTHON
     "$1" -E -S -c 'import sys; sys.stdout.write("%d.%d" % sys.version_info[:2])' 2>/dev/null </dev/null || :
 }
 
+# With another Python from 3.8 on the payload can at least tell all that is in the way, and judge what is installed.
+speaks() { # VERSION
+    case $1 in "$version" | 3.[89] | 3.[1-9][0-9]) ;; *) return 1 ;; esac
+}
+
 python=
 if [ -n "$wanted" ]; then
     case $wanted in
@@ -158,7 +163,7 @@ if [ -n "$wanted" ]; then
     -*) wanted=./$wanted ;;
     esac
     found=$(version_of "$wanted")
-    if [ "$found" != "$version" ]; then
+    if ! speaks "$found"; then
         case $found in
         '') found='nothing that runs' ;;
         *) found="Python $found" ;;
@@ -168,9 +173,13 @@ if [ -n "$wanted" ]; then
     python=$wanted
 else
     for candidate in "python$version" python3 python; do
-        if [ "$(version_of "$candidate")" = "$version" ]; then
+        found=$(version_of "$candidate")
+        if [ "$found" = "$version" ]; then
             python=$candidate
             break
+        fi
+        if [ -z "$python" ] && speaks "$found"; then
+            python=$candidate
         fi
     done
     [ -n "$python" ] || no_python \

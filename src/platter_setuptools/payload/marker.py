@@ -8,11 +8,14 @@ from typing import NamedTuple, Optional
 FILE = ".platter-release.json"
 DRAFT = FILE + ".new"
 _KEYS = {"state": str, "bundle": str, "name": str, "version": str, "platform": str, "python": str, "created": bool}
+# Strings that came later: a release without them is ours all the same.
+_LATER_KEYS = ("when", "interpreter", "abi", "libc")
 
 
 class Marker(NamedTuple):
     """``bundle`` is the SHA-256 of the bundle's SHA256SUMS; ``created``: the folder was not there before us.
 
+    ``python``, ``interpreter`` (its path), ``abi`` and ``libc`` are what the release was made for.
     ``when`` it was completed, as ``2026-02-28T09:30:00.000Z``; empty until then.
     """
 
@@ -24,6 +27,9 @@ class Marker(NamedTuple):
     python: str
     created: bool
     when: str = ""
+    interpreter: str = ""
+    abi: str = ""
+    libc: str = ""
 
     @property
     def complete(self) -> bool:
@@ -41,8 +47,8 @@ def read(folder: str) -> Optional[Marker]:
         return None
     if data["state"] not in ("unfinished", "complete"):
         return None
-    when = data.get("when")
-    return Marker(when=when if isinstance(when, str) else "", **{key: data[key] for key in _KEYS})
+    later = {key: data[key] for key in _LATER_KEYS if isinstance(data.get(key), str)}
+    return Marker(**{key: data[key] for key in _KEYS}, **later)
 
 
 def write(folder: str, marker: Marker) -> None:

@@ -2,13 +2,15 @@
 
 import importlib.util
 import os
-from typing import Iterator, List, NamedTuple, Type
+import sys
+from typing import Iterator, List, Sequence, Set, Tuple
 
-from . import specifiers, tags
+from . import libraries, specifiers, tags
 from .destination import Destination, State
-from .errors import DestinationError, HostError, InstallError, PythonError
-from .host import Host
-from .manifest import Manifest, Target
+from .errors import DestinationError, HostError, PythonError
+from .findings import Finding
+from .host import Host, serves
+from .manifest import BundledWheel, Manifest, Target
 
 # What a virtualenv without packages takes, and room for what is counted in whole blocks.
 _SPARE_BYTES = 4 << 20
@@ -17,35 +19,24 @@ _BLOCK = 4096
 _SHOWN = 8
 # A pip of today has paths of 90 characters; wheels with deeper ones exist.
 _PATH_ROOM = 256
+# Beside DST stands .NAME.platter-replaced for a while.
+_NAME_ROOM = len("..platter-replaced")
 _ELSEWHERE = "choose a folder on another filesystem, or have this one changed"
-_ORDER = (PythonError, HostError, DestinationError)
-
-
-class Finding(NamedTuple):
-    kind: Type[InstallError]
-    text: str
-    hint: str = ""
 
 
 def examine(manifest: Manifest, host: Host, destination: Destination, bundle: str, *, force: bool) -> List[Finding]:
     findings = list(_python(manifest, host))
-    if not findings:  # for another Python most wheels would be reported, which says nothing new
-        findings += _wheels(manifest, host)
+    # Under another Python no compiled wheel fits, which says nothing new: then they are held against the machine only.
+    fits = tags.machine_fits if findings else tags.wheel_fits
+    fitting = [wheel for wheel in manifest.wheels if fits(host, wheel.file)]
+    findings += _wheels([wheel.file for wheel in manifest.wheels if wheel not in fitting], manifest, host)
+    findings += _libc(fitting, host)
+    findings += _libraries(fitting, host)
     findings += _place(destination)
     findings += _space(manifest, destination)
+    findings += _name(destination.path)
     findings += _destination(destination, bundle, force=force)
     return findings
-
-
-def report(findings: List[Finding], title: str) -> InstallError:
-    """One error for all findings; Python first, then the host, then the destination decides on the exit code."""
-    kind = next(kind for kind in _ORDER if any(one.kind is kind for one in findings))
-    hints: List[str] = []
-    for one in findings:
-        if one.hint and one.hint not in hints:
-            hints.append(one.hint)
-    lines = "\n".join("  " + one.text for one in findings)
-    return kind("%s cannot be installed:\n%s" % (title, lines), hint="; ".join(hints))
 
 
 def target_for(manifest: Manifest, host: Host) -> Target:
@@ -62,9 +53,9 @@ def bytecode_fits(target: Target) -> bool:
 
 def _python(manifest: Manifest, host: Host) -> Iterator[Finding]:
     target = target_for(manifest, host)
-    hint = "install Python %s, or name it with -p" % target.python
+    hint = "install Python %s so that python%s is in PATH, or name it with -p" % (target.python, target.python)
     for text in _mismatches(target, host):
-        yield Finding(PythonError, text, hint)
+        yield Finding(PythonError, "%s (%s)" % (text, sys.executable), hint)
     wanted = manifest.requires_python
     if wanted and not specifiers.contains(wanted, host.python):
         yield Finding(PythonError, "Python: expected %s, found %s" % (wanted, host.full_python), hint)
@@ -83,14 +74,39 @@ def _mismatches(target: Target, host: Host) -> Iterator[str]:
         yield "Python: expected a debug build, found an ordinary one"
 
 
-def _wheels(manifest: Manifest, host: Host) -> List[Finding]:
-    unfit = [wheel.file for wheel in manifest.wheels if not tags.wheel_fits(host, wheel.file)]
+def _wheels(unfit: Sequence[str], manifest: Manifest, host: Host) -> Iterator[Finding]:
     found = "%s, %s, %s" % (host.abi, host.platform, host.libc)
     hint = "build a bundle for this platform; this one is for %s" % manifest.platform
-    findings = [Finding(HostError, "wheel: %s does not fit, found %s" % (file, found), hint) for file in unfit[:_SHOWN]]
+    for file in unfit[:_SHOWN]:
+        yield Finding(HostError, "wheel: %s does not fit, found %s" % (file, found), hint)
     if len(unfit) > _SHOWN:
-        findings.append(Finding(HostError, "wheel: %d more do not fit" % (len(unfit) - _SHOWN)))
-    return findings
+        yield Finding(HostError, "wheel: %d more do not fit" % (len(unfit) - _SHOWN))
+
+
+def _libc(wheels: Sequence[BundledWheel], host: Host) -> Iterator[Finding]:
+    """What was compiled where the bundle was built needs a libc that is as new as the one there, as a rule.
+
+    Wheels of an index promise in their names what is enough. A few have files that need more, mostly programs that
+    not everybody uses: reason to warn, not to refuse.
+    """
+    hint = "build the bundle on a system with %s, or in a container of it" % host.libc
+    for wheel in wheels:
+        if wheel.libc and not serves(host.libc, wheel.libc):
+            built_there = all(platform.startswith("linux_") for _, _, platform in tags.of_wheel(wheel.file))
+            newer = " or newer" if wheel.libc.startswith("glibc") else ""
+            text = "wheel: %s: expected %s%s, found %s" % (wheel.file, wheel.libc, newer, host.libc)
+            yield Finding(HostError if built_there else None, text, hint)
+
+
+def _libraries(wheels: Sequence[BundledWheel], host: Host) -> Iterator[Finding]:
+    wanted = {name for wheel in wheels for name in wheel.libraries}
+    missing: Set[str] = libraries.missing(wanted, host.multiarch) if wanted else set()
+    for wheel in wheels:
+        lacking = sorted(missing.intersection(wheel.libraries))
+        if lacking:
+            more = " and %d more" % (len(lacking) - _SHOWN) if len(lacking) > _SHOWN else ""
+            shown = ", ".join(lacking[:_SHOWN]) + more
+            yield Finding(None, "wheel: %s needs %s, which this system's loader does not find" % (wheel.file, shown))
 
 
 def _place(destination: Destination) -> Iterator[Finding]:
@@ -117,19 +133,26 @@ def _space(manifest: Manifest, destination: Destination) -> Iterator[Finding]:
     if not os.path.isdir(folder):
         return
     status = os.statvfs(folder)
-    free = status.f_bavail * status.f_frsize
+    size, files = _taken(destination.path) if destination.state() is State.UNFINISHED else (0, 0)
+    free, inodes = status.f_bavail * status.f_frsize + size, status.f_favail + files
     # Files end within a block: half a one on average.
     need = manifest.installed_size + manifest.installed_files * _BLOCK // 2 + _SPARE_BYTES
     if free < need:
         text = "space: expected %s in %s, found %s" % (_mebibytes(need), folder, _mebibytes(free))
         yield Finding(HostError, text, _ELSEWHERE)
-    if status.f_files and status.f_favail < manifest.installed_files + _SPARE_FILES:
-        found = (manifest.installed_files + _SPARE_FILES, folder, status.f_favail)
+    if status.f_files and inodes < manifest.installed_files + _SPARE_FILES:
+        found = (manifest.installed_files + _SPARE_FILES, folder, inodes)
         yield Finding(HostError, "inodes: expected %d in %s, found %d" % found, _ELSEWHERE)
 
 
-def _destination(destination: Destination, bundle: str, *, force: bool) -> Iterator[Finding]:
-    path = destination.path
+def _taken(folder: str) -> Tuple[int, int]:
+    """The bytes and the files that go when an unfinished installation is cleared."""
+    paths = [os.path.join(parent, name) for parent, folders, names in os.walk(folder) for name in folders + names]
+    return sum(os.lstat(path).st_blocks * 512 for path in paths), len(paths)
+
+
+def _name(path: str) -> Iterator[Finding]:
+    """Whether files can be made there, PATH can name it, and scripts can be started in it."""
     odd = [character for character in path if not character.isprintable() and not "\udc80" <= character <= "\udcff"]
     if odd:
         yield Finding(DestinationError, "folder: %s contains the control character %s" % (ascii(path), ascii(odd[0])))
@@ -137,10 +160,18 @@ def _destination(destination: Destination, bundle: str, *, force: bool) -> Itera
         yield Finding(DestinationError, "folder: %s is not UTF-8, and scripts must be" % ascii(path))
     if os.pathsep in path:
         yield Finding(DestinationError, "folder: %s contains %r, which PATH cannot hold" % (path, os.pathsep))
-    longest = os.pathconf(existing("/"), "PC_PATH_MAX") - _PATH_ROOM
-    if len(os.fsencode(path)) > longest:
-        yield Finding(DestinationError, "folder: expected a path of at most %d bytes, found %d" % (longest, len(path)))
-        return
+    longest = os.pathconf("/", "PC_PATH_MAX") - _PATH_ROOM
+    found = len(os.fsencode(path))
+    if found > longest:
+        yield Finding(DestinationError, "folder: expected a path of at most %d bytes, found %d" % (longest, found))
+    longest = (os.statvfs(existing(path)).f_namemax or 255) - _NAME_ROOM
+    found = len(os.fsencode(os.path.basename(path)))
+    if found > longest:
+        yield Finding(DestinationError, "folder: expected a name of at most %d bytes, found %d" % (longest, found))
+
+
+def _destination(destination: Destination, bundle: str, *, force: bool) -> Iterator[Finding]:
+    path = destination.path
     if contains(bundle, path):
         yield Finding(DestinationError, "folder: %s lies within the bundle itself" % path)
         return

@@ -34,6 +34,11 @@ def wheel_fits(host: Host, file: str) -> bool:
     return any(fits(host, *tag) for tag in of_wheel(file))
 
 
+def machine_fits(host: Host, file: str) -> bool:
+    """Whether it would be the right wheel for this machine under the right Python."""
+    return any(platform == "any" or platform_fits(host, platform) for _, _, platform in of_wheel(file))
+
+
 def fits(host: Host, interpreter: str, abi: str, platform: str) -> bool:
     """Whether the tag interpreter-abi-platform fits this host."""
     minor = host.python[1]

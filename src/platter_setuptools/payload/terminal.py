@@ -14,6 +14,10 @@ class Terminal:
         if not self.quiet:
             _write(1, text)
 
+    def warn(self, text: str) -> None:
+        if not self.quiet:
+            _write(2, "warning: " + text)
+
     def error(self, text: str) -> None:
         """What went wrong, told under the program's name."""
         _write(2, "%s: %s" % (self.program, text))

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platter_setuptools.payload import host, manifest, preflight
+from platter_setuptools.payload import host, manifest, marker, preflight
 from platter_setuptools.payload.destination import Destination
 from platter_setuptools.payload.errors import DestinationError, HostError, PythonError
+from platter_setuptools.payload.findings import Finding, report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,15 +17,17 @@ HERE = host.Host("cpython", (3, 11, 4), "cp311", False, False, "linux_x86_64", g
 TARGET = manifest.Target("cpython", "3.11", "cp311", "linux_x86_64", "cpython-311", "00000000", False, False)
 PLAN = manifest.Manifest("app", "1.0", "linux-x86_64", ">=3.9", (TARGET,), (), 1000, 10)
 
+UNFINISHED = marker.Marker("unfinished", "b" * 64, "app", "1.0", "linux-x86_64", "3.11.4", created=True)
+
 
 def examine(
     tmp_path: Path, plan: manifest.Manifest = PLAN, here: host.Host = HERE, name: str = "dst", *, force: bool = False
-) -> list[preflight.Finding]:
+) -> list[Finding]:
     return preflight.examine(plan, here, Destination(str(tmp_path / name), ""), "/bundle", force=force)
 
 
-def wheel(file: str) -> manifest.BundledWheel:
-    return manifest.BundledWheel(file, "x", "1", "", 1, False, None)
+def wheel(file: str, libc: str = "", libraries: tuple[str, ...] = ()) -> manifest.BundledWheel:
+    return manifest.BundledWheel(file, "x", "1", "", 1, False, None, libc, libraries)
 
 
 def test_nothing_found(tmp_path: Path) -> None:
@@ -43,7 +46,7 @@ def test_findings_of_every_kind(tmp_path: Path) -> None:
     kinds = [finding.kind for finding in findings]
     assert kinds.count(HostError) >= 10
     assert kinds[-1] is DestinationError
-    error = preflight.report(findings, "app")
+    error = report(findings, "app")
     assert isinstance(error, HostError)
     assert "wheel: 1 more do not fit" in error.message
     assert error.message.count("\n") == len(findings)
@@ -52,11 +55,92 @@ def test_findings_of_every_kind(tmp_path: Path) -> None:
 def test_python_decides_first(tmp_path: Path) -> None:
     (tmp_path / "dst").touch()
     findings = examine(tmp_path, here=HERE._replace(python=(3, 8, 1)))
-    assert isinstance(preflight.report(findings, "app"), PythonError)
+    assert isinstance(report(findings, "app"), PythonError)
 
 
 def test_a_debug_build_serves_the_ordinary_target(tmp_path: Path) -> None:
     assert examine(tmp_path, here=HERE._replace(debug=True, abi="cp311d")) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "here", "text"),
+    [
+        ({}, {"python": (3, 12, 0)}, "expected 3.11, found 3.12.0"),
+        ({}, {"implementation": "pypy"}, "expected cpython, found pypy"),
+        ({}, {"free_threaded": True}, "expected with the GIL, found free-threaded"),
+        ({"free_threaded": True}, {}, "expected free-threaded, found with the GIL"),
+        ({"debug": True}, {}, "expected a debug build, found an ordinary one"),
+    ],
+)
+def test_python_of_another_kind(tmp_path: Path, target: dict[str, Any], here: dict[str, Any], text: str) -> None:
+    plan = PLAN._replace(targets=(TARGET._replace(**target),), requires_python=None)
+    (finding,) = examine(tmp_path, plan, HERE._replace(**here))
+    assert finding.kind is PythonError
+    assert text in finding.text
+    assert "-p" in finding.hint
+
+
+def test_requires_python(tmp_path: Path) -> None:
+    (finding,) = examine(tmp_path, PLAN._replace(requires_python=">=3.11.5"))
+    assert (finding.kind, finding.text) == (PythonError, "Python: expected >=3.11.5, found 3.11.4")
+
+
+def test_under_another_python_wheels_are_held_against_the_machine_only(tmp_path: Path) -> None:
+    plan = PLAN._replace(
+        wheels=(
+            wheel("fits-1-cp311-cp311-linux_x86_64.whl", "glibc 2.36"),
+            wheel("alien-1-cp311-cp311-win_amd64.whl"),
+            wheel("newer-1-cp311-cp311-linux_x86_64.whl", "glibc 2.37"),
+            wheel("pure-1-py3-none-any.whl"),
+        )
+    )
+    python, *others = examine(tmp_path, plan, HERE._replace(python=(3, 12, 0), abi="cp312"))
+    assert python.kind is PythonError
+    assert [(finding.kind, finding.text.split("-")[0]) for finding in others] == [
+        (HostError, "wheel: alien"),
+        (HostError, "wheel: newer"),
+    ]
+
+
+COMPILED = "x-1-cp311-cp311-linux_x86_64.whl"
+MANYLINUX = "x-1-cp311-cp311-manylinux_2_17_x86_64.whl"
+MUSL = {"glibc": None, "musl": (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("file", "needs", "here", "expected"),
+    [
+        (COMPILED, "glibc 2.36", {}, "fits"),
+        (COMPILED, "glibc 2.9", {}, "fits"),
+        (COMPILED, "", {}, "fits"),
+        (COMPILED, "glibc 2.37", {}, "expected glibc 2.37 or newer, found glibc 2.36"),
+        (COMPILED, "glibc 2.17", MUSL, "expected glibc 2.17 or newer, found musl 1.2"),
+        (COMPILED, "musl", MUSL, "fits"),
+        (COMPILED, "musl", {}, "expected musl, found glibc 2.36"),
+        (MANYLINUX, "glibc 2.37", {}, "warning"),
+        ("x-1-py3-none-any.whl", "glibc 2.37", {}, "warning"),
+        (MANYLINUX, "glibc 2.17", MUSL, "does not fit"),  # by its tag, and nothing is said twice
+    ],
+)
+def test_libc(tmp_path: Path, file: str, needs: str, here: dict[str, Any], expected: str) -> None:
+    findings = examine(tmp_path, PLAN._replace(wheels=(wheel(file, needs),)), HERE._replace(**here))
+    if expected == "fits":
+        assert findings == []
+    else:
+        (finding,) = findings
+        assert finding.kind is (None if expected == "warning" else HostError)
+        assert file in finding.text
+        assert expected in finding.text or expected == "warning"
+
+
+def test_libraries_that_the_system_lacks_are_a_warning(tmp_path: Path) -> None:
+    several = tuple(f"libgone{n}.so.1" for n in range(10))
+    plan = PLAN._replace(
+        wheels=(wheel(COMPILED, libraries=("libgone.so.1", "libc.so.6")), wheel(MANYLINUX, libraries=several))
+    )
+    one, many = examine(tmp_path, plan, host.examine()._replace(python=HERE.python, abi=HERE.abi))
+    assert one == Finding(None, f"wheel: {COMPILED} needs libgone.so.1, which this system's loader does not find")
+    assert "libgone7.so.1 and 2 more" in many.text
 
 
 def test_one_of_several_targets(tmp_path: Path) -> None:
@@ -65,28 +149,69 @@ def test_one_of_several_targets(tmp_path: Path) -> None:
     assert preflight.target_for(plan, HERE) == TARGET
 
 
+class Disk:
+    """What statvfs says, some of it changed."""
+
+    def __init__(self, real: os.statvfs_result, **changes: int) -> None:
+        self._real = real
+        self.__dict__.update(changes)
+
+    def __getattr__(self, name: str) -> int:
+        return int(getattr(self._real, name))
+
+
+def test_space_and_inodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(os.statvfs(tmp_path), f_bavail=1, f_frsize=2**20, f_files=500, f_favail=73)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
+    space, inodes = examine(tmp_path)
+    assert (space.kind, inodes.kind) == (HostError, HostError)
+    assert space.text == f"space: expected 4.0 MiB in {tmp_path}, found 1.0 MiB"
+    assert inodes.text == f"inodes: expected 74 in {tmp_path}, found 73"
+    vars(disk).update(f_bavail=5, f_files=0)  # some filesystems make inodes as they need them
+    assert examine(tmp_path) == []
+
+
+def test_an_unfinished_installation_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dst" / "lib").mkdir(parents=True)
+    (tmp_path / "dst" / "lib" / "large").write_bytes(b"x" * 2**22)
+    disk = Disk(os.statvfs(tmp_path), f_bavail=1, f_frsize=2**20, f_files=500, f_favail=72)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
+    assert len([one for one in examine(tmp_path) if one.kind is HostError]) == 2
+    marker.write(str(tmp_path / "dst"), UNFINISHED)
+    assert examine(tmp_path) == []
+
+
+def test_a_folder_that_is_not_ours_to_write_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)  # root may always
+    (finding,) = examine(tmp_path)
+    assert finding.kind is HostError
+    assert f"{tmp_path} is not writable for user {os.geteuid()}" in finding.text
+
+
 @pytest.mark.parametrize("flag", ["ST_RDONLY", "ST_NOEXEC"])
 def test_mount_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
-    real = os.statvfs(tmp_path)
-    flags = getattr(os, flag)
-
-    class Mounted:
-        f_flag = flags
-
-        def __getattr__(self, name: str) -> int:
-            return int(getattr(real, name))
-
-    monkeypatch.setattr(os, "statvfs", lambda _: Mounted())
+    disk = Disk(os.statvfs(tmp_path), f_flag=getattr(os, flag))
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
     (finding,) = examine(tmp_path)
     assert finding.kind is HostError
     assert "mounted" in finding.text
 
 
-@pytest.mark.parametrize("name", ["a:b", "a\nb", "a\x7fb", "bad\udcffbyte", "x" * 3990])
+@pytest.mark.parametrize("name", ["a:b", "a\nb", "a\x7fb", "bad\udcffbyte", "x/" * 2000, "é" * 119])
 def test_paths(tmp_path: Path, name: str) -> None:
     findings = examine(tmp_path, name=name)
     assert {finding.kind for finding in findings} == {DestinationError}
-    str(preflight.report(findings, "app")).encode("utf-8", "surrogateescape")
+    str(report(findings, "app")).encode("utf-8", "surrogateescape")
+
+
+def test_the_longest_name(tmp_path: Path) -> None:
+    name = "x" * (255 - len("..platter-replaced"))
+    assert examine(tmp_path, name=name) == []
+    (finding,) = examine(tmp_path, name=name + "x")
+    assert finding.text == "folder: expected a name of at most 237 bytes, found 238"
+    (tmp_path / f".{name}.platter-replaced").touch()
+    with pytest.raises(OSError, match="too long"):
+        (tmp_path / f".{name}x.platter-replaced").touch()
 
 
 def test_below_a_file(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Which shared libraries the system's loader would find. None is loaded, since that would run its code.
+
+The loader looks in the folders that ldconfig has put into its cache, and in some that are always the same; where
+there is no cache, as with musl, in these alone. The cache's own format changes, but paths stand in it as they are.
+"""
+
+import glob
+import os
+import re
+import sys
+import sysconfig
+from typing import Iterable, List, Set
+
+_CACHE = "/etc/ld.so.cache"
+_MUSL_PATHS = "/etc/ld-musl-*.path"
+_USUAL = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
+
+
+def missing(names: Iterable[str], multiarch: str) -> Set[str]:
+    """Those of the libraries, such as ``libpq.so.5``, that are in no folder, or there for another kind of machine."""
+    places, machine = _folders(multiarch), _machine(sys.executable)
+    return {name for name in names if all(_machine(os.path.join(place, name)) != machine for place in places)}
+
+
+def _folders(multiarch: str) -> List[str]:
+    found = [os.path.join(folder, multiarch) for folder in _USUAL] + list(_USUAL)
+    found.append(str(sysconfig.get_config_var("LIBDIR") or "/usr/lib"))  # the interpreter finds its own library there
+    found += [os.fsdecode(folder) for folder in set(re.findall(rb"(/[^\0]*)/[^/\0]+\0", _content(_CACHE)))]
+    for path in glob.glob(_MUSL_PATHS):
+        found += os.fsdecode(_content(path)).replace(":", "\n").split()
+    return found
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""
+
+
+def _machine(path: str) -> bytes:
+    """What an ELF header says of word size, byte order and processor; nothing for any other file, or for none."""
+    try:
+        with open(path, "rb") as stream:
+            header = stream.read(20)
+    except (OSError, ValueError):
+        return b""
+    return header[4:6] + header[18:20] if header.startswith(b"\x7fELF") else b""

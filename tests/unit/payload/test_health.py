@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from platter_setuptools.payload import health, host, marker
+from platter_setuptools.payload.errors import HostError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HERE = host.examine()
+NOTE = marker.Marker(
+    "complete",
+    "b" * 64,
+    "app",
+    "1.0",
+    "linux-x86_64",
+    HERE.full_python,
+    created=True,
+    interpreter="/usr/bin/python3.11",
+    abi=HERE.abi,
+    libc=HERE.libc,
+)
+
+
+def release(folder: Path, note: marker.Marker = NOTE, *, python: str | Path = sys.executable) -> str:
+    """A folder as an installation leaves it, as far as this is concerned."""
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python").symlink_to(python)
+    marker.write(str(folder), note)
+    return str(folder)
+
+
+def speaking(path: Path, here: host.Host) -> Path:
+    """Something that answers as an interpreter with these facts would."""
+    path.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(here._asdict())}\nEND\n")
+    path.chmod(0o755)
+    return path
+
+
+def texts(folder: str) -> list[str]:
+    findings = health.examine(folder)
+    assert {finding.kind for finding in findings} <= {HostError}
+    assert all("/usr/bin/python3.11" in finding.hint and "--force" in finding.hint for finding in findings)
+    return [finding.text for finding in findings]
+
+
+def test_as_on_its_first_day(tmp_path: Path) -> None:
+    assert texts(release(tmp_path)) == []
+
+
+def test_gone(tmp_path: Path) -> None:
+    minor = "{}.{}".format(*HERE.python)
+    assert texts(release(tmp_path, python="/nonexistent/python")) == [
+        f"Python: expected {minor} at /usr/bin/python3.11, found nothing"
+    ]
+
+
+def test_another_minor(tmp_path: Path) -> None:
+    newer = HERE._replace(python=(3, 99, 1), abi="cp399")
+    (text,) = texts(release(tmp_path, python=speaking(tmp_path / "python", newer)))
+    assert f"({HERE.abi}), found 3.99.1 (cp399)" in text
+
+
+def test_a_later_patch_and_a_newer_libc_are_welcome(tmp_path: Path) -> None:
+    newer = HERE._replace(python=(*HERE.python[:2], 99), glibc=(2, 99), musl=None)
+    note = NOTE._replace(libc="glibc 2.36")
+    assert texts(release(tmp_path, note, python=speaking(tmp_path / "python", newer))) == []
+
+
+@pytest.mark.parametrize("found", [{"glibc": (2, 31), "musl": None}, {"glibc": None, "musl": (1, 2)}])
+def test_another_libc(tmp_path: Path, found: dict[str, tuple[int, int] | None]) -> None:
+    other = HERE._replace(glibc=found["glibc"], musl=found["musl"])
+    (text,) = texts(release(tmp_path, NOTE._replace(libc="glibc 2.36"), python=speaking(tmp_path / "python", other)))
+    assert text == f"libc: expected glibc 2.36 or newer, found {other.libc}"
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("#!/bin/sh\necho 'cannot open libpython' >&2; exit 127\n", "cannot open libpython"),
+        ("#!/bin/sh\n", ""),
+        ("#!/bin/sh\necho 3.7\n", "it prints something else"),
+        ("", ""),
+    ],
+)
+def test_one_that_does_not_run(tmp_path: Path, program: str, reason: str) -> None:
+    path = tmp_path / "python"
+    path.write_text(program)
+    path.chmod(0o755)
+    (text,) = texts(release(tmp_path, python=path))
+    assert f"found one that does not run: {reason}" in text
+
+
+def test_a_release_of_an_older_installer(tmp_path: Path) -> None:
+    note = NOTE._replace(interpreter="", abi="", libc="")
+    folder = release(tmp_path, note)
+    assert health.examine(folder) == []
+    (tmp_path / "bin" / "python").unlink()
+    (finding,) = health.examine(folder)
+    assert f"at {tmp_path}/bin/python, found nothing" in finding.text
+
+
+def test_no_release(tmp_path: Path) -> None:
+    (finding,) = health.examine(str(tmp_path))
+    assert finding.kind is HostError
