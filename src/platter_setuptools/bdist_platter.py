@@ -14,7 +14,8 @@ from setuptools import Command
 from setuptools.errors import BaseError
 
 from platter_setuptools.frontends import asked_folder, check_kept, output_beside, told
-from platter_setuptools.ground.dialects import merge, read_environment, read_strings
+from platter_setuptools.ground.configuration import SECTION, from_pyproject
+from platter_setuptools.ground.dialects import find, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import PlatterError, ProjectBuildError, UsageError
 from platter_setuptools.ground.options import OPTIONS, Kind, Option
 from platter_setuptools.ground.times import reproducible_build, source_date_epoch
@@ -35,9 +36,9 @@ def _long_name(option: Option) -> str:
 
 
 def _attributes(option: Option) -> list[str]:
-    """The command line's name for it, and setup.cfg's, where setuptools leaves dashes as they are."""
-    name = _long_name(option)
-    return [name.replace("-", "_"), name] if "-" in name else [name]
+    """The command line's name for it, and what setup.cfg may call it, where setuptools leaves dashes as they are."""
+    names = {_long_name(option), option.name}
+    return sorted(names | {name.replace("-", "_") for name in names})
 
 
 def _row(option: Option) -> tuple[str, str | None, str]:
@@ -57,6 +58,8 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
     def initialize_options(self) -> None:
         for name in (name for option in OPTIONS for name in _attributes(option)):
             setattr(self, name, None)
+        with _as_setuptools_error(verbose=False):
+            self._check_names()
 
     def finalize_options(self) -> None:
         with _as_setuptools_error(verbose=False):
@@ -85,33 +88,38 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             )
         self.distribution.dist_files.append(("bdist_platter", "any", os.fspath(artifact.path)))
 
-    def _read_options(self) -> Options:
-        from platter_setuptools.ground.configuration import from_pyproject  # noqa: PLC0415
+    def _check_names(self) -> None:
+        """Raises UsageError for a wrong key in a file, with the right one: distutils would not know it."""
+        for key, (where, _value) in self.distribution.get_option_dict(SECTION).items():
+            if not hasattr(self, key):
+                find(key, f"{where} [{SECTION}]")
 
+    def _read_options(self) -> Options:
         if os.name == "nt":
             raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
         here = Path.cwd()
         given: dict[str, str] = {}
-        configured: dict[str, str] = {}
-        spoken = self.distribution.get_option_dict("bdist_platter")
+        configured: dict[str, dict[str, str]] = {}  # by file: setup.cfg, or another that distutils reads
+        spoken = self.distribution.get_option_dict(SECTION)
         for option, name in ((one, name) for one in OPTIONS for name in _attributes(one)):
             # distutils gives every command a `verbose` of its own accord: only what was said counts.
             value = getattr(self, name) if name in spoken or option.name not in _VERBOSITY else None
             if value is not None:
                 # What a configuration file says is weaker than the environment, which distutils does not know.
                 where = str(spoken[name][0]) if name in spoken else ""
-                (configured if where.endswith(".cfg") else given)[option.name] = str(value)
+                weaker = where.endswith(".cfg")
+                (configured.setdefault(where, {}) if weaker else given)[option.name] = str(value)
         if given.get("verbose", "").isdecimal():  # distutils counts: `--quiet` is 0, `-vv` is 2
             given["quiet" if given.pop("verbose") == "0" else "verbose"] = "yes"
         level = self.distribution.verbose  # 0 after `setup.py -q`, 2 and more after `setup.py -v`
         if level != 1 and given.keys().isdisjoint(_VERBOSITY):
             given["verbose" if level else "quiet"] = "yes"
         said = [read_strings("bdist_platter", here, given, prefix="--"), read_environment(os.environ, here)]
-        files = [read_strings("setup.cfg [bdist_platter]", here, configured), from_pyproject(here)]
+        files = [read_strings(f"{file} [{SECTION}]", here, values) for file, values in configured.items()]
         wheel_folder = self._wheel_folder()
         if folder := asked_folder(wheel_folder):
             said.append(output_beside(folder, here))
-        options = merge([*said, *files], output=wheel_folder)
+        options = merge([*said, *files, from_pyproject(here)], output=wheel_folder)
         if folder:
             check_kept(options.output)
         return options

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
-from platter_setuptools.ground.dialects import Source, decide, merge, read_environment, read_strings
+from platter_setuptools.ground.dialects import Source, closest, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
 from platter_setuptools.ground.interrupts import signals_as_errors
 from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
@@ -24,7 +24,10 @@ _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     keep_standard_descriptors()
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0])}")
     verbose = getattr(parsed, "verbose", None) is not None
     try:
         with signals_as_errors():
@@ -179,6 +182,12 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
 def _given(parsed: argparse.Namespace) -> dict[str, str | list[str]]:
     values = {option.name: getattr(parsed, option.attribute, None) for option in OPTIONS}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _meant(word: str) -> str:
+    """The option that an unknown word looks like, in brackets."""
+    close = closest(word.lstrip("-").partition("=")[0]) if word.startswith("--") else None
+    return f" (did you mean --{close.name}?)" if close else ""
 
 
 def _closest_project(start: Path) -> Path:

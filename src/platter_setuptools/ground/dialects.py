@@ -49,7 +49,7 @@ def read_strings(where: str, base: Path, values: Mapping[str, str | Sequence[str
     """
     known, keys = {}, {}
     for name, value in values.items():
-        option = _find(name, where, prefix)
+        option = find(name, where, prefix)
         known[option.attribute] = _from_string(option, value, f"{where} {prefix}{option.name}", base)
         keys[option.attribute] = f"{prefix}{name}"
     return Source(where=where, values=known, keys=keys)
@@ -67,7 +67,7 @@ def read_environment(environ: Mapping[str, str], base: Path) -> Source:
             # A variable holds one line: values that hold spaces are quoted as in a shell.
             value = _split(environ[name], name) if option.kind.is_list else environ[name]
             known[option.attribute] = _from_string(option, value, f"{where} {name}", base)
-        elif close := _closest(name.removeprefix(ENVIRONMENT_PREFIX).replace("_", "-").lower(), cutoff=_TYPO):
+        elif close := closest(name.removeprefix(ENVIRONMENT_PREFIX).replace("_", "-").lower(), cutoff=_TYPO):
             raise UsageError(f"{where}: there is no option {name}", hint=f"did you mean {close.variable}?")
     return Source(where=where, values=known, keys={option.attribute: option.variable for option in OPTIONS})
 
@@ -76,7 +76,7 @@ def read_table(where: str, base: Path, table: Mapping[str, Any]) -> Source:
     """The Source of a TOML table, whose values have types."""
     known, keys = {}, {}
     for key, value in table.items():
-        option = _find(key, where)
+        option = find(key, where)
         known[option.attribute] = _from_toml(option, value, f"{where} {key}", base)
         keys[option.attribute] = key
     return Source(where=where, values=known, keys=keys)
@@ -126,17 +126,19 @@ def _check_files(options: Options) -> None:
             raise UsageError(f"{file} does not exist")
 
 
-def _find(name: str, where: str, prefix: str = "") -> Option:
+def find(name: str, where: str, prefix: str = "") -> Option:
+    """The option of this name, however it is written: with dashes or with underscores."""
     option = BY_NAME.get(name.replace("_", "-"))
     if option is None:
-        close = _closest(name.replace("_", "-"))
+        close = closest(name.replace("_", "-"))
         known = ", ".join(sorted(BY_NAME))
         hint = f"did you mean {prefix}{close.name}?" if close else f"known are: {known}"
         raise UsageError(f"{where}: there is no option {prefix + name!r}", hint=hint)
     return option
 
 
-def _closest(name: str, cutoff: float = 0.6) -> Option | None:
+def closest(name: str, cutoff: float = 0.6) -> Option | None:
+    """The option whose name is most like this one, if any is."""
     close = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=cutoff)
     return BY_NAME[close[0]] if close else None
 
