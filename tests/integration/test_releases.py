@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support import handmade
+from support import handmade, roots
 from support.interpreters import each
 
 if TYPE_CHECKING:
@@ -268,26 +268,35 @@ def test_signals_during_the_reload(
 
 
 @each()
-def test_program_under_every_python(python: str, deploy: Callable[..., Done], root: Path) -> None:
-    deploy("1.9")
-    deploy("1.10")
-    words: list[str | Path] = [python, "-I", "-S", "-W", "error", root / "platter"]
-    for command in (["list"], ["rollback"], ["doctor"], ["prune", "--keep", "1"]):
-        done = subprocess.run([*words, *command], check=False, capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, ""), command
-    assert greeting(root) == "greet 1.9"
+def test_program_under_every_python(python: str, tmp_path: Path) -> None:
+    root = roots.make(tmp_path, "1.0", "1.1", "1.2")
+    program = roots.leave_program(root)
+    for words in (
+        ["activate", "1.0"],
+        ["activate", "1.2"],
+        ["list"],
+        ["rollback"],
+        ["doctor"],
+        ["prune", "--keep", "1"],
+    ):
+        command = [python, "-I", "-S", "-W", "error", str(program), *words]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), words
+    assert versions(Path(root.path)) == ["1.0", "1.2", "current"]
+    assert roots.current(root) == "1.0"
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox", "mksh", "yash"])
-def test_program_under_every_shell(shell: str, deploy: Callable[..., Done], root: Path) -> None:
+def test_program_under_every_shell(shell: str, tmp_path: Path) -> None:
     found = shutil.which(shell)
     if found is None:
         pytest.skip(f"{shell} is not here")
-    deploy("1.9")
-    words = [found, *(["sh"] if shell == "busybox" else []), "./platter", "list"]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=root, env={})
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "1.9  complete" in done.stdout
+    program = roots.leave_program(roots.make(tmp_path, "1.0"))
+    for name, folder in (("./platter", program.parent), ("root/platter", tmp_path), (str(program), tmp_path)):
+        words = [found, *(["sh"] if shell == "busybox" else []), name, "list"]
+        done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=folder, env={})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "1.0  complete" in done.stdout
 
 
 def test_program_is_one_readable_file(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
@@ -345,24 +354,14 @@ def test_what_is_not_our_program_stays(deploy: Callable[..., Done], root: Path) 
     assert (root / "platter").read_text() == "precious"
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        [],
-        ["what"],
-        ["list", "1.9"],
-        ["activate"],
-        ["prune"],
-        ["prune", "--keep", "x"],
-        ["rollback", "--force"],
-        ["doctor", "1", "2"],
-    ],
-)
-def test_program_usage(deploy: Callable[..., Done], root: Path, words: list[str]) -> None:
-    deploy("1.9")
-    assert "hint: platter --help" in platter(root, *words, code=2).stderr
-    assert "Exit codes:" in platter(root, "--help").stdout
-    assert "Exit codes:" in platter(root, "list", "--help").stdout
+def test_program_usage(tmp_path: Path) -> None:
+    root = roots.leave_program(roots.make(tmp_path, "1.0")).parent
+    wrong = ("", "what", "list 1.0", "activate", "prune", "prune --keep x", "rollback --force", "doctor 1 2", "list -x")
+    for line in wrong:
+        assert "hint: platter --help" in platter(root, *line.split(), code=2).stderr, line
+    for words in (["--help"], ["list", "--help"]):
+        assert "Exit codes:" in platter(root, *words).stdout
+    assert platter(root, "activate", "1.0", "--reload", "test --help").stdout == "  reloading\n1.0 is active now.\n"
 
 
 def test_list(deploy: Callable[..., Done], root: Path) -> None:

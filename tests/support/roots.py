@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from pathlib import Path
 from typing import Any
 
-from platter_setuptools.payload import marker, switch
+from platter_setuptools.payload import marker, program, switch
 from platter_setuptools.payload.root import Root
 from platter_setuptools.payload.terminal import Terminal
 
+PYTHON = platform.python_version()
 NONE = switch.Commands({})
 
 
@@ -27,9 +29,14 @@ def release(root: Root, version: str, *, when: str = "2026-02-01T00:00:00.000Z",
     folder = Path(root.folder(version))
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").symlink_to(sys.executable)
-    note = marker.Marker(state, version * 8, "app", version, "linux-x86_64", "3.11.2", created=True, when=when)
+    note = marker.Marker(state, version * 8, "app", version, "linux-x86_64", PYTHON, created=True, when=when)
     marker.write(str(folder), note)
     return folder
+
+
+def leave_program(root: Root) -> Path:
+    program.leave(root, "platter-setuptools 0.1")
+    return Path(root.path, program.NAME)
 
 
 def current(root: Root) -> str:
