@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from faults.builds import Builder
 from faults.server import Server, application
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.handmade import Bundle
+    from support.index import Index
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +47,45 @@ def duration(new_server: Callable[[], Server]) -> float:
     began = time.monotonic()
     assert new_server().start().wait(60) == 0
     return time.monotonic() - began
+
+
+@pytest.fixture(scope="session")
+def new_builder(
+    tmp_path_factory: pytest.TempPathFactory, index: Index, caches: dict[str, str]
+) -> Callable[[], Builder]:
+    """Makes one building machine after the other, each with a cold store."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "LC_ALL": "C.UTF-8",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": index.url,
+        "UV_CACHE_DIR": caches["UV_CACHE_DIR"],
+    }
+
+    def make() -> Builder:
+        builder = Builder(folder=tmp_path_factory.mktemp("builder"), environ=environ)
+        builder.set_up()
+        return builder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def warm(new_builder: Callable[[], Builder]) -> Builder:
+    """A machine that has built before; nobody may change it."""
+    builder = new_builder()
+    builder.build()
+    return builder
+
+
+@pytest.fixture(scope="session")
+def expected(new_builder: Callable[[], Builder], warm: Builder) -> Callable[[str], dict[str, str]]:
+    """What an undisturbed build in a format puts into dist: every build has to make the same bytes."""
+
+    @functools.cache
+    def build(kind: str) -> dict[str, str]:
+        builder = new_builder()
+        builder.warm_up(warm)
+        return builder.build(f"--format={kind}")
+
+    return build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.temporary import clear, replacing, temporary_folder
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ NAME = ".platter-abcd_123.tmp"
 HOLDER = """
 import sys, time
 from pathlib import Path
+from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.temporary import temporary_folder
 with temporary_folder(Path(sys.argv[1])) as folder:
     (folder / "half").write_text("half")
@@ -111,6 +114,29 @@ class TestTemporaryFolders:
             assert folder.parent == tmp_path
             assert not folder.name.startswith(".")
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+    def test_no_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        full = OSError(number, os.strerror(number), "file")
+        with pytest.raises(PlatterError, match=f"no temporary file can be written to {tmp_path}: ") as caught:
+            with temporary_folder():
+                raise full
+        assert caught.value.hint
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(OSError, match="file") as raised, temporary_folder(tmp_path):
+            raise full
+        assert raised.value is full
+
+    def test_other_errors_mean_something_else(self) -> None:
+        with pytest.raises(PermissionError), temporary_folder():
+            raise PermissionError
+
+    def test_nowhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "nowhere")])
+        with pytest.raises(PlatterError, match="anywhere"), temporary_folder():
+            pass
 
     def test_of_a_run_that_lives(self, tmp_path: Path, holder: subprocess.Popen[str]) -> None:
         assert holder.stdout

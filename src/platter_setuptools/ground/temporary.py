@@ -7,6 +7,7 @@ our name, is this user's and can be locked is left of a dead run.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -15,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.interrupts import signals_held_back
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _OURS = re.compile(r"\.?platter-[a-z0-9_]{8}\.tmp")  # those beside something of the user's are hidden
 _ASIDE = ".aside"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_HINT = "make room there, or set TMPDIR to a folder that has it"
 
 
 @contextlib.contextmanager
@@ -29,14 +33,19 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
     """A folder that is gone when the block ends, also when a signal comes while it is being removed.
 
     It lies in `parent`, or else where all temporary files do. Those of dead runs beside it are removed first.
+    Raises PlatterError if there is no room where all temporary files are.
     """
-    where = parent or Path(tempfile.gettempdir())
+    where = parent or _usual_place()
     clear(where)
     folder, lock = None, None
     try:
         with signals_held_back():
             folder, lock = _make(where, "platter-" if parent is None else ".platter-")
         yield folder
+    except OSError as error:
+        if parent is not None or error.errno not in _NO_ROOM:
+            raise
+        raise PlatterError(f"no temporary file can be written to {where}: {error.strerror}", hint=_HINT) from error
     finally:
         with signals_held_back():
             if folder is not None and lock is not None:
@@ -77,6 +86,15 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
+
+
+def _usual_place() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:  # it has tried to write to each
+        raise PlatterError(
+            "no temporary file can be written anywhere", hint="set TMPDIR to a folder with room"
+        ) from error
 
 
 def _make(parent: Path, prefix: str) -> tuple[Path, int]:
