@@ -20,15 +20,16 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
     os.umask(0o022)
     plan = manifest.read_verified(bundle, checksums.read(bundle))
     version = checked_version(plan.version)
+    identity = checksums.identity(bundle)
     root = Root(options.root, terminal)
     options = options._replace(destination=root.folder(version))
     root.check()
-    _spare(root, version, force=options.force)
+    _spare(root, version, identity, force=options.force)
     if options.check:
         install(options, bundle, terminal)
         return
     with root.held(make=True):
-        _spare(root, version, force=options.force)
+        _spare(root, version, identity, force=options.force)
         before = marker.read(options.destination)
         install(options, bundle, terminal)
         signals.listen()  # again, and so do the commands that are started from here on
@@ -43,13 +44,16 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
             prune(root, options.keep)
 
 
-def _spare(root: Root, version: str, *, force: bool) -> None:
-    """A virtualenv cannot be moved, so replacing one takes a while without it."""
+def _spare(root: Root, version: str, identity: str, *, force: bool) -> None:
+    """A virtualenv cannot be moved, so replacing one takes a while without it: not with the active release."""
     folder = root.folder(version)
     if os.path.islink(folder):
         raise DestinationError("%s is a link to %s" % (folder, os.readlink(folder)), hint="move it away")
-    if force and version == root.active() and os.path.lexists(folder):
+    if version != root.active() or not os.path.lexists(folder):
+        return
+    note = marker.read(folder)
+    if force or (note is not None and note.complete and note.bundle != identity):
         raise DestinationError(
             "%s is the active release, and replacing it would interrupt what runs from it" % folder,
-            hint="activate another release first, or give this build a version of its own",
+            hint="give this build a version of its own, or activate another release first and then use --force",
         )

@@ -11,6 +11,7 @@ import zipfile
 from typing import Optional, Tuple
 
 from . import environment
+from .errors import InstallError
 from .root import Root
 
 NAME = "platter"
@@ -56,10 +57,15 @@ def leave(root: Root, created_by: str) -> None:
         return
     with contextlib.suppress(FileNotFoundError):
         os.unlink(draft)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content(version, environment.base_interpreter()))
-    os.replace(draft, path)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content(version, environment.base_interpreter()))
+        os.replace(draft, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise InstallError("%s cannot be written: %s" % (path, error.strerror)) from error
 
 
 def content(version: str, interpreter: str) -> bytes:

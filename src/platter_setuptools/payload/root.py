@@ -60,7 +60,7 @@ class Root:
             if (os.geteuid() == 0 and owner != 0) or not os.access(folder, os.W_OK | os.X_OK):
                 raise HostError(
                     "%s belongs to %s, and this runs as %s" % (folder, user_name(owner), user_name(os.geteuid())),
-                    hint="do this as the owner: sudo -u %s ..." % user_name(owner).split()[-1],
+                    hint="do this as the owner, with sudo -u for one",
                 )
         self.link()
 

@@ -114,9 +114,8 @@ def test_check_refuses_files_for_folders(tmp_path: Path) -> None:
 def test_check_refuses_what_belongs_to_somebody_else(root: Root) -> None:
     root.check()
     os.chown(root.path, 65534, -1)
-    with pytest.raises(HostError, match="belongs to nobody, and this runs as root") as caught:
+    with pytest.raises(HostError, match="belongs to nobody, and this runs as root"):
         root.check()
-    assert "sudo -u nobody" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["", "current", ".", "..", "../x", "a/b", ".hidden", "-1", "1 0", "1\n", "\u0661"])
