@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,6 +86,15 @@ class TestReplacing:
             pass  # nothing is written
         assert (tmp_path / "a" / "old").exists()
         assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+    def test_many_at_once_beside_each_other(self, tmp_path: Path) -> None:
+        def write(number: int) -> None:
+            with replacing(tmp_path / str(number)) as temporary:
+                temporary.write_text(str(number))
+
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(write, range(300)))
+        assert sorted(int(path.name) for path in tmp_path.iterdir()) == list(range(300))
 
     def test_readers_see_one_or_the_other(self, tmp_path: Path) -> None:
         path = tmp_path / "a"

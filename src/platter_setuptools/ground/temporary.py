@@ -100,14 +100,18 @@ def _usual_place() -> Path:
 def _make(parent: Path, prefix: str) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=parent))
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        # Another run, or another thread of ours, may take it for dead before it is locked: then we make another one.
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
         # Some network filesystems cannot lock a folder: then nobody can, and nobody takes it for dead.
         with contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(folder.stat(), os.fstat(lock)):
                 return folder, lock
-        os.close(lock)  # another run took it for dead before we had locked it
+        os.close(lock)
 
 
 def _swap(folder: Path, path: Path) -> None:
