@@ -1,13 +1,20 @@
-"""The Pythons of this machine that can be targets."""
+"""The Pythons of this machine that can be targets, and what poses as one."""
 
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from platter_setuptools.payload.host import Host
 
 MINORS = range(8, 15)
 
@@ -35,3 +42,10 @@ def each() -> pytest.MarkDecorator:
         marks = () if found else pytest.mark.skip(reason=f"needs Python 3.{minor}")
         cases.append(pytest.param(found, id=f"3.{minor}", marks=marks))
     return pytest.mark.parametrize("python", cases)
+
+
+def pretender(path: Path, facts: Host) -> Path:
+    """A program that answers as an interpreter with these facts would when it is asked for them."""
+    path.write_text(f"#!/bin/sh\ncat >/dev/null\ncat <<'END'\n{json.dumps(facts._asdict())}\nEND\n")
+    path.chmod(0o755)
+    return path

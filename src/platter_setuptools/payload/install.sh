@@ -13,7 +13,7 @@ usage: ./install.sh [OPTIONS] DST
 Install this bundle into DST as a virtualenv of its own, or as a release beside others. Nothing is downloaded.
 
   -p, --python PYTHON  interpreter to use
-      --check          look whether it can be installed, touch nothing
+      --check          look whether it can be installed, or still runs; touch nothing
       --compile        compile the modules that come without bytecode
       --force          replace what is at DST
       --allowed-signers FILE

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import pytest
 
 from platter_setuptools.payload import health, host, marker
 from platter_setuptools.payload.errors import HostError
+from support.interpreters import pretender
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +35,6 @@ def release(folder: Path, note: marker.Marker = NOTE, *, python: str | Path = sy
     return str(folder)
 
 
-def speaking(path: Path, here: host.Host) -> Path:
-    """Something that answers as an interpreter with these facts would."""
-    path.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(here._asdict())}\nEND\n")
-    path.chmod(0o755)
-    return path
-
-
 def texts(folder: str) -> list[str]:
     findings = health.examine(folder)
     assert {finding.kind for finding in findings} <= {HostError}
@@ -62,20 +55,20 @@ def test_gone(tmp_path: Path) -> None:
 
 def test_another_minor(tmp_path: Path) -> None:
     newer = HERE._replace(python=(3, 99, 1), abi="cp399")
-    (text,) = texts(release(tmp_path, python=speaking(tmp_path / "python", newer)))
+    (text,) = texts(release(tmp_path, python=pretender(tmp_path / "python", newer)))
     assert f"({HERE.abi}), found 3.99.1 (cp399)" in text
 
 
 def test_a_later_patch_and_a_newer_libc_are_welcome(tmp_path: Path) -> None:
     newer = HERE._replace(python=(*HERE.python[:2], 99), glibc=(2, 99), musl=None)
     note = NOTE._replace(libc="glibc 2.36")
-    assert texts(release(tmp_path, note, python=speaking(tmp_path / "python", newer))) == []
+    assert texts(release(tmp_path, note, python=pretender(tmp_path / "python", newer))) == []
 
 
 @pytest.mark.parametrize("found", [{"glibc": (2, 31), "musl": None}, {"glibc": None, "musl": (1, 2)}])
 def test_another_libc(tmp_path: Path, found: dict[str, tuple[int, int] | None]) -> None:
     other = HERE._replace(glibc=found["glibc"], musl=found["musl"])
-    (text,) = texts(release(tmp_path, NOTE._replace(libc="glibc 2.36"), python=speaking(tmp_path / "python", other)))
+    (text,) = texts(release(tmp_path, NOTE._replace(libc="glibc 2.36"), python=pretender(tmp_path / "python", other)))
     assert text == f"libc: expected glibc 2.36 or newer, found {other.libc}"
 
 
