@@ -17,7 +17,7 @@ from support import projects
 from support.doors import PLATTER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Its backend is a single module, so that a build takes no longer than needed.
 PROJECT = {
@@ -68,14 +68,16 @@ class Builder:
         """Have in the store what another machine has."""
         shutil.copytree(other.store, self.store)
 
-    def start(self, *options: str, **process: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self, *options: str, prefix: Sequence[str] = (), environ: Mapping[str, str] | None = None, **process: Any
+    ) -> subprocess.Popen[bytes]:
         """A build in a process group of its own. What it says goes to the file `said`."""
         here = {"TMPDIR": self.scratch, "HOME": self.folder, "PLATTER_BUILD_WHEEL_CACHE": self.store}
-        environ = {**self.environ, **{name: os.fspath(path) for name, path in here.items()}}
+        known = {**self.environ, **{name: os.fspath(path) for name, path in here.items()}, **(environ or {})}
         with (self.folder / "said").open("wb") as said:
             streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said}
-            how = {"cwd": self.project, "env": environ, **streams, **process}
-            return subprocess.Popen([PLATTER, "build", *options], start_new_session=True, **how)
+            how = {"cwd": self.project, "env": known, **streams, **process}
+            return subprocess.Popen([*prefix, PLATTER, "build", *options], start_new_session=True, **how)
 
     @property
     def said(self) -> str:

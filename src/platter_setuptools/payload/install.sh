@@ -39,7 +39,7 @@ END
 }
 
 fail() { # STATUS MESSAGE HINT
-    printf 'install.sh: %s\nhint: %s\n' "$2" "$3" >&2
+    printf 'install.sh: %s\nhint: %s\n' "$2" "$3" >&2 || echo "install.sh: $2" >&2 # not every shell has a printf of its own
     exit "$1"
 }
 
