@@ -11,6 +11,7 @@ import sysconfig
 from typing import NamedTuple, Optional, Tuple
 
 Pair = Tuple[int, int]
+_MUSL_LOADERS = "/lib/ld-musl-*.so.1"
 _SHORT = {"cpython": "cp", "pypy": "pp"}
 
 
@@ -102,7 +103,7 @@ def _glibc() -> Optional[Pair]:
 
 def _musl() -> Optional[Pair]:
     """Version that musl's loader prints when it is started without a program."""
-    for loader in sorted(glob.glob("/lib/ld-musl-*.so.1")):
+    for loader in sorted(glob.glob(_MUSL_LOADERS)):
         try:
             done = subprocess.run([loader], check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, timeout=10)
         except (OSError, subprocess.SubprocessError):

@@ -63,6 +63,9 @@ def put(value: object, *path: str | int) -> Callable[[Any], None]:
         (put("/etc/x.zip", "wheels", 0, "bytecode"), "could leave"),
         (put("One", "wheels", 1, "name"), "one is bundled twice"),
         (put(5, "requires_python"), "requires_python"),
+        (put(2.34, "wheels", 0, "libc"), r"wheels\[0\]: libc"),
+        (put("libpq.so.5", "wheels", 0, "libraries"), r"wheels\[0\]: libraries"),
+        (put(["libpq.so.5", 5], "wheels", 1, "libraries"), r"wheels\[1\]: libraries: expected strings"),
     ],
 )
 def test_refuses_what_is_not_one(made: handmade.Bundle, change: Callable[[Any], None], where: str) -> None:

@@ -227,9 +227,3 @@ def test_forced_over_what_holds_the_bundle(tmp_path: Path) -> None:
     assert [finding.kind for finding in found] == [DestinationError]
     found = preflight.examine(PLAN, HERE, Destination("/", ""), "/bundle", force=True)
     assert DestinationError in [finding.kind for finding in found]
-
-
-def test_host() -> None:
-    found = host.examine()
-    assert found.abi.startswith(found.interpreter)
-    assert found.libc != "unknown libc"
