@@ -74,6 +74,25 @@ def config(parsed: argparse.Namespace) -> None:
     merge(sources, output=_default_output())  # now the contradictions, if there are any
 
 
+def verify(parsed: argparse.Namespace) -> None:
+    """`platter verify`: look for whatever could be wrong with a bundle."""
+    from platter_setuptools.ground.progress import Quiet  # noqa: PLC0415
+    from platter_setuptools.ground.run import Processes  # noqa: PLC0415
+    from platter_setuptools.ground.temporary import temporary_folder  # noqa: PLC0415
+    from platter_setuptools.steps.verify import verify as look  # noqa: PLC0415
+
+    bundle, signers = Path(parsed.bundle), parsed.allowed_signers and Path(parsed.allowed_signers)
+    for file in (bundle, signers):
+        if file and not file.exists():
+            raise UsageError(f"{file} does not exist")
+    with temporary_folder() as work:
+        progress = Quiet(standard_error())
+        verdict = look(bundle, allowed_signers=signers, run=Processes(), progress=progress, work=work)
+    trust = f"signed by {verdict.signer}" if verdict.signer else "signed, by whom was not asked" * verdict.signed
+    what = f"{verdict.title}, {verdict.files} files, {verdict.wheels} wheels, {trust or 'not signed'}"
+    print_result(f"{bundle} is in order: {what}")
+
+
 def clean_cache(parsed: argparse.Namespace) -> None:
     """`platter clean-cache`: empty the wheel cache."""
     from platter_setuptools.steps.store import Store, default_location  # noqa: PLC0415
@@ -160,6 +179,22 @@ def _parser() -> argparse.ArgumentParser:
     latest_parser.add_argument("folder", nargs="?", metavar="DIR", help="the folder to look in [default: dist]")
     latest_parser.add_argument("--name", metavar="NAME", help="the project, where bundles of several are there")
     latest_parser.add_argument("--platform", metavar="PLATFORM", help="the platform, such as linux-x86_64")
+    verify_parser = commands.add_parser(
+        "verify",
+        help="check a bundle without installing it",
+        description="Check a bundle of any format without installing it: that every file is as SHA256SUMS has it, every"
+        " wheel as its RECORD, and all as info.json says; that the wheels need nothing that is not there; that nothing"
+        " leads out of the bundle; that it tells no password.",
+        epilog="Exit codes: 0 in order, 2 wrong usage, 5 something is wrong with it, 6 no bundle that can be read, or"
+        " not signed by an allowed signer.",
+    )
+    verify_parser.set_defaults(run=verify)
+    verify_parser.add_argument("bundle", metavar="BUNDLE", help="an archive or a folder")
+    verify_parser.add_argument(
+        "--allowed-signers",
+        metavar="FILE",
+        help="who may have signed it, in the format of ssh-keygen(1); nobody else may, and somebody has to",
+    )
     clean_parser = commands.add_parser(
         "clean-cache", help="empty the wheel cache", description="Empty the wheel cache."
     )

@@ -51,8 +51,12 @@ class WheelError(PlatterError):
     exit_code = 5
 
 
+class BundleError(WheelError):
+    """A finished bundle is not what it says of itself."""
+
+
 class ArchiveError(PlatterError):
-    """The bundle cannot be written, or what stands in its place is not ours to replace."""
+    """The bundle cannot be written or read, what stands in its place is not ours, or nobody vouches for it."""
 
     exit_code = 6
 

@@ -25,6 +25,11 @@ def read(bundle: str) -> Dict[str, str]:
             text = stream.read()
     except OSError as error:
         raise BundleError("%s cannot be read: %s" % (path, error.strerror), hint=_AGAIN) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: str = FILE) -> Dict[str, str]:
+    """As ``read``, from what stands in the file."""
     sums: Dict[str, str] = {}
     lines = text.split("\n")
     if lines.pop():

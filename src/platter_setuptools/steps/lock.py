@@ -92,14 +92,21 @@ class Lock:
 def read_lock(path: Path) -> Lock:
     """Read a pylock.toml. Raises DependencyError with the key path of what is wrong in it."""
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise DependencyError(f"{path.name} cannot be read: {error.strerror}") from error
+    return load_lock(content, base=path.parent, where=path.name)
+
+
+def load_lock(content: bytes, *, base: Path, where: str) -> Lock:
+    """The Lock in TOML. `where` is how an error names it. Raises DependencyError."""
+    try:
+        data = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DependencyError(
-            f"{path.name} is not valid TOML: {error}", hint="a lock is a pylock.toml (PEP 751)"
+            f"{where} is not valid TOML: {error}", hint="a lock is a pylock.toml (PEP 751)"
         ) from error
-    return parse_lock(data, base=path.parent, where=path.name)
+    return parse_lock(data, base=base, where=where)
 
 
 def parse_lock(data: Mapping[str, Any], *, base: Path, where: str) -> Lock:

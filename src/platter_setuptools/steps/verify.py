@@ -1,0 +1,239 @@
+"""Verifying a finished bundle, as far as that goes without installing it.
+
+Everything that it holds is compared with what it says of itself. All that is wrong comes in one list.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging import tags
+from packaging.utils import canonicalize_name
+
+from platter_setuptools.ground.errors import ArchiveError, BundleError, DependencyError, WheelError
+from platter_setuptools.ground.urls import has_secret
+from platter_setuptools.payload import checksums as sums
+from platter_setuptools.payload import manifest
+from platter_setuptools.payload.errors import InstallError
+from platter_setuptools.payload.wheel import source_of
+from platter_setuptools.steps.check import Described, check_set
+from platter_setuptools.steps.contents import LOCK, MARKS, REQUIREMENTS, Contents, WheelInside, read_contents
+from platter_setuptools.steps.lock import load_lock
+from platter_setuptools.steps.manifest import checksums
+from platter_setuptools.steps.signing import check_signature
+from platter_setuptools.steps.soundness import check_places
+from platter_setuptools.steps.target import Target
+from platter_setuptools.steps.wheelfile import tags_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from platter_setuptools.ground.progress import Progress
+    from platter_setuptools.ground.run import Runner
+
+_SHOWN = 20
+_PUBLIC = ("info.json", "post-install.sh", LOCK, REQUIREMENTS)  # and every direct_url.json
+_SYSTEMS = {"linux": ("linux", "Linux"), "macosx": ("darwin", "Darwin")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is told of a bundle that is in order. `signer` is None if nobody asked who signed it."""
+
+    title: str
+    files: int
+    wheels: int
+    signed: bool
+    signer: str | None
+
+
+def verify(path: Path, *, allowed_signers: Path | None, run: Runner, progress: Progress, work: Path) -> Verdict:
+    """Look at all of a bundle; what is odd but not wrong is told as a warning.
+
+    Raises BundleError with all that is wrong with it, ArchiveError for what is no bundle, or not signed as asked.
+    """
+    contents = read_contents(path, work)
+    signer = _signer(path, contents, allowed_signers, run, work) if allowed_signers else None
+    findings = [*contents.findings, *_sums(contents), *_secrets(contents)]
+    try:
+        info = json.loads(contents.texts.get("info.json", b""))
+        plan = manifest.parse(info)
+    except (ValueError, InstallError) as error:
+        findings.append(error.message if isinstance(error, InstallError) else f"info.json: {error}")
+    else:
+        findings += [*_about(plan, contents), *_wheels(plan, info, contents), *_bytecode(plan, contents)]
+        findings += [*_lock(plan, contents), *_set(plan, contents, progress)]
+    if findings:
+        more = len(findings) - _SHOWN
+        lines = [f"  {finding}" for finding in findings[:_SHOWN]] + [f"  and {more} more"] * (more > 0)
+        raise BundleError(
+            "\n".join([f"{path} is not in order:", *lines]),
+            hint="do not install it: get it again from where it was built, or build it again",
+        )
+    return Verdict(
+        title=plan.title,
+        files=sum(member.content is not None for member in contents.members.values()),
+        wheels=len(contents.wheels),
+        signed=sums.SIGNATURE in contents.texts,
+        signer=signer,
+    )
+
+
+def _signer(path: Path, contents: Contents, allowed: Path, run: Runner, work: Path) -> str:
+    if sums.SIGNATURE not in contents.texts:
+        raise ArchiveError(f"{path} is not signed", hint="build it with sign-with")
+    return check_signature(contents.texts.get(sums.FILE, b""), contents.texts[sums.SIGNATURE], allowed, run, work)
+
+
+def _sums(contents: Contents) -> Iterator[str]:
+    """SHA256SUMS lists every file but itself and its signature, and says the truth about it."""
+    members = [one for name, one in contents.members.items() if name not in {sums.FILE, sums.SIGNATURE}]
+    try:
+        listed = sums.parse(contents.texts.get(sums.FILE, b"").decode("utf-8", "surrogateescape"))
+        there = sums.parse((checksums(members).content or b"").decode())
+    except (InstallError, WheelError) as error:
+        yield error.message
+        return
+    for name in sorted(listed.keys() | there.keys()):
+        if name not in there:
+            yield f"{name}: missing"
+        elif name not in listed:
+            yield f"{name}: not listed in {sums.FILE}"
+        elif listed[name] != there[name]:
+            yield f"{name}: altered"
+
+
+def _secrets(contents: Contents) -> Iterator[str]:
+    for name, text in contents.texts.items():
+        if (name in _PUBLIC or name.endswith("direct_url.json")) and has_secret(text.decode("utf-8", "replace")):
+            yield f"{name}: holds a URL with a user or password in it"
+
+
+def _about(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
+    """What is said twice is said alike."""
+    for name in (*MARKS, "data/bootstrap/platter_payload/__main__.py"):
+        if name not in contents.members:
+            yield f"{name}: missing"
+    for name, value in (("PACKAGE", plan.name), ("VERSION", plan.version), ("PLATFORM", plan.platform)):
+        if contents.texts.get(name) != f"{value}\n".encode():
+            yield f"{name}: info.json says {value}"
+    stems = {"-".join([*wheel.file.split("-")[:2], plan.platform]) for wheel in plan.wheels if wheel.requested}
+    if contents.top not in stems:
+        yield f"{contents.top}: by info.json the folder should be {' or '.join(sorted(stems)) or 'another one'}"
+
+
+def _wheels(plan: manifest.Manifest, info: Mapping[str, Any], contents: Contents) -> Iterator[str]:
+    """Each wheel of info.json is there and what it says."""
+    for number, one in enumerate(plan.wheels):
+        name, where = f"data/{one.file}", f"info.json: wheels[{number}]"
+        member, inside = contents.members.get(name), contents.wheels.get(name)
+        if member is None:
+            yield f"{where}: {name} is missing"
+        elif (member.sha256, member.size) != (one.sha256, info["wheels"][number].get("size")):
+            yield f"{where}: {name} has another hash or size"
+        elif inside:
+            wheel = inside.described.wheel
+            if (wheel.name, str(wheel.version)) != (canonicalize_name(one.name), one.version):
+                yield f"{where}: {name} is {wheel.name} {wheel.version}, not {one.name} {one.version}"
+
+
+def _bytecode(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
+    """All bytecode is some wheel's, compiled from the very modules in it, for a target of the bundle."""
+    owners = {f"data/{one.bytecode}": f"data/{one.file}" for one in plan.wheels if one.bytecode}
+    for name in sorted(owners.keys() - contents.members.keys()):
+        yield f"{name}: missing"
+    known = {(target.magic, target.cache_tag) for target in plan.targets}
+    for name, modules in contents.bytecode.items():
+        inside = contents.wheels.get(owners.get(name, ""))
+        if name not in owners:
+            yield f"{name}: belongs to no wheel"
+        elif inside and (
+            wrong := next((one for one in modules if not _compiled(one, modules[one], inside, known)), "")
+        ):
+            yield f"{name}: {wrong} was not compiled from what is in {owners[name]}, or not for this target"
+
+
+def _compiled(name: str, module: tuple[str, int, int, int], inside: WheelInside, known: set[tuple[str, str]]) -> bool:
+    magic, flags, time, size = module
+    tag = name.removesuffix(".pyc").rpartition(".")[2]
+    return (magic, tag) in known and not flags and inside.modules.get(source_of(name)) == (time, size)
+
+
+def _lock(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
+    """The lock beside the wheels is one of these wheels."""
+    try:
+        lock = load_lock(contents.texts.get(LOCK, b""), base=Path(), where=LOCK).pylock
+    except DependencyError as error:
+        yield error.message
+        return
+    locked = {(one.name, wheel.name, wheel.hashes.get("sha256")) for one in lock.packages for wheel in one.wheels or ()}
+    if locked != {(canonicalize_name(one.name), one.file, one.sha256) for one in plan.wheels}:
+        yield f"{LOCK}: does not lock the wheels of info.json"
+
+
+def _set(plan: manifest.Manifest, contents: Contents, progress: Progress) -> Iterator[str]:
+    """The wheels fit each target, and together they meet every requirement: with one patch release of it at least."""
+    inside = [contents.wheels[f"data/{one.file}"] for one in plan.wheels if f"data/{one.file}" in contents.wheels]
+    if len(inside) < len(plan.wheels):
+        return  # which has been told
+    described = [one.described for one in inside]
+    platforms = sorted({tag.platform for one in described for tag in tags_of(one.wheel)} - {"any"})
+    for target in plan.targets:
+        problems = [_problem(described, _target(plan, target, patch, platforms)) for patch in (0, 999)]
+        if all(problems):
+            yield problems[0]
+    try:
+        check_places([one.wheel for one in described], {one.described.wheel: one.places for one in inside}, progress)
+    except WheelError as error:
+        yield error.message
+
+
+def _problem(described: Sequence[Described], target: Target) -> str:
+    try:
+        check_set(described, {}, target)
+    except WheelError as error:
+        return error.message
+    return ""
+
+
+def _target(plan: manifest.Manifest, target: manifest.Target, patch: int, platforms: Iterable[str]) -> Target:
+    """A target as a builder has it, as far as a bundle tells. Which glibc a server has shows when it installs."""
+    system, _, machine = target.platform.partition("_")
+    sys_platform, platform_system = _SYSTEMS.get(system, (system, system.capitalize()))
+    fitting = [name for name in platforms if name.endswith(f"_{machine}") or system != "linux"]
+    version = tuple(map(int, target.python.split(".")))
+    full = f"{target.python}.{patch}"
+    abis = [target.abi, target.abi.removesuffix("d")] if target.debug else [target.abi]
+    return Target(
+        executable=Path(f"python{target.python}"),
+        implementation=target.implementation,
+        version=target.python,
+        full_version=full,
+        platform=plan.platform,
+        abi=target.abi,
+        cache_tag=target.cache_tag,
+        magic=target.magic,
+        debug=target.debug,
+        free_threaded=target.free_threaded,
+        libc=None,
+        environment={
+            "implementation_name": target.implementation,
+            "implementation_version": full,
+            "os_name": "posix",
+            "platform_machine": machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": platform_system,
+            "platform_version": "",
+            "python_full_version": full,
+            "python_version": target.python,
+            "sys_platform": sys_platform,
+        },
+        tags=(
+            *tags.cpython_tags(version, abis, fitting),
+            *tags.compatible_tags(version, f"cp{version[0]}{version[1]}", fitting),
+        ),
+    )

@@ -1,0 +1,452 @@
+"""`platter verify`: bundles of every format in order, and everything that can be wrong with one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from platter_setuptools.cli import main
+from platter_setuptools.ground.errors import ArchiveError, BundleError, PlatterError
+from platter_setuptools.ground.options import FORMATS
+from platter_setuptools.ground.run import Processes
+from platter_setuptools.steps.archive import write_archive
+from platter_setuptools.steps.members import from_folder
+from platter_setuptools.steps.verify import Verdict, verify
+from support import handmade, keys, projects
+from support.doors import PLATTER
+from support.fakes import Diary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from support.index import Index
+
+LEAF = "leaf-2.0-py3-none-any.whl"
+SEED = 20261122
+
+
+class Bundle:
+    """A bundle as a folder, to be changed at will."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.info: dict[str, Any] = json.loads((path / "info.json").read_text())
+
+    def entry(self, file: str) -> dict[str, Any]:
+        return next(one for one in self.info["wheels"] if one["file"] == file)
+
+    def swap(self, file: str, wheel: Path) -> None:
+        """Put another wheel in a wheel's place, so that info.json and the lock agree with it."""
+        entry, old = self.entry(file), self.path / "data" / file
+        before = entry["sha256"]
+        content = wheel.read_bytes()
+        entry["sha256"], entry["size"] = hashlib.sha256(content).hexdigest(), len(content)
+        lock = self.path / "data" / "pylock.toml"
+        lock.write_text(lock.read_text().replace(before, entry["sha256"]))
+        old.write_bytes(content)
+
+    def seal(self) -> None:
+        handmade.Bundle(path=self.path, info=self.info).seal()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: Mapping[str, str]) -> Path:
+    """A real bundle, as a folder, with a file that a build script added and a link to it."""
+    folder = tmp_path_factory.mktemp("built")
+    script = "cd data; mkdir conf; echo value >conf/file; chmod 755 conf/file; ln -s conf/file link\n"
+    project = projects.hello(folder / "project", {"post.sh": script, "more.txt": "branch\n"})
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PIP_CONFIG_FILE": os.devnull, **caches}
+    done = subprocess.run(
+        [PLATTER, "build", "-q", "--format=dir", "--postbuild-script=post.sh", "-r", "more.txt"],
+        cwd=project,
+        env={**environ, "PIP_INDEX_URL": index.url},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture
+def bundle(built: Path, tmp_path: Path) -> Bundle:
+    return Bundle(Path(shutil.copytree(built, tmp_path / built.name, symlinks=True)))
+
+
+def look(path: Path, *, allowed: Path | None = None) -> Verdict:
+    scratch = path.parent / f"scratch-{path.name}"
+    scratch.mkdir(exist_ok=True)
+    try:
+        return verify(path, allowed_signers=allowed, run=Processes(), progress=Diary(), work=scratch)
+    finally:
+        assert not [left for left in scratch.iterdir() if left.is_file()]
+
+
+def findings(path: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        look(path)
+    first, _, rest = caught.value.message.partition("\n")
+    assert first == f"{path} is not in order:"
+    assert (caught.value.exit_code, bool(caught.value.hint)) == (5, True)
+    return rest
+
+
+def packed(bundle: Path, kind: str, folder: Path) -> Path:
+    return write_archive(list(from_folder(bundle)), bundle.name, kind, folder, 315532800)[0]
+
+
+class TestInOrder:
+    @pytest.mark.parametrize("kind", FORMATS)
+    def test_every_format(self, built: Path, tmp_path: Path, kind: str) -> None:
+        files = sum(path.is_file() and not path.is_symlink() for path in built.rglob("*"))
+        assert look(packed(built, kind, tmp_path)) == Verdict(
+            title="hello 1.0", files=files, wheels=4, signed=False, signer=None
+        )
+
+    def test_the_command(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["verify", str(built)]) == 0
+        assert capsys.readouterr() == (
+            f"{built} is in order: hello 1.0, {look(built).files} files, 4 wheels, not signed\n",
+            "",
+        )
+
+    def test_two_owners_of_one_file_are_warned_about(self, bundle: Bundle, tmp_path: Path) -> None:
+        files = {"leaf.py": "NAME = 'leaf 2.0'\n", "branch.py": ""}
+        bundle.swap(LEAF, handmade.wheel(tmp_path, "leaf", "2.0", files=files))
+        bundle.entry(LEAF)["bytecode"] = None
+        (bundle.path / "data" / "bytecode").joinpath(
+            f"{LEAF[:-4]}.{bundle.info['targets'][0]['cache_tag']}.zip"
+        ).unlink()
+        bundle.seal()
+        diary = Diary()
+        verify(bundle.path, allowed_signers=None, run=Processes(), progress=diary, work=tmp_path)
+        assert diary.said("warn") == ["branch and leaf both have site-packages/branch.py: leaf's will be installed"]
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+class TestDamage:
+    @pytest.mark.parametrize("kind", ["dir", "tar.gz"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("PACKAGE", "install.sh", "info.json", "data/pylock.toml", "data/requirements.txt", "data/conf/file"),
+            *(f"data/{LEAF}", "data/bootstrap/virtualenv/__init__.py", "data/bootstrap/platter_payload/__main__.py"),
+        ],
+    )
+    def test_flipped_cut_and_missing(self, bundle: Bundle, tmp_path: Path, kind: str, name: str) -> None:
+        def told() -> str:
+            return findings(packed(bundle.path, kind, tmp_path / "out"))
+
+        path = bundle.path / name
+        whole = path.read_bytes()
+        flip(path)
+        assert f"  {name}: altered\n" in told() + "\n"
+        path.write_bytes(whole[:-1])
+        assert f"  {name}: altered\n" in told() + "\n"
+        path.unlink()
+        if name == "data/conf/file":
+            (bundle.path / "data" / "link").unlink()
+        assert f"  {name}: missing\n" in told() + "\n"
+
+    @pytest.mark.parametrize("name", ["extra", "data/extra.whl", "data/bytecode/extra.zip", "data/bootstrap/site.py"])
+    def test_extra(self, bundle: Bundle, name: str) -> None:
+        (bundle.path / name).write_text("extra")
+        assert f"  {name}: not listed in SHA256SUMS" in findings(bundle.path)
+
+    def test_sums_themselves(self, bundle: Bundle) -> None:
+        sums = bundle.path / "SHA256SUMS"
+        whole = sums.read_text()
+        for text, finding in (
+            (whole[:-5], "cut off in its last line"),
+            (whole + whole[:70] + "\n", "not a checksum"),
+            (whole + whole.splitlines()[0] + "\n", "is listed twice"),
+            (whole.replace("  PACKAGE", "  ../PACKAGE"), "could leave its folder"),
+            ("", "PACKAGE: not listed"),
+        ):
+            sums.write_text(text)
+            assert finding in findings(bundle.path)
+        sums.unlink()
+        assert "SHA256SUMS: missing" in findings(bundle.path)
+
+    def test_a_long_list_is_cut(self, bundle: Bundle) -> None:
+        (bundle.path / "SHA256SUMS").write_text("")
+        assert findings(bundle.path).splitlines()[20].endswith(" more")
+
+    def test_single_bits(self, bundle: Bundle) -> None:
+        chance = random.Random(SEED)
+        files = sorted(path for path in bundle.path.rglob("*") if path.is_file() and not path.is_symlink())
+        for _ in range(40):
+            path = chance.choice([one for one in files if one.stat().st_size])
+            whole = path.read_bytes()
+            at = chance.randrange(len(whole))
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
+            with pytest.raises(BundleError, match="is not in order"):
+                look(bundle.path)
+            path.write_bytes(whole)
+        look(bundle.path)
+
+    @pytest.mark.parametrize("kind", [one for one in FORMATS if one != "dir"])
+    def test_archives_that_end_too_early(self, built: Path, tmp_path: Path, kind: str) -> None:
+        path, chance = packed(built, kind, tmp_path), random.Random(SEED)
+        whole = path.read_bytes()
+        # A tar without its last blocks, which are empty, is a whole one.
+        lengths = [0, 1, 600, *(chance.randrange(len(whole) - 10240) for _ in range(5))]
+        for length in lengths + [len(whole) - 1] * (kind != "tar"):
+            path.write_bytes(whole[:length])
+            with pytest.raises(PlatterError) as caught:
+                look(path)
+            assert caught.value.exit_code in {5, 6}
+            assert str(path) in caught.value.message
+
+
+class TestContradictions:
+    """Bundles whose checksums are right, and which are wrong all the same."""
+
+    @staticmethod
+    def lying(bundle: Bundle) -> None:
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", drop=["leaf.py"]))
+
+    @staticmethod
+    def hostile(bundle: Bundle) -> None:
+        member = handmade.Member(name="../../leaf.py")
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", extra=[member]))
+
+    @staticmethod
+    def demanding(bundle: Bundle) -> None:
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", requires=["absent>=1"]))
+
+    @staticmethod
+    def unfitting(bundle: Bundle) -> None:
+        metadata = "Metadata-Version: 2.1\nName: leaf\nVersion: 2.0\nRequires-Python: <3\n"
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", metadata=metadata))
+
+    @staticmethod
+    def other_times(bundle: Bundle) -> None:
+        files = {"leaf.py": "NAME = 'leaf 2.1'\n"}
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", files=files))
+
+    @staticmethod
+    def blocking(bundle: Bundle) -> None:
+        files = {"hello.py": "", "branch.py/below.txt": "", "leaf.py": ""}
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", files=files))
+
+    @staticmethod
+    def incomplete(bundle: Bundle) -> None:
+        bundle.info["wheels"].remove(bundle.entry(LEAF))
+
+    @staticmethod
+    def wrong(key: str, value: object) -> Callable[[Bundle], None]:
+        return lambda bundle: bundle.entry(LEAF).update({key: value})
+
+    @staticmethod
+    def targeted(key: str, value: object) -> Callable[[Bundle], None]:
+        return lambda bundle: bundle.info["targets"][0].update({key: value})
+
+    @staticmethod
+    def saying(name: str, text: str) -> Callable[[Bundle], object]:
+        return lambda bundle: (bundle.path / name).write_text(text)
+
+    CASES: Sequence[tuple[Callable[[Bundle], object], str]] = (
+        (lying, f"{LEAF}: leaf.py is in its RECORD, but not in the wheel"),
+        (hostile, f"{LEAF}: the name '../../leaf.py' could leave its folder"),
+        (demanding, "leaf 2.0 requires absent>=1, which is missing"),
+        (unfitting, "leaf 2.0 requires Python <3"),
+        (other_times, f"leaf.{{tag}}.pyc was not compiled from what is in data/{LEAF}"),
+        (blocking, "site-packages/branch.py"),
+        (incomplete, "hello 1.0 requires leaf, which is missing"),
+        (wrong("sha256", "0" * 64), f"data/{LEAF} has another hash or size"),
+        (wrong("size", 1), f"data/{LEAF} has another hash or size"),
+        (wrong("version", "3.0"), f"data/{LEAF} is leaf 2.0, not leaf 3.0"),
+        (wrong("file", "leaf-9-py3-none-any.whl"), "data/leaf-9-py3-none-any.whl is missing"),
+        (wrong("bytecode", "bytecode/none.zip"), "data/bytecode/none.zip: missing"),
+        (wrong("bytecode", None), ".zip: belongs to no wheel"),
+        (wrong("requested", "perhaps"), "requested: expected bool"),
+        (targeted("magic", "00000000"), "or not for this target"),
+        (targeted("python", "3.7"), "or not for this target"),
+        (saying("PACKAGE", "other\n"), "PACKAGE: info.json says hello"),
+        (saying("VERSION", "1.0"), "VERSION: info.json says 1.0"),
+        (
+            saying("data/pylock.toml", 'lock-version = "1.0"\ncreated-by = ""\npackages = []\n'),
+            "does not lock the wheels",
+        ),
+        (saying("data/pylock.toml", "broken"), "data/pylock.toml is not valid TOML"),
+        (saying("data/requirements.txt", "-i https://me:s3cr3t@host/\n"), "requirements.txt: holds a URL with a user"),
+        (saying("post-install.sh", "pip download -i http://tok3n@host/ x\n"), "post-install.sh: holds a URL with"),
+        (saying("data/conf/direct_url.json", '{"url":"git+https://a:b@host/x"}'), "direct_url.json: holds a URL with"),
+    )
+
+    @pytest.mark.parametrize(("change", "finding"), CASES)
+    def test_all(self, bundle: Bundle, change: Callable[[Bundle], object], finding: str) -> None:
+        getattr(change, "__func__", change)(bundle)
+        bundle.seal()
+        said = findings(bundle.path)
+        assert finding.replace("{tag}", bundle.info["targets"][0]["cache_tag"]) in said
+        assert "s3cr3t" not in said
+        assert "tok3n" not in said
+
+    def test_info_that_is_none(self, bundle: Bundle) -> None:
+        for text in ("", "{", "[]", '{"format": 2}'):
+            (bundle.path / "info.json").write_text(text)
+            assert "  info.json: " in findings(bundle.path)
+
+    def test_a_folder_of_another_name(self, bundle: Bundle) -> None:
+        other = bundle.path.rename(bundle.path.with_name("other"))
+        assert f"other: by info.json the folder should be {bundle.path.name}" in findings(other)
+
+    def test_a_bundle_without_its_payload(self, bundle: Bundle) -> None:
+        shutil.rmtree(bundle.path / "data" / "bootstrap" / "platter_payload")
+        bundle.seal()
+        assert "platter_payload/__main__.py: missing" in findings(bundle.path)
+
+
+def header(name: str, kind: bytes = tarfile.REGTYPE, **values: Any) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.mode = kind, 0o755 if kind == tarfile.DIRTYPE else 0o777 if kind == tarfile.SYMTYPE else 0o644
+    for key, value in values.items():
+        setattr(made, key, value)
+    return made
+
+
+class TestEntries:
+    """What an archive can say besides what is in its files."""
+
+    @pytest.mark.parametrize(
+        ("entry", "finding"),
+        [
+            (header("TOP/more", uid=1000), "TOP/more: its owner is not 0, or has a name"),
+            (header("TOP/more", gname="staff"), "TOP/more: its owner is not 0, or has a name"),
+            (header("TOP/more", mode=0o4755), "TOP/more: its mode is 4755 instead of 0644 or 0755"),
+            (header("TOP/more", mode=0o666), "TOP/more: its mode is 0666 instead of 0644 or 0755"),
+            (header("TOP/more", tarfile.DIRTYPE, mode=0o777), "TOP/more: its mode is 0777 instead of 0755"),
+            (header("TOP/PACKAGE"), "TOP/PACKAGE: is in it twice"),
+            (header("other/more"), "other/more: lies outside of the bundle's one folder"),
+            (header("TOP"), "TOP: lies outside of the bundle's one folder"),
+            (header("TOP/../more"), "TOP/../more: the name could leave its folder"),
+            (header("/etc/more"), "/etc/more: the name could leave its folder"),
+            (
+                header("TOP/more", tarfile.LNKTYPE, linkname="TOP/PACKAGE"),
+                "TOP/more: is neither a file nor a folder nor",
+            ),
+            (header("TOP/more", tarfile.CHRTYPE), "TOP/more: is neither a file nor a folder nor"),
+            (header("TOP/more", tarfile.FIFOTYPE), "TOP/more: is neither a file nor a folder nor"),
+            (header("TOP/more", tarfile.SYMTYPE, linkname="../../etc"), "TOP/more: the link leads out of the bundle"),
+            (header("TOP/more", tarfile.SYMTYPE, linkname="/etc"), "TOP/more: the link leads out of the bundle"),
+            (header("TOP/more", tarfile.SYMTYPE, linkname="more"), "more leads in a circle"),
+            (header("TOP/data/link/more"), "TOP/data/link/more: lies in what is no folder"),
+        ],
+    )
+    def test_in_a_tar(self, built: Path, tmp_path: Path, entry: tarfile.TarInfo, finding: str) -> None:
+        path = packed(built, "tar", tmp_path)
+        entry.name = entry.name.replace("TOP", built.name)
+        with tarfile.open(path, "a") as tar:
+            tar.addfile(entry, io.BytesIO())
+        assert finding.replace("TOP", built.name) in findings(path)
+
+    @pytest.mark.parametrize(
+        ("name", "mode", "finding"),
+        [
+            ("TOP/more", 0o100600, "TOP/more: its mode is 0600 instead of 0644 or 0755"),
+            ("TOP/more", 0o020666, "TOP/more: is neither a file nor a folder nor"),
+            ("TOP/more", 0o120777, "TOP/more: the link leads out of the bundle (../../etc)"),
+            ("TOP/../more", 0o100644, "TOP/../more: the name could leave its folder"),
+        ],
+    )
+    def test_in_a_zip(self, built: Path, tmp_path: Path, name: str, mode: int, finding: str) -> None:
+        path = packed(built, "zip", tmp_path)
+        entry = zipfile.ZipInfo(name.replace("TOP", built.name))
+        entry.external_attr = mode << 16
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(entry, "../../etc")
+        assert finding.replace("TOP", built.name) in findings(path)
+
+    def test_in_a_folder(self, bundle: Bundle) -> None:
+        os.mkfifo(bundle.path / "pipe")
+        (bundle.path / "link").symlink_to("/etc/passwd")
+        said = findings(bundle.path)
+        assert f"{bundle.path.name}/pipe: is neither a file nor a folder nor" in said
+        assert f"{bundle.path.name}/link: the link leads out of the bundle (/etc/passwd)" in said
+
+
+class TestNoBundle:
+    def test_nothing_there(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["verify", str(tmp_path / "none")]) == 2
+        assert main(["verify", str(tmp_path), "--allowed-signers", str(tmp_path / "none")]) == 2
+        assert capsys.readouterr().err.count("none does not exist") == 2
+
+    def test_something_else(self, tmp_path: Path) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "empty").touch()
+        (tmp_path / "text").write_text("a text\n" * 1000)
+        handmade.wheel(tmp_path, "leaf")
+        with tarfile.open(tmp_path / "some.tar.gz", "w:gz") as tar:
+            tar.addfile(header("some/file"))
+        for path in tmp_path.iterdir():
+            with pytest.raises(ArchiveError, match=r"is no bundle|cannot be read as a bundle") as caught:
+                look(path)
+            assert caught.value.exit_code == 6
+            if path.name == "folder":
+                path.joinpath("x").touch()
+
+
+@keys.needs_openssh
+class TestSignatures:
+    @pytest.fixture
+    def key(self, tmp_path: Path) -> Path:
+        return keys.make(tmp_path)
+
+    @pytest.mark.parametrize("kind", ["tar.xz", "dir"])
+    def test_signed(self, bundle: Bundle, key: Path, tmp_path: Path, kind: str) -> None:
+        path = packed(keys.sign(bundle.path, key), kind, tmp_path / "out")
+        verdict = look(path, allowed=keys.allow(tmp_path / "allowed", key, who="a@example.com,b@example.com"))
+        assert (verdict.signed, verdict.signer) == (True, "a@example.com")
+        assert (look(path).signed, look(path).signer) == (True, None)
+
+    def test_by_nobody(self, bundle: Bundle, key: Path, tmp_path: Path) -> None:
+        with pytest.raises(ArchiveError, match="is not signed"):
+            look(bundle.path, allowed=keys.allow(tmp_path / "allowed", key))
+
+    def test_by_somebody_else(self, bundle: Bundle, key: Path, tmp_path: Path) -> None:
+        other = keys.make(tmp_path, name="other")
+        for who, options in ((other, ""), (key, 'namespaces="git"')):
+            allowed = keys.allow(tmp_path / "allowed", who, options=options)
+            with pytest.raises(
+                ArchiveError, match=f"signed with ED25519 key {keys.fingerprint(key)}, which".replace("+", r"\+")
+            ):
+                look(keys.sign(bundle.path, key), allowed=allowed)
+
+    def test_of_something_else(self, bundle: Bundle, key: Path, tmp_path: Path) -> None:
+        allowed = keys.allow(tmp_path / "allowed", key)
+        keys.sign(bundle.path, key)
+        (bundle.path / "PACKAGE").write_text("tampered\n")
+        bundle.seal()
+        with pytest.raises(
+            PlatterError, match=r"SHA256SUMS\.sig is no signature of this bundle's SHA256SUMS"
+        ) as caught:
+            look(bundle.path, allowed=allowed)
+        assert caught.value.exit_code == 5
+
+    def test_without_ssh_keygen(
+        self, bundle: Bundle, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keys.sign(bundle.path, key)
+        allowed = keys.allow(tmp_path / "allowed", key)
+        monkeypatch.setenv("PATH", "")
+        with pytest.raises(PlatterError, match="--allowed-signers needs ssh-keygen") as caught:
+            look(bundle.path, allowed=allowed)
+        assert caught.value.exit_code == 2
