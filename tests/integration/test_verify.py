@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from support.index import Index
 
-LEAF = "leaf-2.0-py3-none-any.whl"
+LEAF = "leaf-1.0-py3-none-any.whl"
 SEED = 20261122
 
 
@@ -68,7 +68,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: Mappin
     project = projects.hello(folder / "project", {"post.sh": script, "more.txt": "branch\n"})
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PIP_CONFIG_FILE": os.devnull, **caches}
     done = subprocess.run(
-        [PLATTER, "build", "-q", "--format=dir", "--postbuild-script=post.sh", "-r", "more.txt"],
+        [PLATTER, "build", "-q", "--no-pip", "--format=dir", "--postbuild-script=post.sh", "-r", "more.txt"],
         cwd=project,
         env={**environ, "PIP_INDEX_URL": index.url},
         check=True,
@@ -111,19 +111,19 @@ class TestInOrder:
     def test_every_format(self, built: Path, tmp_path: Path, kind: str) -> None:
         files = sum(path.is_file() and not path.is_symlink() for path in built.rglob("*"))
         assert look(packed(built, kind, tmp_path)) == Verdict(
-            title="hello 1.0", files=files, wheels=4, signed=False, signer=None
+            title="hello 1.0", files=files, wheels=3, signed=False, signer=None
         )
 
     def test_the_command(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(built)]) == 0
         assert capsys.readouterr() == (
-            f"{built} is in order: hello 1.0, {look(built).files} files, 4 wheels, not signed\n",
+            f"{built} is in order: hello 1.0, {look(built).files} files, 3 wheels, not signed\n",
             "",
         )
 
     def test_two_owners_of_one_file_are_warned_about(self, bundle: Bundle, tmp_path: Path) -> None:
-        files = {"leaf.py": "NAME = 'leaf 2.0'\n", "branch.py": ""}
-        bundle.swap(LEAF, handmade.wheel(tmp_path, "leaf", "2.0", files=files))
+        files = {"leaf.py": "NAME = 'leaf 1.0'\n", "branch.py": ""}
+        bundle.swap(LEAF, handmade.wheel(tmp_path, "leaf", "1.0", files=files))
         bundle.entry(LEAF)["bytecode"] = None
         (bundle.path / "data" / "bytecode").joinpath(
             f"{LEAF[:-4]}.{bundle.info['targets'][0]['cache_tag']}.zip"
@@ -141,12 +141,12 @@ def flip(path: Path) -> None:
 
 
 class TestDamage:
-    @pytest.mark.parametrize("kind", ["dir", "tar.gz"])
     @pytest.mark.parametrize(
-        "name",
+        ("kind", "name"),
         [
-            *("PACKAGE", "install.sh", "info.json", "data/pylock.toml", "data/requirements.txt", "data/conf/file"),
-            *(f"data/{LEAF}", "data/bootstrap/virtualenv/__init__.py", "data/bootstrap/platter_payload/__main__.py"),
+            *(("dir", one) for one in ("PACKAGE", "install.sh", "info.json", "data/pylock.toml", "data/conf/file")),
+            *(("dir", one) for one in (f"data/{LEAF}", "data/bootstrap/platter_payload/__main__.py")),
+            ("tar.gz", f"data/{LEAF}"),
         ],
     )
     def test_flipped_cut_and_missing(self, bundle: Bundle, tmp_path: Path, kind: str, name: str) -> None:
@@ -174,7 +174,7 @@ class TestDamage:
         whole = sums.read_text()
         for text, finding in (
             (whole[:-5], "cut off in its last line"),
-            (whole + whole[:70] + "\n", "not a checksum"),
+            (whole + "0123  x\n", "not a checksum"),
             (whole + whole.splitlines()[0] + "\n", "is listed twice"),
             (whole.replace("  PACKAGE", "  ../PACKAGE"), "could leave its folder"),
             ("", "PACKAGE: not listed"),
@@ -191,7 +191,7 @@ class TestDamage:
     def test_single_bits(self, bundle: Bundle) -> None:
         chance = random.Random(SEED)
         files = sorted(path for path in bundle.path.rglob("*") if path.is_file() and not path.is_symlink())
-        for _ in range(40):
+        for _ in range(20):
             path = chance.choice([one for one in files if one.stat().st_size])
             whole = path.read_bytes()
             at = chance.randrange(len(whole))
@@ -206,7 +206,7 @@ class TestDamage:
         path, chance = packed(built, kind, tmp_path), random.Random(SEED)
         whole = path.read_bytes()
         # A tar without its last blocks, which are empty, is a whole one.
-        lengths = [0, 1, 600, *(chance.randrange(len(whole) - 10240) for _ in range(5))]
+        lengths = [0, 600, *(chance.randrange(len(whole) - 10240) for _ in range(2))]
         for length in lengths + [len(whole) - 1] * (kind != "tar"):
             path.write_bytes(whole[:length])
             with pytest.raises(PlatterError) as caught:
@@ -220,31 +220,31 @@ class TestContradictions:
 
     @staticmethod
     def lying(bundle: Bundle) -> None:
-        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", drop=["leaf.py"]))
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "1.0", drop=["leaf.py"]))
 
     @staticmethod
     def hostile(bundle: Bundle) -> None:
         member = handmade.Member(name="../../leaf.py")
-        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", extra=[member]))
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "1.0", extra=[member]))
 
     @staticmethod
     def demanding(bundle: Bundle) -> None:
-        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", requires=["absent>=1"]))
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "1.0", requires=["absent>=1"]))
 
     @staticmethod
     def unfitting(bundle: Bundle) -> None:
-        metadata = "Metadata-Version: 2.1\nName: leaf\nVersion: 2.0\nRequires-Python: <3\n"
-        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", metadata=metadata))
+        metadata = "Metadata-Version: 2.1\nName: leaf\nVersion: 1.0\nRequires-Python: <3\n"
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "1.0", metadata=metadata))
 
     @staticmethod
     def other_times(bundle: Bundle) -> None:
-        files = {"leaf.py": "NAME = 'leaf 2.1'\n"}
-        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", files=files))
+        files = {"leaf.py": "NAME = 'leaf 1.0.1'\n"}
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "1.0", files=files))
 
     @staticmethod
     def blocking(bundle: Bundle) -> None:
         files = {"hello.py": "", "branch.py/below.txt": "", "leaf.py": ""}
-        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "2.0", files=files))
+        bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "1.0", files=files))
 
     @staticmethod
     def incomplete(bundle: Bundle) -> None:
@@ -265,20 +265,20 @@ class TestContradictions:
     CASES: Sequence[tuple[Callable[[Bundle], object], str]] = (
         (lying, f"{LEAF}: leaf.py is in its RECORD, but not in the wheel"),
         (hostile, f"{LEAF}: the name '../../leaf.py' could leave its folder"),
-        (demanding, "leaf 2.0 requires absent>=1, which is missing"),
-        (unfitting, "leaf 2.0 requires Python <3"),
+        (demanding, "leaf 1.0 requires absent>=1, which is missing"),
+        (unfitting, "leaf 1.0 requires Python <3"),
         (other_times, f"leaf.{{tag}}.pyc was not compiled from what is in data/{LEAF}"),
         (blocking, "site-packages/branch.py"),
         (incomplete, "hello 1.0 requires leaf, which is missing"),
         (wrong("sha256", "0" * 64), f"data/{LEAF} has another hash or size"),
         (wrong("size", 1), f"data/{LEAF} has another hash or size"),
-        (wrong("version", "3.0"), f"data/{LEAF} is leaf 2.0, not leaf 3.0"),
+        (wrong("version", "3.0"), f"data/{LEAF} is leaf 1.0, not leaf 3.0"),
         (wrong("file", "leaf-9-py3-none-any.whl"), "data/leaf-9-py3-none-any.whl is missing"),
         (wrong("bytecode", "bytecode/none.zip"), "data/bytecode/none.zip: missing"),
         (wrong("bytecode", None), ".zip: belongs to no wheel"),
         (wrong("requested", "perhaps"), "requested: expected bool"),
         (targeted("magic", "00000000"), "or not for this target"),
-        (targeted("python", "3.7"), "or not for this target"),
+        (targeted("python", "3.7"), "info.json: no target has the Python"),
         (saying("PACKAGE", "other\n"), "PACKAGE: info.json says hello"),
         (saying("VERSION", "1.0"), "VERSION: info.json says 1.0"),
         (
@@ -410,7 +410,7 @@ class TestSignatures:
     def key(self, tmp_path: Path) -> Path:
         return keys.make(tmp_path)
 
-    @pytest.mark.parametrize("kind", ["tar.xz", "dir"])
+    @pytest.mark.parametrize("kind", ["tar", "dir"])
     def test_signed(self, bundle: Bundle, key: Path, tmp_path: Path, kind: str) -> None:
         path = packed(keys.sign(bundle.path, key), kind, tmp_path / "out")
         verdict = look(path, allowed=keys.allow(tmp_path / "allowed", key, who="a@example.com,b@example.com"))

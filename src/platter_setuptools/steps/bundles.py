@@ -6,24 +6,18 @@ and old ones had dashes in their names; so what is taken for a bundle is also op
 
 from __future__ import annotations
 
-import io
-import lzma
-import sys
-import tarfile
-import zipfile
-import zlib
-from contextlib import contextmanager
+import itertools
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from platter_setuptools.ground.errors import ArchiveError, UsageError
+from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.options import FORMATS
+from platter_setuptools.steps.entries import Kind, open_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from packaging.utils import NormalizedName
@@ -88,36 +82,7 @@ def by_name(path: Path) -> Bundle | None:
 def is_one(bundle: Bundle) -> bool:
     """Whether it holds what a bundle holds. ArchiveError if it cannot be read."""
     stem = bundle.path.name.removesuffix(f".{bundle.format}")
-    try:
-        return any(name == f"{stem}/{_SIGN}" for name in _early_names(bundle))
-    except (OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
-        raise ArchiveError(f"{bundle.path} cannot be read: {error}", hint="delete it, or build it again") from error
-
-
-def _early_names(bundle: Bundle) -> Iterator[str]:
-    if bundle.format == "dir":
-        yield from (f"{bundle.path.name}/{one.name}" for one in bundle.path.iterdir())
-    elif bundle.format == "zip":
-        with zipfile.ZipFile(bundle.path) as archive:
-            yield from archive.namelist()
-    else:
-        with _plain(bundle) as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
-            for _, member in zip(range(_EARLY), tar, strict=False):
-                yield member.name
-
-
-@contextmanager
-def _plain(bundle: Bundle) -> Iterator[IO[bytes]]:
-    if bundle.format != "tar.zst":
-        with bundle.path.open("rb") as stream:
-            yield stream
-        return
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415
-    else:
-        from backports import zstd  # noqa: PLC0415
-    try:
-        with zstd.open(bundle.path, "rb") as unpacked:
-            yield cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", unpacked)))
-    except zstd.ZstdError as error:
-        raise ValueError(str(error)) from error
+    with open_bundle(bundle.path) as entries:
+        # Folders come first in an archive: the bundle's files begin where they end.
+        files = (entry.name for entry in entries if entry.kind is Kind.FILE)
+        return f"{stem}/{_SIGN}" in itertools.islice(files, _EARLY)

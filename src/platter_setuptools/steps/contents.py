@@ -21,8 +21,8 @@ from platter_setuptools.payload import checksums
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.names import relative
 from platter_setuptools.payload.wheel import timestamp
-from platter_setuptools.steps.entries import Entry, Kind, open_bundle
 from platter_setuptools.steps.check import Described
+from platter_setuptools.steps.entries import Entry, Kind, open_bundle
 from platter_setuptools.steps.foreign.compile import installed_name
 from platter_setuptools.steps.members import Member, from_bytes
 from platter_setuptools.steps.soundness import Places, examine
@@ -141,19 +141,18 @@ def _member(entry: Entry, name: str, contents: Contents, work: Path) -> Member:
 
 def _look_into(source: BinaryIO, name: str, contents: Contents, work: Path) -> Member:
     path = work / posixpath.basename(name)
-    with path.open("wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-    sha256, size = sha256_of_file(path)
     try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+        sha256, size = sha256_of_file(path)
         if name.endswith(".whl"):
             contents.wheels[name] = _wheel(path, sha256)
         else:
-            contents.bytecode[name] = _bytecode(path)
+            contents.bytecode[name] = _bytecode(path, name)
     except WheelError as error:
         contents.findings.append(error.message)
-    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError) as error:
-        contents.findings.append(f"{name}: cannot be read as bytecode: {error}")
-    path.unlink()
+    finally:
+        path.unlink(missing_ok=True)
     return Member(name=name, content=b"", sha256=sha256, size=size)
 
 
@@ -166,11 +165,14 @@ def _wheel(path: Path, sha256: str) -> WheelInside:
     return WheelInside(described=described, places=places, modules=modules)
 
 
-def _bytecode(path: Path) -> dict[str, Module]:
+def _bytecode(path: Path, name: str) -> dict[str, Module]:
     found = {}
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            content = archive.read(info)  # to its end, where its checksum is compared
-            magic, flags, time, size = _HEADER.unpack_from(content)
-            found[info.filename] = (magic.hex(), flags, time, size)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                content = archive.read(info)  # to its end, where its checksum is compared
+                magic, flags, time, size = _HEADER.unpack_from(content)
+                found[info.filename] = (magic.hex(), flags, time, size)
+    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise WheelError(f"{name}: cannot be read as bytecode: {error}") from error
     return found

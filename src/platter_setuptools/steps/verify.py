@@ -20,7 +20,7 @@ from platter_setuptools.payload import manifest
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.wheel import source_of
 from platter_setuptools.steps.check import Described, check_set
-from platter_setuptools.steps.contents import LOCK, MARKS, REQUIREMENTS, Contents, WheelInside, read_contents
+from platter_setuptools.steps.contents import LOCK, REQUIREMENTS, Contents, WheelInside, read_contents
 from platter_setuptools.steps.lock import load_lock
 from platter_setuptools.steps.manifest import checksums
 from platter_setuptools.steps.signing import check_signature
@@ -64,9 +64,9 @@ def verify(path: Path, *, allowed_signers: Path | None, run: Runner, progress: P
     except (ValueError, InstallError) as error:
         findings.append(error.message if isinstance(error, InstallError) else f"info.json: {error}")
     else:
-        findings += [*_about(plan, contents), *_wheels(plan, info, contents), *_bytecode(plan, contents)]
+        findings += [*_about(plan, info, contents), *_wheels(plan, info, contents), *_bytecode(plan, contents)]
         findings += [*_lock(plan, contents), *_set(plan, contents, progress)]
-    if findings:
+    if findings := list(dict.fromkeys(findings)):
         more = len(findings) - _SHOWN
         lines = [f"  {finding}" for finding in findings[:_SHOWN]] + [f"  and {more} more"] * (more > 0)
         raise BundleError(
@@ -90,9 +90,12 @@ def _signer(path: Path, contents: Contents, allowed: Path, run: Runner, work: Pa
 
 def _sums(contents: Contents) -> Iterator[str]:
     """SHA256SUMS lists every file but itself and its signature, and says the truth about it."""
+    if sums.FILE not in contents.texts:
+        yield f"{sums.FILE}: missing"
+        return
     members = [one for name, one in contents.members.items() if name not in {sums.FILE, sums.SIGNATURE}]
     try:
-        listed = sums.parse(contents.texts.get(sums.FILE, b"").decode("utf-8", "surrogateescape"))
+        listed = sums.parse(contents.texts[sums.FILE].decode("utf-8", "surrogateescape"))
         there = sums.parse((checksums(members).content or b"").decode())
     except (InstallError, WheelError) as error:
         yield error.message
@@ -112,11 +115,13 @@ def _secrets(contents: Contents) -> Iterator[str]:
             yield f"{name}: holds a URL with a user or password in it"
 
 
-def _about(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
+def _about(plan: manifest.Manifest, info: Mapping[str, Any], contents: Contents) -> Iterator[str]:
     """What is said twice is said alike."""
-    for name in (*MARKS, "data/bootstrap/platter_payload/__main__.py"):
+    for name in ("install.sh", "data/bootstrap/platter_payload/__main__.py"):
         if name not in contents.members:
             yield f"{name}: missing"
+    if info.get("python") not in {target.python for target in plan.targets}:
+        yield f"info.json: no target has the Python that install.sh looks for ({info.get('python')})"
     for name, value in (("PACKAGE", plan.name), ("VERSION", plan.version), ("PLATFORM", plan.platform)):
         if contents.texts.get(name) != f"{value}\n".encode():
             yield f"{name}: info.json says {value}"
