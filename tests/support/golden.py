@@ -19,6 +19,7 @@ COMMANDS = {
     "platter-build": (*PLATTER, "build", "--help"),
     "platter-config": (*PLATTER, "config", "--help"),
     "platter-latest": (*PLATTER, "latest", "--help"),
+    "platter-verify": (*PLATTER, "verify", "--help"),
     "platter-clean-cache": (*PLATTER, "clean-cache", "--help"),
     "bdist_platter": ("setup.py", "bdist_platter", "--help"),
     "bdist-formats": ("setup.py", "bdist", "--help-formats"),
