@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     Settings = Mapping[str, str | list[str] | None] | None
 
 
+__all__ = _setuptools.__all__  # for in-tree backends that begin with `from platter_setuptools.build_meta import *`
+
+
 def __getattr__(name: str) -> Any:
     """Every other hook, the optional ones and those to come as well: whatever this setuptools has."""
     return getattr(_setuptools, name)

@@ -134,6 +134,10 @@ class TestHooks:
         own = {name for name in hooks if getattr(build_meta, name) is not getattr(setuptools_backend, name)}
         assert own == {"build_wheel", "get_requires_for_build_wheel"}
         assert len(hooks) >= 8
+        in_tree: dict[str, Any] = {}
+        exec("from platter_setuptools.build_meta import *", in_tree)
+        assert in_tree["build_wheel"] is build_meta.build_wheel
+        assert in_tree["build_sdist"] is setuptools_backend.build_sdist
         assert not hasattr(build_meta, "build_something_else")
 
     @pytest.fixture
