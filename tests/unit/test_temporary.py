@@ -129,9 +129,9 @@ class TestTemporaryFolders:
     def test_no_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         full = OSError(number, os.strerror(number), "file")
-        with pytest.raises(PlatterError, match=f"no temporary file can be written to {tmp_path}: ") as caught:
-            with temporary_folder():
-                raise full
+        message = f"no temporary file can be written to {tmp_path}: "
+        with pytest.raises(PlatterError, match=message) as caught, temporary_folder():
+            raise full
         assert caught.value.hint
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(OSError, match="file") as raised, temporary_folder(tmp_path):
