@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 _TYPO = 0.75  # how like a known name an unknown variable has to be to be a mistake and not somebody else's
 
+_NOT_THERE = (
+    "in the project's files paths start at its folder; a build from an sdist finds there what the sdist holds"
+    " (setuptools: MANIFEST.in)"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -120,10 +125,10 @@ def merge(sources: Sequence[Source], *, output: Path) -> Options:
 def _check_files(options: Options) -> None:
     for script in (options.prebuild_script, options.postbuild_script):
         if script and not script.is_file():
-            raise UsageError(f"the build script {script} does not exist")
+            raise UsageError(f"the build script {script} does not exist", hint=_NOT_THERE)
     for file in (*options.requirements, *options.constraints, options.lock, options.sign_with):
         if file and not file.is_file():
-            raise UsageError(f"{file} does not exist")
+            raise UsageError(f"{file} does not exist", hint=_NOT_THERE)
 
 
 def find(name: str, where: str, prefix: str = "") -> Option:
