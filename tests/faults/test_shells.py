@@ -54,7 +54,11 @@ def test_refusals(trials: Trials, new_server: Callable[[], Server], shell: list[
         server = new_server()
         assert server.start(shell=shell, python="/nonexistent").wait(60) == 3
         assert server.start("--python=", shell=shell, python="").wait(60) == 2
-        assert server.start(shell=shell, python="", env={"PATH": "/nonexistent"}).wait(60) == 3
+        few = server.folder / "few programs"
+        few.mkdir()
+        for name in ("printf", "echo", "[", "cat"):  # which not every shell has built in
+            (few / name).symlink_to(shutil.which(name) or "")
+        assert server.start(shell=shell, python="", env={"PATH": str(few)}).wait(60) == 3
         server.check_untouched()
 
 
