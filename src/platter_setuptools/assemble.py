@@ -13,7 +13,7 @@ from platter_setuptools.ground.errors import DependencyError, UsageError
 from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
-from platter_setuptools.ground.values import Artifact, Origin
+from platter_setuptools.ground.values import Artifact, Origin, Wheel
 from platter_setuptools.steps import bootstrap
 from platter_setuptools.steps.archive import check_output, write_archive
 from platter_setuptools.steps.bytecode import compile_wheels
@@ -24,7 +24,7 @@ from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
 from platter_setuptools.steps.needs import find_needs, warnings
 from platter_setuptools.steps.signing import open_key
-from platter_setuptools.steps.soundness import check_places, examine_wheels
+from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
 from platter_setuptools.steps.wheelfile import describe, open_wheel
 from platter_setuptools.workshop import Workshop, temporary_workspace
 
@@ -51,6 +51,7 @@ def assemble(
     check_output(options.output)
     with temporary_workspace(run) as work:
         workshop = Workshop(options, source, run, progress, work)
+        workshop.get_ready()
         target, store = workshop.target, workshop.store
         signer = open_key(options.sign_with, run) if options.sign_with else None
 
@@ -161,7 +162,13 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
 
 def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Described]:
     options = workshop.options
-    collected = workshop.collect(lock, extras=options.extras, leave_out=[project.wheel.name])
+
+    def look(wheel: Wheel) -> None:
+        """Find out, while others are still on their way, what is asked of each wheel later."""
+        describe(wheel)
+        places_of(wheel, workshop.store)
+
+    collected = workshop.collect(lock, extras=options.extras, leave_out=[project.wheel.name], look=look)
     if not options.no_pip and all(wheel.name != "pip" for wheel in collected):
         collected.append(workshop.bootstrap.pip)
     return [*(Described(wheel=wheel, description=describe(wheel)) for wheel in collected), project]

@@ -16,7 +16,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.ground.config_settings import is_ours
 from platter_setuptools.ground.errors import DependencyError
+from platter_setuptools.ground.interrupts import signals_held_back
 from platter_setuptools.ground.temporary import temporary_folder
+from platter_setuptools.ground.threads import Later, settle
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
     Environment,
@@ -41,7 +43,7 @@ from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.progress import Progress
@@ -50,11 +52,12 @@ if TYPE_CHECKING:
 
 
 _DAY = 24 * 60 * 60.0  # seconds
+_PATIENCE = 3.0  # seconds that an end waits for what was begun in the background: the processes are gone by then
 
 
 @contextlib.contextmanager
 def temporary_workspace(run: Processes) -> Iterator[Path]:
-    """A folder for everything that is thrown away. Processes are ended before it goes."""
+    """A folder for everything that is thrown away. Processes and threads are ended before it goes."""
     with temporary_folder() as folder:
         (folder / "tmp").mkdir()
         run.keep_temporary_files_in(folder / "tmp")
@@ -62,8 +65,10 @@ def temporary_workspace(run: Processes) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            tempfile.tempdir = before
-            run.stop()
+            with signals_held_back():
+                run.stop()
+                settle(_PATIENCE)
+                tempfile.tempdir = before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +88,6 @@ class Workshop:
         self.target: Target = find_target(options.python, run)
         location = options.wheel_cache or default_location()
         self.store = Store(work / "store" if options.no_wheel_cache else location)
-        self._build_wheels: dict[tuple[str, ...], list[Wheel]] = {}
 
     @property
     def needs_environment(self) -> bool:
@@ -99,16 +103,19 @@ class Workshop:
             return settings
         return without_network(settings, self._stored_wheels(settings.no_binary))
 
-    @functools.cached_property
+    def get_ready(self) -> None:
+        """Begin, in the background, with what every build needs, whatever its project turns out to require."""
+        # In this order, and here, since afterwards several threads ask for them.
+        _ = self.settings, self._bootstrap, self.resolver
+
+    @property
     def bootstrap(self) -> Bootstrap:
-        options = self.options
-        tools = {"setuptools": None, "wheel": options.wheel_version} if self.needs_environment else {}
-        names = {"virtualenv": options.virtualenv_version, "pip": None, **tools}
-        requirements = tuple(_specified(name, version) for name, version in names.items())
-        wheels = {wheel.name: wheel for wheel in self.collect(self._lock_of_tools(requirements))}
-        pip = wheels.pop(canonicalize_name("pip"))
-        chosen = tuple(wheels.pop(canonicalize_name(name)) for name in tools)
-        return Bootstrap(pip=pip, tools=chosen, virtualenv=tuple(wheels.values()))
+        """The tools' wheels; waits until they are there."""
+        return self._bootstrap.result()
+
+    @functools.cached_property
+    def _bootstrap(self) -> Later[Bootstrap]:
+        return Later(self._collect_bootstrap)
 
     @functools.cached_property
     def environment(self) -> Environment:
@@ -127,7 +134,9 @@ class Workshop:
     def builder(self) -> WheelBuilder:
         settings = self.settings
         return WheelBuilder(
-            environments=Environments(target=self.target, run=self.run, wheels_for=self._wheels_for_build),
+            environments=Environments(
+                target=self.target, run=self.run, folder=self.work / "environments", wheels_for=self._wheels_for_build
+            ),
             run=self.run,
             work=self.work,
             config_settings=_config_settings(settings.config_settings),
@@ -173,9 +182,14 @@ class Workshop:
             return self.resolver(request)
 
     def collect(
-        self, lock: Lock, *, extras: Collection[str] = (), leave_out: Collection[NormalizedName] = ()
+        self,
+        lock: Lock,
+        *,
+        extras: Collection[str] = (),
+        leave_out: Collection[NormalizedName] = (),
+        look: Callable[[Wheel], object] = lambda _wheel: None,
     ) -> list[Wheel]:
-        """The wheels of a lock, from the store or else."""
+        """The wheels of a lock, from the store or else; see Collector."""
         return Collector(
             target=self.target,
             store=self.store,
@@ -185,7 +199,17 @@ class Workshop:
             progress=self.progress,
             work=self.work,
             offline=self.options.no_download,
-        ).collect(lock, extras=extras, leave_out=leave_out)
+        ).collect(lock, extras=extras, leave_out=leave_out, look=look)
+
+    def _collect_bootstrap(self) -> Bootstrap:
+        options = self.options
+        tools = {"setuptools": None, "wheel": options.wheel_version} if self.needs_environment else {}
+        names = {"virtualenv": options.virtualenv_version, "pip": None, **tools}
+        requirements = tuple(_specified(name, version) for name, version in names.items())
+        wheels = {wheel.name: wheel for wheel in self.collect(self._lock_of_tools(requirements))}
+        pip = wheels.pop(canonicalize_name("pip"))
+        chosen = tuple(wheels.pop(canonicalize_name(name)) for name in tools)
+        return Bootstrap(pip=pip, tools=chosen, virtualenv=tuple(wheels.values()))
 
     def _lock_of_tools(self, requirements: tuple[str, ...]) -> Lock:
         """The lock of these, resolved at most once a day; with a lock given, or without a network, once for all."""
@@ -207,13 +231,9 @@ class Workshop:
         return lock
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
-        """What a build requires, resolved and collected; once for builds that require the same."""
-        key = tuple(sorted(requirements))
-        if key not in self._build_wheels:
-            constraints = self.settings.build_constraints
-            lock = self.resolver(Request(requirements=key, constraints=constraints))
-            self._build_wheels[key] = self.collect(lock)
-        return self._build_wheels[key]
+        """What a build requires, resolved and collected."""
+        request = Request(requirements=tuple(requirements), constraints=self.settings.build_constraints)
+        return self.collect(self.resolver(request))
 
     def _uv(self, python: Path, settings: IndexSettings) -> UvResolver:
         return UvResolver(

@@ -210,9 +210,9 @@ class TestBundle:
     def test_what_is_told(self, yard: Yard) -> None:
         artifact = yard.assemble()
         steps = yard.diary.said("step")
-        assert [step.split()[0] for step in steps] == [
-            *("Building", "Resolving", "Fetching", "Fetching", "Compiling", "Writing")
-        ]
+        words = [step.split()[0] for step in steps]
+        words.remove("Fetching")  # the tools, which come in the background
+        assert words == ["Building", "Resolving", "Fetching", "Compiling", "Writing"]
         assert yard.diary.said("done") == [summary(artifact)]
 
 
@@ -280,7 +280,9 @@ class TestRefused:
         with pytest.raises(UsageError, match="App has no extra most, much") as caught:
             yard.assemble(extras=("much", "more", "most"))
         assert caught.value.hint == "it has: more"
-        assert yard.play.count("compile") == 0
+        assert not [
+            call for call in yard.play.calls if "--python-version" in call.command
+        ]  # the project's, not the tools'
 
     def test_an_extra_whose_requirement_the_lock_lacks(self, yard: Yard) -> None:
         with pytest.raises(WheelError, match=r"app 1\.0 requires x, which is missing"):

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def builder(tmp_path: Path, run: Runner, **more: Any) -> tuple[WheelBuilder, lis
         wanted.append(sorted(requirements))
         return [open_wheel(handmade.wheel(tmp_path / "links", "backend"), Origin.STORE)]
 
-    environments = Environments(target=HERE, run=run, wheels_for=wheels_for)
+    environments = Environments(target=HERE, run=run, folder=tmp_path / "work" / "env", wheels_for=wheels_for)
     values: dict[str, Any] = {"config_settings": {}, **more}
     (tmp_path / "work").mkdir()
     return WheelBuilder(environments=environments, run=run, work=tmp_path / "work", **values), wanted
@@ -98,19 +99,27 @@ class TestBuild:
         source = tree(tmp_path)
         path = made.build(source, tmp_path / "out")
         assert path == tmp_path / "out" / "app-1.0-py3-none-any.whl"
-        assert wanted == [["backend>=1"], ["more"]]
-        first, *_ = run.calls
-        assert first.command[first.command.index("venv") :][-1].endswith("environment")
-        assert first.after("--python") == [str(HERE.executable)]
+        assert wanted == [["backend>=1"], ["backend>=1", "more"]]
+        environments = [call for call in run.calls if "venv" in call.command]
+        assert [call.after("--python") for call in environments] == [[str(HERE.executable)]] * 2
         assert [call.command[-2] for call in run.hooks] == ["get_requires_for_build_wheel", "build_wheel"]
-        for call in run.hooks:
-            assert call.command[0] == str(Path(first.command[-1]) / "bin" / "python")
+        for call, environment in zip(run.hooks, environments, strict=True):
+            assert call.command[0] == str(Path(environment.command[-1]) / "bin" / "python")
             assert call.cwd == source
             assert call.env["SOURCE_DATE_EPOCH"] == "315532800"
             assert Path(call.env["DIST_EXTRA_CONFIG"]).is_relative_to(tmp_path / "work")
-            assert call.env["PATH"].startswith(str(Path(first.command[-1]) / "bin"))
+            assert call.env["PATH"].startswith(str(Path(environment.command[-1]) / "bin"))
         assert sorted(one.name for one in source.iterdir()) == ["pyproject.toml", "src"]
         assert list((source / "src").iterdir()) == []
+
+    def test_builds_that_require_the_same_share_an_environment(self, tmp_path: Path) -> None:
+        run = Backend()
+        made, wanted = builder(tmp_path, run)
+        source = tree(tmp_path)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: made.build(source, tmp_path / f"out{number}"), range(4)))
+        assert wanted == [["backend>=1"]]
+        assert len({call.command[0] for call in run.hooks}) == 1
 
     def test_egg_info_that_was_there_stays(self, tmp_path: Path) -> None:
         made, _wanted = builder(tmp_path, Backend())
@@ -196,11 +205,6 @@ class TestEnvironments:
         (call,) = run.calls
         assert {"--offline", "--no-index", "--no-deps", "--no-config"} <= set(call.command)
         assert call.command[-2:] == ("--", str(wheel.path))
-
-    def test_no_requirements_no_process(self, tmp_path: Path) -> None:
-        run = FakeRunner()
-        Environments(target=HERE, run=run, wheels_for=lambda _: []).install(Environment(tmp_path), [])
-        assert run.calls == []
 
     def test_virtualenv_runs_from_its_wheels(self, tmp_path: Path) -> None:
         wheel = open_wheel(handmade.wheel(tmp_path, "virtualenv"), Origin.STORE)

@@ -250,7 +250,7 @@ class TestThreads:
 
         run = Stopping()
         with pytest.raises(ValueError, match="first"):
-            in_threads(work, list(range(100)), run, threads=2)
+            in_threads(work, list(range(100)), run, number=2)
         assert run.stopped
         assert len(begun) < 10
         assert not [one for one in threading.enumerate() if one.name.startswith("ThreadPoolExecutor")]

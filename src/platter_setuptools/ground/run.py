@@ -25,6 +25,8 @@ _TAIL = 25  # lines of a failed tool that are shown: enough for a compiler's err
 class Runner(Protocol):
     """What the steps need of a process runner; tests hand in a fake one."""
 
+    stopped: bool
+
     def __call__(
         self,
         command: Sequence[str | Path],
@@ -57,7 +59,7 @@ class Processes:
         self._on_line = on_line
         self._live: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
-        self._stopped = False
+        self.stopped = False
         # What a build starts may build other projects: whoever asked for a bundle asked for this one.
         self._environ: dict[str, str] = {"PLATTER_BUILD": ""}
 
@@ -101,7 +103,7 @@ class Processes:
 
     def stop(self) -> None:
         with self._lock:
-            self._stopped = True
+            self.stopped = True
             live = list(self._live)
         for process in live:
             self._kill(process)  # its streams are closed by the thread that reads them
@@ -110,7 +112,7 @@ class Processes:
         self, arguments: list[str], cwd: Path | None, env: Mapping[str, str] | None, *, terminal: bool
     ) -> subprocess.Popen[str]:
         with self._lock:
-            if self._stopped:
+            if self.stopped:
                 raise PlatterError("the build is being stopped")
             try:
                 process = subprocess.Popen(

@@ -43,14 +43,8 @@ class WheelBuilder:
 
         scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self.work))
         try:
-            environment = self.shared or self.environments.create(scratch / "environment")
-            builder = build.ProjectBuilder.from_isolated_env(environment, source, self._runner(scratch))
-            if not self.shared and builder.build_system_requires:
-                self.environments.install(environment, builder.build_system_requires)
             with _without_new_egg_info(source):  # setuptools makes one for each hook
-                if not self.shared and (more := builder.get_requires_for_build("wheel", self.config_settings)):
-                    self.environments.install(environment, more)
-                return Path(builder.build("wheel", output, self.config_settings))
+                return self._build(source, output, self._runner(scratch))
         except build.BuildBackendException as error:
             cause = error.exception
             if isinstance(cause, InterruptedBuildError):  # pypa/build takes every Exception for a backend's
@@ -62,6 +56,17 @@ class WheelBuilder:
             raise BuildError(f"its pyproject.toml cannot be used ({error})") from error
         except CommandError as error:
             raise BuildError(f"its build environment cannot be made ({error.message})", output=error.output) from error
+
+    def _build(self, source: Path, output: Path, runner: _BackendRunner) -> Path:
+        """What the source tree says that its build requires comes first; then its backend may add to that."""
+        import build  # noqa: PLC0415
+
+        environment = self.shared or self.environments.having(build.ProjectBuilder(source).build_system_requires)
+        builder = build.ProjectBuilder.from_isolated_env(environment, source, runner)
+        if not self.shared and (more := builder.get_requires_for_build("wheel", self.config_settings)):
+            environment = self.environments.having(builder.build_system_requires | more)
+            builder = build.ProjectBuilder.from_isolated_env(environment, source, runner)
+        return Path(builder.build("wheel", output, self.config_settings))
 
     def _runner(self, scratch: Path) -> _BackendRunner:
         # setuptools puts stale files of an old build/ folder into the wheel: give it a fresh one elsewhere.

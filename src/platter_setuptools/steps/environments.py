@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from platter_setuptools.ground.threads import Later
 from platter_setuptools.steps.resolver import uv_command
 
 if TYPE_CHECKING:
@@ -47,19 +49,31 @@ class Environments:
 
     target: Target
     run: Runner
+    folder: Path
     wheels_for: Callable[[Collection[str]], Sequence[Wheel]]
+    _made: dict[frozenset[str], Later[Environment]] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def create(self, folder: Path) -> Environment:
-        """An empty environment in `folder`."""
+    def having(self, requirements: Collection[str]) -> Environment:
+        """An environment with these requirements (PEP 508) and what they require; builds that want the same share it.
+
+        So it is made once, and the backend's modules are compiled once.
+        """
+        key = frozenset(requirements)
+        with self._lock:
+            if key not in self._made:
+                folder = self.folder / str(len(self._made))
+                self._made[key] = Later(lambda: self._make(folder, sorted(key)))
+            made = self._made[key]
+        return made.result()
+
+    def _make(self, folder: Path, requirements: Sequence[str]) -> Environment:
         command = (*uv_command(), "venv", "--quiet", "--no-project", "--no-config", "--no-python-downloads")
         self.run([*command, "--python", self.target.executable, folder])
-        return Environment(folder)
-
-    def install(self, environment: Environment, requirements: Collection[str]) -> None:
-        """Install requirements (PEP 508) and what they require."""
-        if not requirements:
-            return
-        install_wheels(environment, self.wheels_for(requirements), self.run)
+        environment = Environment(folder)
+        if requirements:
+            install_wheels(environment, self.wheels_for(requirements), self.run)
+        return environment
 
 
 def install_wheels(environment: Environment, wheels: Sequence[Wheel], run: Runner) -> None:

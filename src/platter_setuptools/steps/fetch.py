@@ -54,12 +54,14 @@ def fetch_all(
     *,
     settings: IndexSettings,
     progress: OnProgress = lambda _done, _total, _size: None,
+    arrived: Callable[[Download, Path], None] = lambda _download, _path: None,
     connections: int = 8,
 ) -> dict[Download, Path]:
     """Get the files into the folder and give their paths.
 
     A path is `folder/filename`, or lies in a subfolder where two different files bear one name; what is named
-    twice is fetched once. `progress` is called in the calling thread. The first error ends the rest. Files
+    twice is fetched once. `progress` is called often, and `arrived` with every file as soon as it is whole, both in the
+    calling thread; the files are begun in the order of `downloads`. The first error ends the rest. Files
     appear under their names only when they are whole and right, and nothing else stays in the folder.
 
     Raises DependencyError for a file that cannot be had or written, WheelError for one that is not what the lock
@@ -67,7 +69,13 @@ def fetch_all(
     """
     paths = _places(downloads, folder)
     batch = _Batch({path: download for download, path in paths.items()}, settings)
-    batch.run(progress, connections)
+
+    def tell(path: Path) -> None:
+        for download in downloads:
+            if paths[download] == path:
+                arrived(download, path)
+
+    batch.run(progress, tell, connections)
     return paths
 
 
@@ -118,14 +126,14 @@ class _Batch:
         self._jobs = jobs
         self._settings = settings
         self._waiting: queue.SimpleQueue[tuple[Path, Download]] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[BaseException | Path] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._parts: set[Path] = set()
         self._received = 0  # bytes
         self._transfers: Transfers | None = None
 
-    def run(self, progress: OnProgress, connections: int) -> None:
+    def run(self, progress: OnProgress, arrived: Callable[[Path], None], connections: int) -> None:
         for job in self._jobs.items():
             self._waiting.put(job)
         if not all(_is_file(download) for download in self._jobs.values()):
@@ -140,21 +148,22 @@ class _Batch:
             with signals_held_back():
                 for thread in threads:
                     thread.start()
-            self._wait(progress)
+            self._wait(progress, arrived)
         finally:
             self._stop(threads)
 
-    def _wait(self, progress: OnProgress) -> None:
+    def _wait(self, progress: OnProgress, arrived: Callable[[Path], None]) -> None:
         done, total = 0, len(self._jobs)
         while done < total:
             try:
-                error = self._results.get(timeout=_TICK)
+                result = self._results.get(timeout=_TICK)
             except queue.Empty:
                 pass
             else:
-                if error is not None:
-                    raise error
+                if isinstance(result, BaseException):
+                    raise result
                 done += 1
+                arrived(result)
             progress(done, total, self._received)
 
     def _stop(self, threads: Sequence[threading.Thread]) -> None:
@@ -179,7 +188,7 @@ class _Batch:
             except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
                 self._results.put(error)
                 return
-            self._results.put(None)
+            self._results.put(path)
 
     def _get(self, path: Path, download: Download) -> None:
         part = path.with_name(path.name + ".part")

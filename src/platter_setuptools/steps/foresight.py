@@ -8,7 +8,6 @@ found. What turns out different is done again in its turn: a wrong guess costs n
 from __future__ import annotations
 
 import contextlib
-import threading
 import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.errors import PlatterError
-from platter_setuptools.ground.interrupts import signals_held_back
+from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.bytecode import find_compiled
 from platter_setuptools.steps.soundness import places_of
@@ -44,24 +43,24 @@ class Foresight:
     source: Path
     target: Target
     store: Store
-    _asked: dict[str, Any] | None = field(default=None, init=False)
-    _lock: Lock | None = field(default=None, init=False)
-    _resolving: threading.Thread | None = field(default=None, init=False)
+    _asked: object = field(default=None, init=False)
+    _lock: Later[Lock] | None = field(default=None, init=False)
 
     def look_ahead(self, resolve: Callable[[Path, str], Lock] | None, work: Path) -> None:
         """Begin. `resolve` is given a wheel that asks for what the project's last one did, and its name."""
         note = self.store.recall(_KIND, self._key)
         with contextlib.suppress(*_UNUSABLE):
             if resolve and note["asked"]:
-                self._resolving = _in_background(lambda: self._resolve(resolve, note["asked"], work))
-            _in_background(lambda: self._read(note["wheels"]))
+                self._asked, wheel = note["asked"], _stand_in(note["asked"], work)
+                self._lock = Later(lambda: resolve(wheel, canonicalize_name(note["asked"]["name"])))
+            Later(lambda: self._read(note["wheels"]))
 
     def lock_for(self, project: Described) -> Lock | None:
         """The lock of what this project's wheel asks for, if that is what was foreseen; waits until it is there."""
-        if self._resolving is None:
-            return None
-        self._resolving.join()
-        return self._lock if self._asked == _asks_for(project) else None
+        if self._lock and self._asked == _asks_for(project):
+            with contextlib.suppress(PlatterError):  # the next to ask will be told
+                return self._lock.result()
+        return None
 
     def remember(self, project: Described, wheels: Sequence[Described]) -> None:
         """Note what this build took; a store that cannot be written to is no reason to fail."""
@@ -82,10 +81,6 @@ class Foresight:
     @property
     def _key(self) -> str:
         return key_of(str(self.source), self.target.key)
-
-    def _resolve(self, resolve: Callable[[Path, str], Lock], asked: dict[str, Any], work: Path) -> None:
-        self._lock = resolve(_stand_in(asked, work), canonicalize_name(asked["name"]))
-        self._asked = asked
 
     def _read(self, wheels: Sequence[Sequence[str]]) -> None:
         for sha256, filename in wheels:
@@ -121,14 +116,3 @@ def _stand_in(asked: dict[str, Any], work: Path) -> Path:
         archive.writestr(f"{name}-0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{name}-0.dist-info/RECORD", "")
     return path
-
-
-def _in_background(work: Callable[[], None]) -> threading.Thread:
-    def quietly() -> None:
-        with contextlib.suppress(*_UNUSABLE):
-            work()
-
-    thread = threading.Thread(target=quietly, daemon=True)
-    with signals_held_back():
-        thread.start()
-    return thread

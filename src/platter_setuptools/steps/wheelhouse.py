@@ -19,9 +19,9 @@ from packaging.pylock import (
     PackageWheel,
 )
 
-from platter_setuptools.ground.errors import DependencyError, PlatterError
+from platter_setuptools.ground.errors import DependencyError, InterruptedBuildError, PlatterError
 from platter_setuptools.ground.progress import Progress, human_size
-from platter_setuptools.ground.threads import in_threads
+from platter_setuptools.ground.threads import CORES, in_threads, threads
 from platter_setuptools.ground.urls import without_userinfo
 from platter_setuptools.ground.values import Origin, Wheel
 from platter_setuptools.steps import sources
@@ -44,6 +44,19 @@ if TYPE_CHECKING:
 _COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ARCHFLAGS")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Entry:
+    """What a target takes of a lock for one distribution; `download` is None for a folder or a repository."""
+
+    package: Package
+    artifact: PackageWheel | Source
+    download: Download | None
+
+    @property
+    def is_wheel(self) -> bool:
+        return self.download is not None and self.download.filename.endswith(".whl")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
     """Turns locks into wheels. The builder is asked for only when something has to be built."""
@@ -58,107 +71,96 @@ class Collector:
     offline: bool = False
 
     def collect(
-        self, lock: Lock, *, extras: Collection[str] = (), leave_out: Collection[NormalizedName] = ()
+        self,
+        lock: Lock,
+        *,
+        extras: Collection[str] = (),
+        leave_out: Collection[NormalizedName] = (),
+        look: Callable[[Wheel], object] = lambda _wheel: None,
     ) -> list[Wheel]:
         """The wheels that the target takes of the lock with these extras, less those of `leave_out`, in its order.
 
-        Every wheel has been checked against the lock's hash, now or when the store took it. Raises DependencyError,
-        and WheelError for a wrong hash.
+        Every wheel has been checked against the lock's hash, now or when the store took it. Each that is new is given
+        to `look`, in some thread, while others are still on their way. Raises DependencyError, and WheelError for a
+        wrong hash.
         """
         entries = [
-            (package, artifact, _as_download(lock, artifact))
+            _Entry(package=package, artifact=artifact, download=_as_download(lock, artifact))
             for package, artifact in lock.select(self.target, extras)
             if package.name not in leave_out
         ]
-        wheels = in_threads(lambda entry: self._from_store(lock, *entry), entries, self.run)
-
-        missing = [(index, entry) for index, entry in enumerate(entries) if wheels[index] is None]
+        found = in_threads(lambda entry: self._from_store(lock, entry), entries, self.run)
+        missing = [entry for entry, wheel in zip(entries, found, strict=True) if wheel is None]
         if self.offline:
-            self._refuse_downloads([entry for _, entry in missing])
-        downloads = [download for _, (_, _, download) in missing if download]
-        fetched = self._fetch(downloads)
-        to_build = []
-        for index, (package, artifact, download) in missing:
-            if download and download.filename.endswith(".whl"):
-                wheels[index] = self._keep(fetched[download])
-            else:
-                to_build.append((index, package, artifact, fetched[download] if download else None))
-        built = self._build(lock, [entry[1:] for entry in to_build])
-        for (index, *_), wheel in zip(to_build, built, strict=True):
-            wheels[index] = wheel
-        return [wheel for wheel in wheels if wheel is not None]
+            _refuse_downloads(missing)
+        made = iter(self._make(lock, missing, look))
+        return [wheel or next(made) for wheel in found]
 
-    def _from_store(
-        self, lock: Lock, package: Package, artifact: PackageWheel | Source, download: Download | None
-    ) -> Wheel | None:
-        if download and download.filename.endswith(".whl"):
-            sha256 = download.hashes.get("sha256", "").lower()
-            path = self.store.find(sha256, download.filename)
+    def _from_store(self, lock: Lock, entry: _Entry) -> Wheel | None:
+        if entry.download and entry.is_wheel:
+            sha256 = entry.download.hashes.get("sha256", "").lower()
+            path = self.store.find(sha256, entry.download.filename)
             return open_wheel(path, Origin.STORE, sha256=sha256) if path else None
-        path = self.store.find_derived("built", self._source_key(lock, artifact))
+        path = self.store.find_derived("built", self._source_key(lock, entry.artifact))
         if path is None:
             return None
         wheel = open_wheel(path, Origin.STORE)
-        return wheel if wheel.name == package.name else None
+        return wheel if wheel.name == entry.package.name else None
 
-    def _refuse_downloads(self, missing: Sequence[tuple[Package, PackageWheel | Source, Download | None]]) -> None:
-        names = [
-            f"{package.name} {package.version or ''}".strip()
-            for package, artifact, download in missing
-            if isinstance(artifact, PackageVcs) or (download and not download.url.startswith("file:"))
-        ]
-        if names:
-            raise DependencyError(
-                f"the wheel cache lacks {', '.join(names)}",
-                hint="run the build once without no-download, so that the wheel cache gets them",
-            )
+    def _make(self, lock: Lock, entries: Sequence[_Entry], look: Callable[[Wheel], object]) -> list[Wheel]:
+        """Fetch and build; a build begins as soon as its sdist is there."""
+        if not entries:
+            return []
+        to_fetch = {entry.download: entry for entry in entries if entry.download}
+        to_build = [entry.package.name for entry in entries if not entry.is_wheel]
+        if to_fetch:
+            self.progress.step(f"Fetching {_count(len(to_fetch), 'file')}")
+        if to_build:
+            self.progress.step(f"Building {_count(len(to_build), 'wheel')}: {', '.join(to_build)}")
+            self.builder()  # made before several threads ask for it
+        built: Counter[str] = Counter()
 
-    def _fetch(self, downloads: Sequence[Download]) -> dict[Download, Path]:
-        if not downloads:
-            return {}
-        total = len(downloads)
-        self.progress.step(f"Fetching {_count(total, 'file')}")
+        def make(entry: _Entry, archive: Path | None) -> Wheel:
+            if archive and entry.is_wheel:
+                wheel = self._keep(entry, archive)
+            else:
+                wheel = self._build(lock, entry, archive)
+                built["wheels"] += 1
+                self.progress.advance(f"Building wheels, {built['wheels']} of {len(to_build)}: {wheel.name} is done")
+            look(wheel)
+            return wheel
 
-        def tell(done: int, _total: int, size: int) -> None:
-            self.progress.advance(f"Fetching {done} of {total}, {human_size(size)}")
+        with threads(CORES, self.run) as group:
+            futures = {entry: group.begin(make, entry, None) for entry in entries if not entry.download}
 
-        folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work))
-        return fetch_all(downloads, folder, settings=self.settings, progress=tell)
+            def arrived(download: Download, path: Path) -> None:
+                futures[to_fetch[download]] = group.begin(make, to_fetch[download], path)
 
-    def _keep(self, path: Path) -> Wheel:
-        wheel = open_wheel(path, Origin.FETCHED)
+            def tell(done: int, total: int, size: int) -> None:
+                group.check()
+                if self.run.stopped:  # while this went on in the background
+                    raise InterruptedBuildError("the build is being stopped")
+                self.progress.advance(f"Fetching {done} of {total}, {human_size(size)}")
+
+            folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work))
+            # What takes long comes first: sdists, which have to be built, and of both kinds the largest.
+            order = sorted(to_fetch, key=lambda download: (to_fetch[download].is_wheel, -(download.size or 0)))
+            fetch_all(order, folder, settings=self.settings, progress=tell, arrived=arrived)
+            return [futures[entry].result() for entry in entries]
+
+    def _keep(self, entry: _Entry, path: Path) -> Wheel:
+        # What was fetched has this hash, if the lock names one of this kind.
+        known = entry.download.hashes.get("sha256") if entry.download else None
+        wheel = open_wheel(path, Origin.FETCHED, sha256=known.lower() if known else None)
         self.store.add(path, wheel.sha256)
         return wheel
 
-    def _build(self, lock: Lock, entries: Sequence[tuple[Package, PackageWheel | Source, Path | None]]) -> list[Wheel]:
-        if not entries:
-            return []
-        self.progress.step(f"Building {_count(len(entries), 'wheel')}: {_names(package for package, _, _ in entries)}")
-        builder = self.builder()
-        done: Counter[str] = Counter()
-
-        def build(entry: tuple[Package, PackageWheel | Source, Path | None]) -> Wheel:
-            package, artifact, archive = entry
-            wheel = self._build_one(builder, lock, package, artifact, archive)
-            done["wheels"] += 1
-            self.progress.advance(f"Building wheels, {done['wheels']} of {len(entries)}: {package.name} is done")
-            return wheel
-
-        return in_threads(build, entries, self.run, threads=os.cpu_count() or 1)
-
-    def _build_one(
-        self,
-        builder: WheelBuilder,
-        lock: Lock,
-        package: Package,
-        artifact: PackageWheel | Source,
-        archive: Path | None,
-    ) -> Wheel:
+    def _build(self, lock: Lock, entry: _Entry, archive: Path | None) -> Wheel:
+        package = entry.package
         scratch = Path(tempfile.mkdtemp(prefix="source-", dir=self.work))
-        tree = self._source_tree(lock, artifact, archive, scratch / "tree")
-        output = scratch / "wheel"
+        tree = self._source_tree(lock, entry.artifact, archive, scratch / "tree")
         try:
-            path = builder.build(tree, output)
+            path = self.builder().build(tree, scratch / "wheel")
         except BuildError as error:
             raise DependencyError(
                 f"{package.name} {package.version or ''} has no wheel for {self.target} and cannot be built:"
@@ -166,7 +168,7 @@ class Collector:
                 hint="install what its build needs (a compiler, headers), or choose a version that has a wheel",
                 output=error.output,
             ) from error
-        kept = self.store.keep_derived("built", self._source_key(lock, artifact), path)
+        kept = self.store.keep_derived("built", self._source_key(lock, entry.artifact), path)
         return open_wheel(kept, Origin.BUILT)
 
     def _source_tree(self, lock: Lock, artifact: PackageWheel | Source, archive: Path | None, folder: Path) -> Path:
@@ -210,8 +212,17 @@ def _as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None
     return Download(url=url, hashes=artifact.hashes, filename=filename, size=artifact.size)
 
 
-def _names(packages: Iterable[Package]) -> str:
-    return ", ".join(package.name for package in packages)
+def _refuse_downloads(missing: Iterable[_Entry]) -> None:
+    names = [
+        f"{entry.package.name} {entry.package.version or ''}".strip()
+        for entry in missing
+        if isinstance(entry.artifact, PackageVcs) or (entry.download and not entry.download.url.startswith("file:"))
+    ]
+    if names:
+        raise DependencyError(
+            f"the wheel cache lacks {', '.join(names)}",
+            hint="run the build once without no-download, so that the wheel cache gets them",
+        )
 
 
 def _count(number: int, noun: str) -> str:
