@@ -87,10 +87,11 @@ def test_one_call_builds_the_wheel_once(yard: Yard, project: Path) -> None:
         assert packed.read() == (project / "dist" / WHEEL).read_bytes()
 
 
-def test_other_commands_may_come_after_it(yard: Yard, project: Path) -> None:
+def test_other_commands_may_come_after_it_and_latest_tells_what_is_ours(yard: Yard, project: Path) -> None:
     yard.setup_py(project, "-q", "bdist_platter", "sdist", "bdist", "--formats=zip")
     names = {path.name for path in (project / "dist").iterdir()}
     assert names == {WHEEL, f"{BUNDLE}.tar.gz", "hello-1.0.tar.gz", BUNDLE.replace("1.0-", "1.0.") + ".zip"}
+    assert yard.platter("latest", cwd=project).stdout == f"{project}/dist/{BUNDLE}.tar.gz\n"
 
 
 def test_the_command_tells_setuptools_what_it_made(yard: Yard, project: Path) -> None:

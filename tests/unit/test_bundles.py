@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def bundle(folder: Path, stem: str, format_: str = "tar.gz") -> Path:
-    members = [from_text(name, "x") for name in ("PACKAGE", "SHA256SUMS", "data/a.whl", "install.sh")]
+    members = [
+        from_text(name, "x") for name in ("PACKAGE", "SHA256SUMS", "data/a.whl", "data/deep/er/file", "install.sh")
+    ]
     return write_archive(members, stem, format_, folder, 10**9)[0]
 
 
