@@ -115,6 +115,19 @@ def test_deploying_again_changes_nothing(deploy: Callable[..., Done], root: Path
     assert journal(root) == before
 
 
+def test_an_active_release_whose_python_is_gone_can_be_replaced(deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    deploy("1.9", "--force", code=6)
+    python = root / "versions/1.9/bin/python"
+    python.unlink()
+    python.symlink_to("/nonexistent/python")
+    said = deploy("1.9", code=5).stderr
+    assert "found nothing" in said
+    assert "--force" in said
+    deploy("1.9", "--force")
+    assert greeting(root) == "greet 1.9"
+
+
 def test_deploying_an_older_one_again_activates_it(deploy: Callable[..., Done], root: Path) -> None:
     deploy("1.9")
     deploy("1.10")

@@ -3,7 +3,7 @@
 import os
 from typing import Callable
 
-from . import checksums, manifest, marker, program, signals, switch
+from . import checksums, health, manifest, marker, program, signals, switch
 from .errors import DestinationError
 from .journal import INSTALL
 from .options import Options
@@ -45,14 +45,18 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
 
 
 def _spare(root: Root, version: str, identity: str, *, force: bool) -> None:
-    """A virtualenv cannot be moved, so replacing one takes a while without it: not with the active release."""
+    """A virtualenv cannot be moved, so replacing one takes a while without it: not with the active release.
+
+    Unless its Python is gone or another one by now: nothing can be started from it any more, and it has to be repaired.
+    """
     folder = root.folder(version)
     if os.path.islink(folder):
         raise DestinationError("%s is a link to %s" % (folder, os.readlink(folder)), hint="move it away")
     if version != root.active() or not os.path.lexists(folder):
         return
     note = marker.read(folder)
-    if force or (note is not None and note.complete and note.bundle != identity):
+    occupied = force or (note is not None and note.complete and note.bundle != identity)
+    if occupied and (note is None or not health.examine(folder)):
         raise DestinationError(
             "%s is the active release, and replacing it would interrupt what runs from it" % folder,
             hint="give this build a version of its own, or activate another release first and then use --force",
