@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from setuptools import Command
 from setuptools.errors import BaseError
 
-from platter_setuptools.frontends import asked_folder, check_kept, output_beside, told
+from platter_setuptools.frontends import asked_folder, check_kept, output_beside, refuse_windows, told
 from platter_setuptools.ground.configuration import SECTION, from_pyproject
 from platter_setuptools.ground.dialects import find, merge, read_environment, read_strings
-from platter_setuptools.ground.errors import PlatterError, ProjectBuildError, UsageError
+from platter_setuptools.ground.errors import PlatterError, ProjectBuildError
 from platter_setuptools.ground.options import OPTIONS, Kind, Option
 from platter_setuptools.ground.times import reproducible_build, source_date_epoch
 from platter_setuptools.ground.ziptimes import set_times
@@ -95,8 +95,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
                 find(key, f"{where} [{SECTION}]")
 
     def _read_options(self) -> Options:
-        if os.name == "nt":
-            raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
+        refuse_windows()
         here = Path.cwd()
         given: dict[str, str] = {}
         configured: dict[str, dict[str, str]] = {}  # by file: setup.cfg, or another that distutils reads

@@ -65,11 +65,12 @@ def build_wheel(
 
 def _read_options(wish: Wish, wheel_folder: Path) -> Options | None:
     """None if the environment alone asks, and pip builds what it will install: nobody asks for those bundles."""
-    from platter_setuptools.frontends import check_kept, is_thrown_away, output_beside  # noqa: PLC0415
+    from platter_setuptools.frontends import check_kept, is_thrown_away, output_beside, refuse_windows  # noqa: PLC0415
     from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg  # noqa: PLC0415
     from platter_setuptools.ground.dialects import merge, read_environment  # noqa: PLC0415
     from platter_setuptools.ground.streams import standard_error  # noqa: PLC0415
 
+    refuse_windows()
     here = Path.cwd()
     said = [wish.options, read_environment(os.environ, here), output_beside(wheel_folder, here)]
     options = merge([*said, from_setup_cfg(here), from_pyproject(here)], output=wheel_folder)

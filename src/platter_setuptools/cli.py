@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
+from platter_setuptools.frontends import refuse_windows
 from platter_setuptools.ground.dialects import Source, closest, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
 from platter_setuptools.ground.interrupts import signals_as_errors
@@ -31,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbose = getattr(parsed, "verbose", None) is not None
     try:
         with signals_as_errors():
-            if os.name == "nt":
-                raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
+            refuse_windows()
             parsed.run(parsed)
     except PlatterError as error:
         if verbose:

@@ -1,7 +1,8 @@
-"""What the doors behind a build frontend (build, pip, uv, cibuildwheel) share: its folders, and how it tells errors."""
+"""What doors share: the folders of build frontends (build, pip, uv, cibuildwheel), and how errors are told to them."""
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,12 @@ _THROWN_AWAY = re.compile(
     )(/|$)""",
     re.VERBOSE,
 )
+
+
+def refuse_windows() -> None:
+    """What every door begins with. Raises UsageError."""
+    if os.name == "nt":
+        raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
 
 
 def asked_folder(dist_dir: Path) -> Path | None:
