@@ -144,6 +144,7 @@ class TestErrors:
             "ProjectBuildError": 3,
             "DependencyError": 4,
             "WheelError": 5,
+            "BundleError": 5,
             "ArchiveError": 6,
             "ScriptError": 7,
             "CommandError": 1,
@@ -160,6 +161,7 @@ class TestErrors:
             "HostError": 5,
             "DestinationError": 6,
             "HookError": 7,
+            "CommandError": 8,
             "Interrupted": 1,
         }
 
