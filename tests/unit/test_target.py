@@ -16,6 +16,7 @@ from packaging.markers import default_environment
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.run import Processes
 from platter_setuptools.steps.foreign import interpreter
+from platter_setuptools.steps.store import Store
 from platter_setuptools.steps.target import Target, find_target
 from support.fakes import FakeRunner, failing
 
@@ -63,6 +64,38 @@ class TestAnother:
 
     def test_it_answers(self) -> None:
         assert find_target(sys.executable, Processes()) == find_target(None, FakeRunner())
+
+    def test_it_is_asked_once(self, tmp_path: Path) -> None:
+        path, store = tmp_path / "python", Store(tmp_path / "store")
+        path.write_bytes(b"\x7fELF")
+        path.chmod(0o755)
+        run = FakeRunner(lambda _call: json.dumps(FACTS))
+        first = find_target(str(path), run, store)
+        assert find_target(str(path), run, store) == first
+        assert len(run.calls) == 1
+        os.utime(path, (1, 1))
+        find_target(str(path), run, store)
+        assert len(run.calls) == 2
+
+    def test_a_script_is_asked_each_time(self, tmp_path: Path) -> None:
+        path, store = tmp_path / "python", Store(tmp_path / "store")
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+        run = FakeRunner(lambda _call: json.dumps(FACTS))
+        for _ in range(2):
+            find_target(str(path), run, store)
+        assert len(run.calls) == 2
+
+    def test_what_was_noted_is_not_relied_on(self, tmp_path: Path) -> None:
+        path, store = tmp_path / "python", Store(tmp_path / "store")
+        path.write_bytes(b"\x7fELF")
+        path.chmod(0o755)
+        run = FakeRunner(lambda _call: json.dumps(FACTS))
+        first = find_target(str(path), run, store)
+        (note,) = (tmp_path / "store" / "refs" / "interpreter").iterdir()
+        for text in ("7", "{}", "[]", '{"version": 3}', "nonsense"):
+            note.write_text(text)
+            assert find_target(str(path), run, store) == first
 
     @pytest.mark.parametrize(
         ("facts", "abi", "first", "also", "key"),

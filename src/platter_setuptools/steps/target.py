@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import platform
 import re
 import shutil
 import sys
@@ -12,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from packaging import tags
 
-from platter_setuptools.ground.errors import CommandError, UsageError
+from platter_setuptools.ground.errors import CommandError, PlatterError, UsageError
 from platter_setuptools.steps.foreign import interpreter
+from platter_setuptools.steps.store import Store, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from platter_setuptools.ground.run import Runner
 
+_KIND = "interpreter"
 OLDEST = (3, 8)  # what virtualenv and the payload still serve
 
 
@@ -63,24 +68,52 @@ class Target:
         return f"{interpreter_tag}-{self.abi}-{self.platform}"
 
 
-def find_target(python: str | None, run: Runner) -> Target:
+def find_target(python: str | None, run: Runner, store: Store | None = None) -> Target:
     """The target that the option `python` names: a path, a command, a version such as 3.12, or None for our own.
+
+    What an interpreter says of itself is noted in the store, until it or this system changes.
 
     Raises UsageError if there is no such interpreter, if it does not start, or if it is too old.
     """
     if python is None:
-        facts = interpreter.describe()
-    else:
-        executable = _find_executable(python)
-        try:
-            facts = json.loads(run([executable, "-I", Path(interpreter.__file__)]))
-        except (CommandError, ValueError) as error:
-            raise UsageError(
-                f"{executable} is not a Python interpreter that works",
-                hint=f"it has to be CPython {OLDEST[0]}.{OLDEST[1]} or newer; try: {executable} --version",
-                output=error.output if isinstance(error, CommandError) else (),
-            ) from error
-    return _from_facts(facts)
+        return _from_facts(interpreter.describe())
+    executable = _find_executable(python)
+    key = _state_of(executable)
+    if store and key:
+        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):  # a note may hold anything
+            return _from_facts(store.recall(_KIND, key))
+    facts = _ask(executable, run)
+    target = _from_facts(facts)
+    if store and key:
+        with contextlib.suppress(PlatterError):  # a store that cannot be written to is no reason to fail
+            store.note(_KIND, key, facts)
+    return target
+
+
+def _ask(executable: str, run: Runner) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads(run([executable, "-I", Path(interpreter.__file__)]))
+    except (CommandError, ValueError) as error:
+        raise UsageError(
+            f"{executable} is not a Python interpreter that works",
+            hint=f"it has to be CPython {OLDEST[0]}.{OLDEST[1]} or newer; try: {executable} --version",
+            output=error.output if isinstance(error, CommandError) else (),
+        ) from error
+    return facts
+
+
+def _state_of(executable: str) -> str | None:
+    """A key that changes with the interpreter and with the system.
+
+    None for a script, such as pyenv's: it may start another interpreter tomorrow.
+    """
+    path = Path(executable)
+    with path.open("rb") as file:
+        if file.read(2) == b"#!":
+            return None
+    status = path.stat()
+    state = (os.path.abspath(path), status.st_mtime_ns, status.st_size, *os.uname(), *platform.libc_ver())  # noqa: PTH100 - a virtual environment is a link
+    return key_of(*map(str, state), Path(interpreter.__file__).read_text("utf-8"))
 
 
 def _find_executable(python: str) -> str:

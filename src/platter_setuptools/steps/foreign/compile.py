@@ -24,6 +24,7 @@ import zipfile
 from typing import Optional, Set
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+LEVEL = 4  # of deflate: takes half the time of the usual 6, for three per cent more bytes
 CHECK_TIME, NEVER_CHECK = 0b00, 0b01  # the flags of PEP 552
 
 
@@ -36,7 +37,7 @@ def installed_name(member: str) -> Optional[str]:
 
 
 def compile_wheel(wheel: str, output: str, unchecked: bool) -> None:
-    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as compiled:
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(output, "w") as compiled:
         for member in sorted(source.infolist(), key=lambda member: member.filename):
             name = installed_name(member.filename)
             if not name or not name.endswith(".py"):
@@ -55,7 +56,7 @@ def compile_wheel(wheel: str, output: str, unchecked: bool) -> None:
             info = zipfile.ZipInfo(importlib.util.cache_from_source(name), FIXED_TIME)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o100644 << 16
-            compiled.writestr(info, importlib.util.MAGIC_NUMBER + validation + marshal.dumps(code))
+            compiled.writestr(info, importlib.util.MAGIC_NUMBER + validation + marshal.dumps(code), compresslevel=LEVEL)
 
 
 def main() -> int:
