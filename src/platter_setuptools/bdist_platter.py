@@ -79,6 +79,8 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             signals_as_errors(),
             open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
         ):
+            if options.prebuild_script and self._wheel_is_ready:
+                progress.warn(f"bdist_wheel built the wheel before {options.prebuild_script.name} runs")
             artifact = assemble(
                 options,
                 source=Path.cwd(),
@@ -127,9 +129,13 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         commands = [self._command(name) for name in ("bdist_wheel", "bdist")]
         return Path(next((str(command.dist_dir) for command in commands if command.dist_dir), "dist")).absolute()
 
+    @property
+    def _wheel_is_ready(self) -> bool:
+        return bool(self.distribution.have_run.get("bdist_wheel"))
+
     def _project_wheel(self, workshop: Workshop, _output: Path) -> Path:
         """The wheel that this setup() call has built, or builds now: what a door hands to `assemble`."""
-        ready = self.distribution.have_run.get("bdist_wheel")
+        ready = self._wheel_is_ready
         if not ready:
             with self._tree_left_clean(workshop.work), reproducible_build(), _few_words(verbose=self.options.verbose):
                 self.run_command("bdist_wheel")

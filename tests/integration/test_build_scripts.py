@@ -214,3 +214,25 @@ def test_uglify_js_as_platters_manual_has_it(network_yard: Yard, tmp_path: Path)
     source = projects.write(tmp_path, {"page.js": "function add(first, second) {\n  return first + second;\n}\n"})
     done = network_yard.run(app / "bin" / "uglifyjs", "--mangle", "--", source / "page.js", cwd=tmp_path)
     assert done.stdout.strip() == "function add(n,d){return n+d}"
+
+
+@pytest.mark.parametrize("door", ["command", "platter", "backend"])
+def test_the_wheel_is_built_after_the_prebuild_script(yard: Yard, tmp_path: Path, door: str) -> None:
+    files = {
+        "pyproject.toml": projects.PYPROJECT + '\n    [tool.platter]\n    prebuild-script = "pre.sh"\n',
+        "setup.py": projects.EMPTY_SETUP_PY,
+        "hello.py": "def main():\n    print('not yet')\n",
+        "pre.sh": 'echo "def main(): print(\'written by the script\')" >"$SOURCE_DIR/hello.py"\n',
+    }
+    project = projects.write(tmp_path / "project", files)
+    if door == "backend":
+        path = project / "pyproject.toml"
+        path.write_text(path.read_text().replace("setuptools.build_meta", "platter_setuptools.build_meta"))
+        yard.run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "-Cplatter=true", cwd=project)
+        (artifact,) = project.glob("dist/*linux*")
+    else:
+        artifact = yard.command(project) if door == "command" else yard.build(project)
+    assert yard.say(artifact) == "written by the script"
+    # Unless somebody wants the wheel first.
+    said = yard.setup_py(project, "-q", "bdist_wheel", "bdist_platter").stderr
+    assert "warning: bdist_wheel built the wheel before pre.sh runs" in said
