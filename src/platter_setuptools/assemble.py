@@ -22,7 +22,7 @@ from platter_setuptools.steps.foresight import Foresight
 from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
-from platter_setuptools.steps.needs import find_needs, warnings
+from platter_setuptools.steps.needs import find_needs, linkage_of, warnings
 from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
 from platter_setuptools.steps.wheelfile import describe, open_wheel
@@ -167,6 +167,7 @@ def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Des
         """Find out, while others are still on their way, what is asked of each wheel later."""
         describe(wheel)
         places_of(wheel, workshop.store)
+        linkage_of(wheel, workshop.target, workshop.store, workshop.work)
 
     collected = workshop.collect(lock, extras=options.extras, leave_out=[project.wheel.name], look=look)
     if not options.no_pip and all(wheel.name != "pip" for wheel in collected):

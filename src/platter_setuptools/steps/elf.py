@@ -53,7 +53,8 @@ def read_linkage(wheel: Path, interpreter: Path) -> Linkage:
     """
     with interpreter.open("rb") as file:
         machine = _machine_of(file)
-    found = [linkage for name, file in _elf_members(wheel) if (linkage := _linkage(name, file, machine))]
+    members = _elf_members(wheel) if machine else ()
+    found = [linkage for name, file in members if (linkage := _linkage(name, file, machine))]
     return Linkage(
         glibc=max((one.glibc for one in found if one.glibc), default=None),
         needs=frozenset().union(*(one.needs for one in found)),
