@@ -190,8 +190,8 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def end_group(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to a whole process group, and wait for its leader."""
+def end_group(process: subprocess.Popen[bytes], number: int, *, alone: bool = False) -> None:
+    """Send a signal to a whole process group, or to its leader alone, and wait for that."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+        (os.kill if alone else os.killpg)(process.pid, number)
     process.wait(60)

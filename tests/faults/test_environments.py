@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from faults.mounts import with_mounts
-from faults.server import run_bare
+from faults.server import expected_tree, run_bare
 from support import handmade
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def test_umask(trials: Trials, new_server: NewServer, mask: int) -> None:
         server = new_server("new/1.0")
         server.install(umask=mask)
         server.check_installed()
+        modes = {line.split()[0] for line in expected_tree(server.bundle)}
+        assert modes <= {"drwxr-xr-x", "-rw-r--r--", "-rwxr-xr-x", "lrwxrwxrwx"}
         assert stat.S_IMODE(server.dst.stat().st_mode) == stat.S_IMODE(server.dst.parent.stat().st_mode) == 0o755
 
 

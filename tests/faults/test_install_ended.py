@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from faults.server import Server
 
 
-def ended(server: Server, moment: float, number: int, *options: str) -> int:
-    """Start an installation, send it a signal at that moment, if it is not done yet, and give its exit status."""
+def ended(server: Server, moment: float, number: int, *options: str, alone: bool = False) -> int:
+    """Start an installation, send its group a signal at that moment, if it still runs, and give its exit status."""
     process = server.start(*options)
     try:
         process.wait(moment)
     except subprocess.TimeoutExpired:
-        end_group(process, number)
+        end_group(process, number, alone=alone)
     return process.returncode
 
 
@@ -34,7 +34,8 @@ def test_kill(trials: Trials, new_server: Callable[[], Server], duration: float,
             server = new_server()
             # Now and then the run that repairs is killed as well.
             for _ in range(trial.random.choice([1, 1, 2])):
-                ended(server, trial.random.uniform(0, duration * 1.1), signal.SIGKILL)
+                alone = trial.random.random() < 0.3  # its workers have to notice
+                ended(server, trial.random.uniform(0, duration * 1.1), signal.SIGKILL, alone=alone)
                 server.check_bystanders()
                 assert server.state() in {"absent", "empty", "unfinished", "complete"}
             server.install()

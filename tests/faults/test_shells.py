@@ -17,18 +17,7 @@ if TYPE_CHECKING:
     from faults.ledger import Trials
     from faults.server import Server
 
-SHELLS = [
-    "dash",
-    "bash",
-    "bash --posix",
-    "busybox sh",
-    "mksh",
-    "yash",
-    "yash --posix",
-    "posh",
-    "ksh",
-    "zsh --emulate sh",
-]
+SHELLS = ["dash", "bash", "bash --posix", "busybox sh", "mksh", "yash", "yash --posix", "posh"]
 FAULT = "shells"
 
 

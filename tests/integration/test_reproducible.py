@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from typing import TYPE_CHECKING
 
-import pytest
-
 from support import projects
-from support.doors import PLATTER, listing
+from support.doors import listing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,39 +37,6 @@ def project_in(folder: Path, umask: int) -> Path:
         return projects.hello(folder, {**files, "setup.py": SETUP, "post": "mkdir $DATA_DIR/x; date >$DATA_DIR/x/y\n"})
     finally:
         os.umask(before)
-
-
-@pytest.mark.parametrize("door", ["command", "platter"])
-def test_two_builds_give_the_same_bytes(yard: Yard, tmp_path: Path, door: str) -> None:
-    made = []
-    surroundings = [
-        ("here", 0o022, {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1"}),
-        (
-            "or/there, maybe",
-            0o077,
-            {"TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "2", "USER": "other"},
-        ),
-    ]
-    for number, (name, umask, environ) in enumerate(surroundings):
-        # Another folder, another mask, other file times, a cold cache: only the source is the same.
-        project = project_in(tmp_path / name / "project", umask)
-        for path in project.rglob("*"):
-            os.utime(path, (10**9 + number * 10**8,) * 2)
-        cache = {"PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / f"wheels {number}")}
-        subprocess.run(
-            [PLATTER, "build"] if door == "platter" else [sys.executable, "setup.py", "bdist_platter"],
-            cwd=project,
-            env={**yard.environ, **environ, **cache},
-            check=True,
-            capture_output=True,
-            umask=umask,
-            timeout=120,
-        )
-        (artifact,) = project.glob("dist/*.tar.gz")
-        made.append(artifact)
-    first, second = ({member.name: member for member in tarfile.open(path)} for path in made)  # noqa: SIM115
-    assert {*first} == {*second}
-    assert made[0].read_bytes() == made[1].read_bytes()
 
 
 def test_nothing_of_this_machine_is_in_a_bundle(yard: Yard, tmp_path: Path) -> None:

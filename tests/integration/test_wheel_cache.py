@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support import projects
-from support.doors import PLATTER, info, wheels
+from support.doors import info, wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,27 +163,3 @@ def test_a_refusal_that_stays(
     project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf")})
     said = yard.refuse(4, project, **cold, PIP_INDEX_URL=index.url, PIP_RETRIES="1")
     assert re.search(r"leaf-2.0-py3-none-any.whl from .* cannot be fetched: HTTP status 503", said)
-
-
-def test_builds_at_the_same_time_share_a_cache(yard: Yard, tmp_path: Path, cold: dict[str, str]) -> None:
-    project = projects.hello(tmp_path / "project", {"setup.py": setup_py("leaf", "sour", "speck")})
-    yard.setup_py(project, "-q", "bdist_wheel")
-    (wheel,) = (project / "dist").iterdir()
-    environ = {**yard.environ, **cold}
-    started = [
-        subprocess.Popen(
-            [PLATTER, "build", wheel, "--output", tmp_path / str(number)],
-            cwd=tmp_path,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(3)
-    ]
-    for process in started:
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
-    assert len({path.read_bytes() for path in tmp_path.glob("[012]/*.tar.gz")}) == 1
-    assert len(list(tmp_path.glob("[012]/*.tar.gz"))) == 3
-    assert not [name for _, _, names in os.walk(tmp_path / "wheels") for name in names if name.endswith(".tmp")]
