@@ -1,4 +1,4 @@
-"""Releases whose deployment, switch or removal is ended by kill -9 at any moment."""
+"""Releases whose deployment, switch or removal is ended at any moment, by kill -9 or by a signal that asks for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,7 +49,7 @@ def test_kill(trials: Trials, bundles: dict[str, handmade.Bundle], tmp_path: Pat
         with trial:
             deploying = trial.random.random() < 0.5
             words = trial.random.choice(deployments if deploying else switches)
-            start_and_kill(words, trial.random.uniform(0, 0.7 if deploying else 0.12))
+            end(words, trial.random.uniform(0, 0.7 if deploying else 0.12), signal.SIGKILL)
             check(root)
             if trial.random.random() < 0.5:
                 run(trial.random.choice([*deployments, *switches]))
@@ -60,19 +59,43 @@ def test_kill(trials: Trials, bundles: dict[str, handmade.Bundle], tmp_path: Pat
     run([program, "doctor"])
 
 
-def start_and_kill(words: list[Any], moment: float) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_signals(trials: Trials, bundles: dict[str, handmade.Bundle], tmp_path: Path, number: signal.Signals) -> None:
+    """The exit code tells the truth: 0 if the other release is active now, anything else if it is not."""
+    root = tmp_path / "root"
+    for version in VERSIONS[:2]:
+        run([bundles[version].script, "-p", sys.executable, "--root", root])
+    for trial in trials("releases: SIGINT, SIGTERM, SIGHUP", full=30, few=3):
+        with trial:
+            before = active(root)
+            words = [root / "platter", "rollback", "--health-check", "sleep 0.03", "--reload", "sleep 0.03"]
+            status = end(words, trial.random.uniform(0, 0.3), number)
+            assert status in {0, 1, -number}  # the latter before the program listens
+            assert (active(root) == before) == (status != 0)
+            check(root)
+
+
+def end(words: list[Any], moment: float, number: int) -> int:
+    """Start a command, send it a signal at that moment, if it is not done yet, and give its exit status."""
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(words, stdout=quiet, stderr=quiet, start_new_session=True)
-    time.sleep(moment)
-    end_group(process, signal.SIGKILL)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        end_group(process, number)
+    return process.returncode
+
+
+def active(root: Path) -> str:
+    return (root / "versions" / "current").readlink().name
 
 
 def check(root: Path) -> None:
     """The active release runs; the list and the journal can be read, and the list knows which one is active."""
-    active = (root / "versions" / "current").readlink().name
-    assert run([root / "versions/current/bin/greet"]).strip() == active
+    version = active(root)
+    assert run([root / "versions/current/bin/greet"]).strip() == version
     listed = {one["version"]: one for one in json.loads(run([root / "platter", "list", "--json"]))}
-    assert (listed[active]["state"], listed[active]["active"]) == ("complete", True)
+    assert (listed[version]["state"], listed[version]["active"]) == ("complete", True)
     for line in (root / "platter-journal.jsonl").read_text().splitlines():
         assert json.loads(line).keys() == {"when", "who", "what", "from", "to", "result"}
 

@@ -5,7 +5,7 @@ import os
 from typing import List, Mapping, NamedTuple, Tuple
 
 from . import process, signals
-from .errors import CommandError, DestinationError, InstallError, Interrupted
+from .errors import CommandError, DestinationError, InstallError
 from .journal import ACTIVATE, ROLLBACK
 from .root import COMPLETE, UNFINISHED, Root
 
@@ -36,20 +36,14 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE)
     try:
         point(root, version)
         _reload(root, version, commands)
+        signals.turn_deaf()
     except BaseException as error:
         with signals.postponed():
             _point_back(root, link if before != version else _earlier(root, version))
             root.journal.write(what, before, version, _summary(error))
-        back = root.active()
-        root.terminal.error("%s is active again" % (back or "no release"))
-        if isinstance(error, CommandError) and back:
-            try:
-                _reload(root, back, commands)
-            except CommandError as second:
-                root.terminal.error(second.message)
+        _reload_back(root, commands, interrupted=not isinstance(error, CommandError))
         raise
-    with signals.postponed():
-        root.journal.write(what, before, version)
+    root.journal.write(what, before, version)
     root.terminal.step(
         "%s is active now%s." % (version, ", %s was before" % before if before not in ("", version) else "")
     )
@@ -151,6 +145,19 @@ def _reload(root: Root, version: str, commands: Commands) -> None:
         _run("reload command", commands.reload, root, version, commands.environment)
 
 
+def _reload_back(root: Root, commands: Commands, *, interrupted: bool) -> None:
+    back = root.active()
+    if interrupted and commands.reload:
+        root.terminal.error("%s is active again, but nothing was reloaded" % (back or "no release"))
+        return
+    root.terminal.error("%s is active again" % (back or "no release"))
+    if back:
+        try:
+            _reload(root, back, commands)
+        except CommandError as error:
+            root.terminal.error(error.message)
+
+
 def _run(name: str, command: str, root: Root, version: str, before: Mapping[str, str]) -> None:
     """The command itself is told nowhere: it may hold a password."""
     folder = os.path.normpath(os.path.join(root.versions, version))
@@ -169,4 +176,4 @@ def _run(name: str, command: str, root: Root, version: str, before: Mapping[str,
 
 
 def _summary(error: BaseException) -> str:
-    return error.message if isinstance(error, (CommandError, Interrupted)) else type(error).__name__
+    return error.message if isinstance(error, InstallError) else type(error).__name__

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from platter_setuptools.payload import marker
+from platter_setuptools.payload import marker, signals
 from platter_setuptools.payload.errors import CommandError, DestinationError, InstallError
 from platter_setuptools.payload.prune import prune, superfluous
 from platter_setuptools.payload.root import COMPLETE, Release, Root
@@ -103,6 +103,7 @@ class TestCommands:
     SHOW = 'printf "%s\\n" "$VIRTUAL_ENV" "$HERE" "$PWD" "$PLATTER_ROOT" "$PLATTER_VERSION" "$(command -v python)"'
 
     def attempt(self, root: Root, version: str, *, check: str = "", reload: str = "") -> None:
+        signals.listen()  # as each run of the program does
         with root.held():
             activate(root, version, Commands(PATH, check, reload))
 
