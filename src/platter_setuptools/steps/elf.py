@@ -26,6 +26,8 @@ Version = tuple[int, int]
 Machine = tuple[int, bool, str | int]  # bits, little-endian, the processor
 
 _MAGIC = b"\x7fELF"
+# Most of what is in wheels, and no loader is ever given: not even to be looked at.
+_NEVER = (".py", ".pyi", ".pxd", ".json", ".gz", ".txt", ".mo", ".po", ".h", ".html", ".js", ".css", ".svg", ".xml")
 _IN_MEMORY = 32 << 20  # bytes: what is larger is unpacked to disk, for some libraries take gigabytes
 _MOST_ENTRIES = 10_000  # of a table: a damaged file may claim billions
 _WEAK = 2  # VER_FLG_WEAK: the loader does without that version
@@ -76,7 +78,7 @@ def _machine(elf: ELFFile) -> Machine:
 def _elf_members(wheel: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
-            if member.is_dir() or member.filename.endswith(".py"):
+            if member.is_dir() or member.filename.endswith(_NEVER):
                 continue
             with archive.open(member) as packed:
                 if packed.read(len(_MAGIC)) != _MAGIC:
