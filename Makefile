@@ -3,10 +3,11 @@
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 
-.PHONY: help test demo bench checks format clean
+.PHONY: help test faults demo bench checks format clean
 
 help:
 	@echo "make test     the static checks, then all tests that this machine can run"
+	@echo "make faults   kills, fills, damages and poisons builds and installations, and counts what survives (half an hour)"
 	@echo "make demo     builds the example, installs it without a network, starts it and asks it for a page"
 	@echo "make bench    compares us with our peers, and writes benchmarks/results.json (an hour; BENCH=--quick: minutes)"
 	@echo "make checks   the static checks alone"
@@ -21,6 +22,9 @@ test: $(VENV)/ready
 
 checks: $(VENV)/ready
 	@PATH="$(BIN):$$PATH" nox --no-venv --no-install --tags checks
+
+faults: $(VENV)/ready
+	@PATH="$(BIN):$$PATH" nox --no-venv --no-install --session faults
 
 demo:
 	@python=$$(scripts/find-python) && "$$python" scripts/demo.py

@@ -135,17 +135,6 @@ case $version in
 *) fail 4 "$here/info.json does not name a Python version" 'copy the bundle to this machine again' ;;
 esac
 
-no_python() { # MESSAGE HINT
-    # Whoever damaged info.json may have changed the version. All else is compared later, by the payload.
-    if sum=$(sha256sum 2>/dev/null <"$here/info.json"); then
-        while read -r listed name; do
-            [ "$name" != info.json ] || [ "$listed" = "${sum%% *}" ] ||
-                fail 4 "$here/info.json is not what SHA256SUMS says" 'copy the bundle to this machine again'
-        done <"$here/SHA256SUMS"
-    fi
-    fail 3 "$1" "$2"
-}
-
 # -E and -S: neither the environment nor site packages have a say. Python 2 knows both options.
 version_of() { # PYTHON
     "$1" -E -S -c 'import sys; sys.stdout.write("%d.%d" % sys.version_info[:2])' 2>/dev/null </dev/null || :
@@ -168,7 +157,7 @@ if [ -n "$wanted" ]; then
         '') found='nothing that runs' ;;
         *) found="Python $found" ;;
         esac
-        no_python "this bundle needs Python $version, but $wanted is $found" "name a Python $version with -p"
+        fail 3 "this bundle needs Python $version, but $wanted is $found" "name a Python $version with -p"
     fi
     python=$wanted
 else
@@ -182,7 +171,7 @@ else
             python=$candidate
         fi
     done
-    [ -n "$python" ] || no_python \
+    [ -n "$python" ] || fail 3 \
         "this bundle needs Python $version, but none of python$version, python3 and python in PATH is one" \
         "install Python $version, or name it with -p"
 fi
