@@ -14,8 +14,8 @@ from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.ground.values import Artifact, Origin, Wheel
-from platter_setuptools.steps import bootstrap
 from platter_setuptools.steps.archive import check_output, write_archive
+from platter_setuptools.steps.bootstrap import FOLDER as BOOTSTRAP
 from platter_setuptools.steps.bytecode import compile_wheels
 from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras, needed_by_other_patches
 from platter_setuptools.steps.foresight import Foresight
@@ -78,14 +78,7 @@ def assemble(
         bytecode = compile_wheels(compiled, target, store, run, progress, work)
         manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target, needs=needs)
         check_places(manifest.in_order, places, progress)
-        members = [
-            *manifest.members(),
-            *_requirements(options),
-            *bootstrap.members(
-                workshop.bootstrap.virtualenv, target, store, run, work, with_bytecode=not options.no_bytecode
-            ),
-        ]
-
+        members = [*manifest.members(), *_requirements(options), *workshop.installer]
         if options.has_scripts:
             members += _run_postbuild(options.postbuild_script, workshop.stage, members, progress)
 
@@ -188,7 +181,7 @@ def _requirements(options: Options) -> list[Member]:
 def _run_postbuild(script: Path | None, stage: Stage, members: list[Member], progress: Progress) -> list[Member]:
     """Let the post-build script, if there is one, see the bundle; gives what the build scripts added to it."""
     if script:
-        stage.place(member for member in members if not member.name.startswith(bootstrap.FOLDER))
+        stage.place(member for member in members if not member.name.startswith(BOOTSTRAP))
         progress.step(f"Running {script.name}")
         stage.run_script(script)
     return stage.take(members)

@@ -19,6 +19,7 @@ from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.interrupts import signals_held_back
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.ground.threads import Later, settle
+from platter_setuptools.steps import bootstrap
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
     Environment,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.progress import Progress
     from platter_setuptools.ground.run import Processes, Runner
     from platter_setuptools.ground.values import Wheel
+    from platter_setuptools.steps.members import Member
 
 
 _DAY = 24 * 60 * 60.0  # seconds
@@ -106,12 +108,25 @@ class Workshop:
     def get_ready(self) -> None:
         """Begin, in the background, with what every build needs, whatever its project turns out to require."""
         # In this order, and here, since afterwards several threads ask for them.
-        _ = self.settings, self._bootstrap, self.resolver
+        _ = self.settings, self._bootstrap, self._installer, self.resolver
 
     @property
     def bootstrap(self) -> Bootstrap:
         """The tools' wheels; waits until they are there."""
         return self._bootstrap.result()
+
+    @property
+    def installer(self) -> list[Member]:
+        """install.sh and what it starts on the server; waits until it is there."""
+        return self._installer.result()
+
+    @functools.cached_property
+    def _installer(self) -> Later[list[Member]]:
+        def members() -> list[Member]:
+            wheels, with_bytecode = self.bootstrap.virtualenv, not self.options.no_bytecode
+            return bootstrap.members(wheels, self.target, self.store, self.run, self.work, with_bytecode=with_bytecode)
+
+        return Later(members)
 
     @functools.cached_property
     def _bootstrap(self) -> Later[Bootstrap]:
