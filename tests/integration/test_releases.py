@@ -377,6 +377,16 @@ def test_program_usage(tmp_path: Path) -> None:
     assert platter(root, "activate", "1.0", "--reload", "test --help").stdout == "  reloading\n1.0 is active now.\n"
 
 
+def test_list_that_nobody_can_read_is_a_failure(tmp_path: Path) -> None:
+    program = roots.leave_program(roots.make(tmp_path, "1.0"))
+    for words in (["list"], ["list", "--json"]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run([program, *words], check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (1, "platter: No space left on device\n")
+    shell = f"'{program}' list | true"
+    assert subprocess.run(shell, shell=True, check=True, capture_output=True).stderr == b""
+
+
 def test_list(deploy: Callable[..., Done], root: Path) -> None:
     deploy("1.9")
     deploy("1.10")

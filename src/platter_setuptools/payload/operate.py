@@ -105,13 +105,13 @@ def _list(root: Root, words: Words) -> None:
         for one in root.releases()
     ]
     if "json" in words.given:
-        root.terminal.step(json.dumps(rows, indent=2))
+        root.terminal.result(json.dumps(rows, indent=2))
         return
     width = max([len(str(row["version"])) for row in rows], default=0)
     for row in rows:
         note = "active" if row["active"] else "before" if row["previous"] else ""
         line = "%-*s  %-10s  %-24s  %s" % (width, row["version"], row["state"], row["when"] or "-", note)
-        root.terminal.step(line.rstrip())
+        root.terminal.result(line.rstrip())
     if active and active not in [row["version"] for row in rows]:
         root.terminal.error("current points at %s, which is not there or no release" % active)
 

@@ -1,5 +1,6 @@
 """What the user reads: steps on standard output, errors on standard error."""
 
+import contextlib
 import os
 
 
@@ -14,6 +15,11 @@ class Terminal:
         if not self.quiet:
             _write(1, text)
 
+    def result(self, text: str) -> None:
+        """What was asked for: OSError if it cannot be written, unless its reader has seen enough."""
+        with contextlib.suppress(BrokenPipeError):
+            _write_all(1, text)
+
     def warn(self, text: str) -> None:
         if not self.quiet:
             _write(2, "warning: " + text)
@@ -24,9 +30,11 @@ class Terminal:
 
 
 def _write(descriptor: int, text: str) -> None:
+    with contextlib.suppress(OSError):
+        _write_all(descriptor, text)
+
+
+def _write_all(descriptor: int, text: str) -> None:
     data = (text + "\n").encode("utf-8", "surrogateescape")
-    try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-    except OSError:
-        return
+    while data:
+        data = data[os.write(descriptor, data) :]
