@@ -99,7 +99,10 @@ class Workshop:
     @functools.cached_property
     def settings(self) -> IndexSettings:
         settings = read_settings(
-            self.options.pip_option, environ=os.environ, config_files=pip_config_files(os.environ, Path(sys.prefix))
+            self.options.pip_option,
+            environ=os.environ,
+            config_files=pip_config_files(os.environ, Path(sys.prefix)),
+            requirements=self.options.requirements,
         )
         if not self.options.no_download:
             return settings

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
+from platter_setuptools.ground.urls import without_userinfo
 from support import handmade, projects
-from support.doors import unpack
+from support.doors import PLATTER, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,40 +24,125 @@ USER, PASSWORD = "somebody", "s3cr%3At-t0ken"
 SECRETS = ("s3cr%3At-t0ken", "s3cr:t-t0ken", "c29tZWJvZHk6")
 
 
+def told(place: str, url: str, yard: Yard, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+    """Arguments and variables that name the index, and its password, in one of the places where pip looks for them."""
+    arguments, environ = [], {}
+    if place == "--pip-option":
+        arguments = [f"--pip-option=--index-url={url}"]
+    elif place == "pip.conf":
+        environ = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_INDEX_URL": ""}
+        (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {url}\n")
+    elif place == "netrc":
+        environ["PIP_INDEX_URL"] = without_userinfo(url)
+        netrc = yard.folder / "home" / ".netrc"
+        netrc.write_text(f"machine 127.0.0.1 login {USER} password {unquote(PASSWORD)}\n")
+        netrc.chmod(0o600)
+    elif place != "requirements":
+        environ[place] = url
+    return arguments, environ
+
+
+def has_none_of_the_secrets(*folders: Path, said: str) -> None:
+    for secret in SECRETS:
+        assert secret not in said
+        for path in (path for folder in folders for path in folder.rglob("*")):
+            if path.suffix in {".whl", ".zip"}:
+                with zipfile.ZipFile(path) as archive:
+                    assert not [name for name in archive.namelist() if secret.encode() in archive.read(name)]
+            elif path.is_file():
+                assert secret.encode() not in path.read_bytes(), path
+
+
 @pytest.mark.parametrize("resolver", ["uv", "pip"])
-@pytest.mark.parametrize("where", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"])
+@pytest.mark.parametrize(
+    "place", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "--pip-option", "pip.conf", "netrc", "requirements"]
+)
 def test_the_password_opens_the_index_and_goes_nowhere_else(
-    yard: Yard, tmp_path: Path, open_index: Callable[..., Index], resolver: str, where: str
+    yard: Yard, tmp_path: Path, open_index: Callable[..., Index], resolver: str, place: str
 ) -> None:
     handmade.wheel(tmp_path / "private", "secretive")
-    index = open_index(tmp_path / "private", user=USER, password=PASSWORD.replace("%3A", ":"))
+    index = open_index(tmp_path / "private", user=USER, password=unquote(PASSWORD))
     url = index.url.replace("s3cr:t", "s3cr%3At")
     setup = (
         "from setuptools import setup\n\nsetup(name='hello', version='1.0', install_requires=['secretive', 'sour'])\n"
     )
-    project = projects.hello(
-        tmp_path / "project", {"setup.py": setup, "more.txt": f"--extra-index-url {url}\nbranch\n"}
-    )
-    environ = {
-        "PIP_CONFIG_FILE": "/dev/null",
-        "UV_CACHE_DIR": str(tmp_path / "uv"),
-        "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels"),
-        where: url,
-    }
+    script = f'echo {url}; echo {url} >&2; printf %s "$PIP_INDEX_URL"\n'
+    files = {"setup.py": setup, "more.txt": f"--extra-index-url {url}\nbranch\n", "pre.sh": script}
+    project = projects.hello(tmp_path / "project", files)
+    arguments, environ = told(place, url, yard, tmp_path)
     done = yard.platter(
-        "build", "-v", "--format=dir", "--resolver", resolver, "-r", "more.txt", cwd=project, code=0, **environ
+        *("build", "-v", "--format=dir", "--resolver", resolver, "-r", "more.txt", "--prebuild-script=pre.sh"),
+        *arguments,
+        cwd=project,
+        code=0,
+        **{"UV_CACHE_DIR": str(tmp_path / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels"), **environ},
     )
     assert "secretive-1.0-py3-none-any.whl" in index.fetched
     bundle = unpack(project / "dist" / done.stdout.strip().rpartition("/")[2], tmp_path / "out")
     assert (bundle / "data" / "requirements.txt").read_text().startswith("--extra-index-url http://127.0.0.1:")
-    for secret in SECRETS:
-        assert secret not in done.stdout + done.stderr
-        for path in [*bundle.rglob("*"), *(tmp_path / "wheels").rglob("*")]:
-            if path.suffix == ".whl":
-                with zipfile.ZipFile(path) as wheel:
-                    assert not [name for name in wheel.namelist() if secret.encode() in wheel.read(name)]
-            elif path.is_file():
-                assert secret.encode() not in path.read_bytes(), path
+    assert done.stderr.count("http://127.0.0.1:") >= 2  # what the script printed
+    has_none_of_the_secrets(bundle, tmp_path / "wheels", said=done.stdout + done.stderr)
+    assert yard.platter("verify", bundle, cwd=project).stderr == ""
+
+
+@pytest.mark.parametrize("line", ["pip download -i {} secretive", "curl {}"])
+def test_a_script_that_would_ship_the_password(yard: Yard, tmp_path: Path, line: str) -> None:
+    url = f"https://{USER}:{PASSWORD}@127.0.0.1/simple/"
+    script = f"echo '{line.format(url)}' >>\"$INSTALL_SCRIPT\"\n"
+    project = projects.hello(tmp_path / "project", {"post.sh": script})
+    said = yard.refuse(7, project, "--postbuild-script=post.sh")
+    assert "post-install.sh holds a URL with a user or password in it" in said
+    has_none_of_the_secrets(said=said)
+
+
+def test_a_script_that_would_ship_where_something_came_from(yard: Yard, tmp_path: Path) -> None:
+    script = f'mkdir -p data/lib && echo \'{{"url": "git+https://{PASSWORD}@host/x"}}\' >data/lib/direct_url.json\n'
+    project = projects.hello(tmp_path / "project", {"post.sh": script})
+    said = yard.refuse(7, project, "--postbuild-script=post.sh")
+    assert "data/lib/direct_url.json holds a URL with a user or password in it" in said
+    has_none_of_the_secrets(said=said)
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+@pytest.mark.parametrize("option", ["--index-url", "--extra-index-url", "--find-links", "--proxy", "--nonsense"])
+def test_errors_do_not_tell_it(yard: Yard, tmp_path: Path, resolver: str, option: str) -> None:
+    # Nobody listens at port 1.
+    project = projects.hello(tmp_path / "project", {"setup.py": projects.SETUP_PY.replace("leaf", "absent")})
+    url = f"http://{USER}:{PASSWORD}@127.0.0.1:1/simple/"
+    caches = {"UV_CACHE_DIR": str(tmp_path / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels")}
+    words = ("build", "-v", "--resolver", resolver, f"--pip-option={option}={url}", "--pip-option=--retries=0")
+    done = yard.run(PLATTER, *words, cwd=project, code=2 if (option, resolver) == ("--nonsense", "uv") else 4, **caches)
+    has_none_of_the_secrets(tmp_path / "wheels", said=done.stdout + done.stderr)
+    has_none_of_the_secrets(said=yard.platter("config", f"--pip-option={option}={url}", cwd=project).stdout)
+
+
+def test_a_lock_with_a_password_in_it(yard: Yard, tmp_path: Path, open_index: Callable[..., Index]) -> None:
+    index = open_index(user=USER, password=unquote(PASSWORD))
+    url = index.url.replace("s3cr:t", "s3cr%3At").replace("simple/", "files/leaf-2.0-py3-none-any.whl")
+    project = projects.hello(tmp_path / "project")
+    lock = """
+        lock-version = "1.0"
+        created-by = "hand"
+        [[packages]]
+        name = "leaf"
+        version = "2.0"
+        [[packages.wheels]]
+        url = "{}"
+        hashes = {{sha256 = "{}"}}
+    """
+    for sha256, code in (
+        ("0" * 64, 5),
+        (hashlib.sha256(index.answer("/files/leaf-2.0-py3-none-any.whl")[2]).hexdigest(), 0),
+    ):
+        projects.write(project, {"pylock.toml": lock.format(url, sha256)})
+        done = yard.platter(
+            *("build", "-v", "--format=dir", "--lock=pylock.toml"),
+            cwd=project,
+            code=code,
+            PLATTER_BUILD_WHEEL_CACHE=str(tmp_path / "wheels"),
+        )
+        has_none_of_the_secrets(*project.glob("dist/*"), tmp_path / "wheels", said=done.stdout + done.stderr)
+    assert index.fetched.count("leaf-2.0-py3-none-any.whl") == 3
 
 
 @pytest.mark.parametrize("resolver", ["uv", "pip"])

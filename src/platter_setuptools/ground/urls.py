@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 # Up to the last @ before a slash, whatever stands before it: passwords hold quotes, and @ itself.
 _USERINFO = re.compile(r"(?<=://)[^/\s]+@")
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 # In JSON and TOML a URL ends at its quote.
 _WITH_USERINFO = re.compile(r"([\w+.-]+)://([^/\s\"]+)@")
 
@@ -26,8 +27,12 @@ def without_userinfo(url: str) -> str:
 
 
 def has_secret(text: str) -> bool:
-    """Whether a URL in the text has userinfo that could be a secret: any, but for the lone user of an SSH address."""
-    return any(
-        not (scheme.lower().endswith("ssh") and ":" not in userinfo)
-        for scheme, userinfo in _WITH_USERINFO.findall(text)
-    )
+    """Whether a URL in the text has userinfo that could be a secret.
+
+    That is all but the lone user of an SSH address, and `$NAME` or `${NAME}`, where somebody else fills one in.
+    """
+    for scheme, userinfo in _WITH_USERINFO.findall(text):
+        _, colon, password = userinfo.partition(":")
+        if (colon or not scheme.lower().endswith("ssh")) and not _VARIABLE.fullmatch(password or userinfo):
+            return True
+    return False

@@ -97,6 +97,11 @@ class Stage:
                 )
         if self.install_script.is_file() and self.install_script.stat().st_size:
             added.append(from_bytes("post-install.sh", self.install_script.read_bytes(), executable=True))
+        if telling := next((member.name for member in added if member.tells_secret()), None):
+            raise ScriptError(
+                f"a build script's {telling} holds a URL with a user or password in it",
+                hint="whoever gets the bundle would get it: let the server have it in a file or a variable",
+            )
         return added
 
 

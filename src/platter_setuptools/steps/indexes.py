@@ -57,7 +57,8 @@ class IndexSettings:
     config_settings: tuple[str, ...] = field(default=(), repr=False)  # KEY=VALUE
     no_build_isolation: bool = False
     unknown: tuple[str, ...] = field(default=(), repr=False)  # of --pip-option: what only pip understands, verbatim
-    uv_urls: tuple[str, ...] = field(default=(), repr=False)  # of uv's own variables: known for their credentials
+    # Of uv's own variables, and of requirements files: known for their credentials.
+    more_urls: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def names_an_index(self) -> bool:
@@ -70,9 +71,12 @@ def read_settings(
     *,
     environ: Mapping[str, str],
     config_files: Sequence[Path],
+    requirements: Sequence[Path] = (),
     base: Path | None = None,
 ) -> IndexSettings:
     """What pip's files (the weakest first), then its variables, then the --pip-option values say.
+
+    The resolvers read requirements files themselves; here only the credentials in them matter.
 
     Relative paths start at `base`, by default the working folder. Raises UsageError for a value that is none.
     """
@@ -80,7 +84,8 @@ def read_settings(
     # Without a word from pip's configuration, requests (and so pip) goes by these.
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         said["cert"] = said.get("cert") or environ.get(variable) or None
-    said["uv_urls"] = [url for name in _UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url]
+    said["more_urls"] = [url for name in _UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url]
+    said["more_urls"] += [url for file in requirements for url in _urls_in(file, environ)]
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return IndexSettings(**frozen)
 
@@ -163,10 +168,10 @@ def origin(url: str) -> str:
 def credentials(settings: IndexSettings) -> dict[str, tuple[str, str]]:
     """The user and password of each origin that an index URL names them for, percent-decoded.
 
-    Locks hold URLs without them. Of two for one origin the first counts: index, extra indexes, find-links, uv's.
+    Locks hold URLs without them. Of two for one origin the first counts: index, extra indexes, find-links, the rest.
     """
     found: dict[str, tuple[str, str]] = {}
-    urls = (settings.index_url or "", *settings.extra_index_urls, *settings.find_links, *settings.uv_urls)
+    urls = (settings.index_url or "", *settings.extra_index_urls, *settings.find_links, *settings.more_urls)
     for url in urls:
         url_only = url.partition("=")[2] if re.match(r"[\w.-]+=", url) else url  # uv's NAME=URL
         try:
@@ -176,6 +181,13 @@ def credentials(settings: IndexSettings) -> dict[str, tuple[str, str]]:
         if parts.username is not None and parts.hostname:
             found.setdefault(where, (unquote(parts.username), unquote(parts.password or "")))
     return found
+
+
+def _urls_in(requirements: Path, environ: Mapping[str, str]) -> list[str]:
+    """The URLs with userinfo in a requirements file; `${NAME}` in it is a variable, as to pip."""
+    text = requirements.read_text("utf-8", errors="replace")
+    text = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda found: environ.get(found[1]) or found[0], text)
+    return re.findall(r"https?://[^/\s]+@\S+", text)
 
 
 def _uv_link(link: str) -> str:

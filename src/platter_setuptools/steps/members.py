@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from platter_setuptools.ground.errors import ScriptError
 from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.urls import has_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_WITH_URLS = frozenset({"info.json", "post-install.sh", "data/pylock.toml", "data/requirements.txt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,13 @@ class Member:
         if self.path is not None:
             return self.path.open("rb")
         return io.BytesIO(self.content or b"")
+
+    def tells_secret(self) -> bool:
+        """Whether this is one of the files that hold URLs, and one of those has a user or password in it."""
+        if self.is_folder or self.link is not None or not (self.name in _WITH_URLS or "direct_url.json" in self.name):
+            return False
+        with self.open() as content:
+            return has_secret(content.read().decode("utf-8", "replace"))
 
 
 def from_bytes(name: str, content: bytes, *, executable: bool = False) -> Member:

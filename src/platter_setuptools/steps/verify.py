@@ -14,13 +14,12 @@ from packaging import tags
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.errors import ArchiveError, BundleError, DependencyError, WheelError
-from platter_setuptools.ground.urls import has_secret
 from platter_setuptools.payload import checksums as sums
 from platter_setuptools.payload import manifest
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.wheel import source_of
 from platter_setuptools.steps.check import Described, check_set
-from platter_setuptools.steps.contents import LOCK, REQUIREMENTS, Contents, WheelInside, read_contents
+from platter_setuptools.steps.contents import LOCK, Contents, WheelInside, read_contents
 from platter_setuptools.steps.lock import load_lock
 from platter_setuptools.steps.manifest import checksums
 from platter_setuptools.steps.signing import check_signature
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.run import Runner
 
 _SHOWN = 20
-_PUBLIC = ("info.json", "post-install.sh", LOCK, REQUIREMENTS)  # and every direct_url.json
 _SYSTEMS = {"linux": ("linux", "Linux"), "macosx": ("darwin", "Darwin")}
 
 
@@ -110,8 +108,8 @@ def _sums(contents: Contents) -> Iterator[str]:
 
 
 def _secrets(contents: Contents) -> Iterator[str]:
-    for name, text in contents.texts.items():
-        if (name in _PUBLIC or name.endswith("direct_url.json")) and has_secret(text.decode("utf-8", "replace")):
+    for name in contents.texts:
+        if contents.members[name].tells_secret():
             yield f"{name}: holds a URL with a user or password in it"
 
 
