@@ -12,6 +12,7 @@ from setuptools.dist import Distribution
 from setuptools.errors import BaseError
 
 from platter_setuptools import assemble as room
+from platter_setuptools.announce import announce
 from platter_setuptools.bdist_platter import bdist_platter
 from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.ground.options import OPTIONS, Options
@@ -229,3 +230,24 @@ class TestProjectWheel:
         monkeypatch.setattr(Distribution, "run_command", lambda *_arguments: None)
         with pytest.raises(BaseError, match="bdist_wheel built no wheel"):
             self.wheel(project, monkeypatch)
+
+
+class TestAnnounce:
+    @pytest.fixture
+    def bdist(self) -> Any:
+        from distutils.command.bdist import bdist  # noqa: PLC0415 - setuptools', not the one of old Pythons
+
+        return bdist
+
+    def test_the_format_is_announced_once(self, bdist: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bdist, "format_commands", {"zip": ("bdist_dumb", "ZIP file")})
+        monkeypatch.setattr(bdist, "no_format_option", ("bdist_rpm",))
+        for _ in range(2):
+            announce(None)
+        assert [*bdist.format_commands] == ["zip", "platter"]
+        assert bdist.no_format_option == ("bdist_rpm", "bdist_platter")
+
+    def test_the_distutils_of_old_pythons_is_left_alone(self, bdist: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bdist, "format_commands", ["zip"])
+        announce(None)
+        assert bdist.format_commands == ["zip"]
