@@ -67,6 +67,7 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "wheel-version": ("<0.0.1", 4, "wheel"),
     "prebuild-script": ("{folder}/none.sh", 2, "{folder}/none.sh does not exist"),
     "postbuild-script": ("{folder}/none.sh", 2, "{folder}/none.sh does not exist"),
+    "sign-with": ("{folder}/key", 2, "{folder}/key does not exist"),
     "wheel-cache": ("{file}/cache", 1, "the wheel cache {file}/cache cannot be written to"),
 }
 
