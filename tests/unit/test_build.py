@@ -204,7 +204,7 @@ class TestEnvironments:
         install_wheels(Environment(tmp_path), [wheel], run)
         (call,) = run.calls
         assert {"--offline", "--no-index", "--no-deps", "--no-config"} <= set(call.command)
-        assert call.command[-2:] == ("--", str(wheel.path))
+        assert call.command[-2:] == ("--", f"tiny @ {wheel.path.as_uri()}")
 
     def test_virtualenv_runs_from_its_wheels(self, tmp_path: Path) -> None:
         wheel = open_wheel(handmade.wheel(tmp_path, "virtualenv"), Origin.STORE)

@@ -79,7 +79,9 @@ class Environments:
 def install_wheels(environment: Environment, wheels: Sequence[Wheel], run: Runner) -> None:
     """Install wheels that are at hand, and nothing else."""
     command = (*uv_command(), "pip", "install", "--quiet", "--no-config", "--offline", "--no-index", "--no-deps")
-    run([*command, "--python", environment.python_executable, "--", *(wheel.path for wheel in wheels)])
+    # Not as paths: uv takes a semicolon in one for the beginning of a marker.
+    requirements = [f"{wheel.name} @ {wheel.path.as_uri()}" for wheel in wheels]
+    run([*command, "--python", environment.python_executable, "--", *requirements])
 
 
 def create_virtualenv(folder: Path, target: Target, virtualenv: Sequence[Wheel], run: Runner) -> Environment:
