@@ -96,16 +96,15 @@ def check_isolated(server: Server) -> None:
     assert not (server.folder / "pwned").exists()
 
 
-@pytest.mark.parametrize("name", [*POISON, "all of them"])
-def test_poisoned_variables(trials: Trials, new_server: NewServer, poison: Path, name: str) -> None:
+def test_poisoned_variables(trials: Trials, new_server: NewServer, poison: Path) -> None:
     values = {key: value.format(poison=poison) for key, value in POISON.items()}
-    chosen = values if name == "all of them" else {name: values[name]}
-    if trials.count(full=1, few=0) == 0 and name != "all of them":
-        pytest.skip("one by one with --faults=full")
-    with trials.one(ENVIRONMENTS):
-        server = new_server()
-        server.install(env={"PATH": os.environ["PATH"], **chosen}, cwd=server.folder)
-        check_isolated(server)
+    # All together, where one may hide another; then one by one.
+    chosen = [values, *({key: value} for key, value in values.items())]
+    for trial in trials(ENVIRONMENTS, full=len(chosen), few=1):
+        with trial:
+            server = new_server()
+            server.install(env={"PATH": os.environ["PATH"], **chosen[trial.number]}, cwd=server.folder)
+            check_isolated(server)
 
 
 @pytest.mark.parametrize("home", ["unset", "missing", "read-only", "a file"])
@@ -229,39 +228,40 @@ def test_mounts(trials: Trials, new_server: NewServer, tmp_path: Path, script: s
 # DST
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "with space",
-        "quote's",
-        'double"quote',
-        "$(touch pwned)",
-        "`touch pwned`",
-        "; touch pwned #",
-        "back\\slash",
-        "percent %s %(x)s",
-        "{brace}",
-        "~",
-        "*?[a]",
-        "&|<>!",
-        "ünïcödé",
-        "日本語",
-        "e\u0301 combining",
-        "-dash",
-        "--force",
-        "l" * 200,
-        "/".join(["m" * 99] * 3),
-        "/".join(["ö" * 60, "with space", "q'" * 60]),
-    ],
-)
-def test_names(trials: Trials, new_server: NewServer, name: str) -> None:
-    with trials.one(FOLDERS):
-        server = new_server(name)
-        server.install(cwd=server.folder)
-        assert not list(server.folder.rglob("pwned"))
-        activated = '. "$1/bin/activate" && python -c "import sys; print(sys.prefix)"'
-        assert run_bare("/bin/bash", "-c", f"PATH={os.defpath}; {activated}", "-", server.dst) == f"{server.dst}\n"
-        assert not list(server.folder.rglob("pwned"))
+NAMES = [
+    "with space",
+    "quote's",
+    'double"quote',
+    "$(touch pwned)",
+    "`touch pwned`",
+    "; touch pwned #",
+    "back\\slash",
+    "percent %s %(x)s",
+    "{brace}",
+    "~",
+    "*?[a]",
+    "&|<>!",
+    "ünïcödé",
+    "日本語",
+    "e\u0301 combining",
+    "-dash",
+    "--force",
+    "l" * 200,
+    "/".join(["m" * 99] * 3),
+    "/".join(["ö" * 60, "with space", "q'" * 60]),
+]
+
+
+def test_names(trials: Trials, new_server: NewServer) -> None:
+    activated = '. "$1/bin/activate" && python -c "import sys; print(sys.prefix)"'
+    names = trials.random.sample(NAMES, len(NAMES))
+    for trial in trials(FOLDERS, full=len(NAMES), few=6):
+        with trial:
+            server = new_server(names[trial.number])
+            server.install(cwd=server.folder)
+            prefix = run_bare("/bin/bash", "-c", f"PATH={os.defpath}; {activated}", "-", server.dst)
+            assert prefix == f"{server.dst}\n"
+            assert not list(server.folder.rglob("pwned"))
 
 
 @pytest.mark.parametrize("name", ["co:lon", "new\nline", "tab\t", "es\x1bcape", "bell\x07"])

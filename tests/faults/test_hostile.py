@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
@@ -217,36 +216,44 @@ def test_bundles(trials: Trials, new_server: Callable[[], Server], bundle: handm
             assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["folders", "scripts", "extras", "version"])
-def test_projects(trials: Trials, new_builder: Callable[[], Builder], warm: Builder, tmp_path: Path, kind: str) -> None:
-    if trials.count(full=1, few=0) == 0 and kind != "folders":
-        pytest.skip("with --faults=full")
-    odd = "a $(touch pwned) `touch pwned` 'q' \"d\" % %s {x} ; é #"
-    with trials.one(FAULT):
-        builder = new_builder()
-        builder.warm_up(warm)
-        builder.dist.mkdir()
-        options, status = [], 0
-        if kind == "folders":
-            moved = dataclasses.replace(builder, folder=tmp_path / odd)
-            shutil.copytree(builder.folder, moved.folder)
-            builder, options = moved, [f"--output={moved.dist}"]
-        elif kind == "scripts":
-            projects.write(builder.project, {odd: 'touch "$DATA_DIR/$(basename "$0")"\n'})
-            options = [f"--postbuild-script={odd}"]
-        elif kind == "extras":
-            options, status = [f"--extras={odd}"], 2
-        else:
-            text = (builder.project / "pyproject.toml").read_text().replace('"1.0"', json.dumps(f"1.0+{odd}"))
-            (builder.project / "pyproject.toml").write_text(text)
-            status = 5
-        done = builder.start(*options).wait(120)
-        assert done == status, builder.said
-        if status:
-            builder.check_told()
-        else:
-            assert len(builder.shown()) == 1
-        assert not list(builder.folder.rglob("pwned"))
+ODD = "a $(touch pwned) `touch pwned` 'q' \"d\" % %s {x} ; é #"
+
+
+def odd_folders(builder: Builder, elsewhere: Path) -> tuple[Builder, str]:
+    shutil.copytree(builder.folder, elsewhere / ODD)
+    moved = dataclasses.replace(builder, folder=elsewhere / ODD)
+    return moved, f"--output={moved.dist}"
+
+
+def odd_script(builder: Builder, _elsewhere: Path) -> tuple[Builder, str]:
+    projects.write(builder.project, {ODD: 'touch "$DATA_DIR/$(basename "$0")"\n'})
+    return builder, f"--postbuild-script={ODD}"
+
+
+def odd_extra(builder: Builder, _elsewhere: Path) -> tuple[Builder, str]:
+    return builder, f"--extras={ODD}"
+
+
+def odd_version(builder: Builder, _elsewhere: Path) -> tuple[Builder, str]:
+    file = builder.project / "pyproject.toml"
+    file.write_text(file.read_text().replace('"1.0"', json.dumps(f"1.0+{ODD}")))
+    return builder, "--quiet"
+
+
+def test_projects(trials: Trials, new_builder: Callable[[], Builder], warm: Builder, tmp_path: Path) -> None:
+    cases = [(odd_folders, 0), (odd_script, 0), (odd_extra, 2), (odd_version, 5)]
+    for trial in trials(FAULT, full=len(cases), few=1):
+        with trial:
+            builder = new_builder()
+            builder.warm_up(warm)
+            prepare, status = cases[trial.number]
+            builder, option = prepare(builder, tmp_path)
+            assert builder.start(option).wait(120) == status, builder.said
+            if status:
+                builder.check_told()
+            else:
+                assert len(builder.shown()) == 1
+            assert not list(builder.folder.rglob("pwned"))
 
 
 @contextlib.contextmanager

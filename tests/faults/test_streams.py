@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     NewBuilder = Callable[[], Builder]
 
 INSTALLING, BUILDING = "install.sh: closed and full streams", "platter build: closed and full streams"
-CLOSED = [">&-", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"]
+CLOSED = ["<&- >&- 2>&-", ">&- 2>&-", ">&-", "2>&-", "<&-"]
 
 
 def closing(redirection: str) -> list[str]:
@@ -100,49 +100,37 @@ def test_install_into_a_full_pipe_that_does_not_block(trials: Trials, new_server
         os.close(pipe.out)
 
 
-@pytest.mark.parametrize("redirection", CLOSED)
 def test_build_closed(
-    trials: Trials,
-    new_builder: NewBuilder,
-    warm: Builder,
-    expected: Callable[[str], dict[str, str]],
-    redirection: str,
+    trials: Trials, new_builder: NewBuilder, warm: Builder, expected: Callable[[str], dict[str, str]]
 ) -> None:
-    if trials.count(full=1, few=0) == 0 and redirection != CLOSED[-1]:
-        pytest.skip("one by one with --faults=full")
-    with trials.one(BUILDING):
-        builder = new_builder()
-        builder.warm_up(warm)
-        assert builder.build(prefix=closing(redirection)[:-1], stdin=None) == expected("tar.gz")
+    for trial in trials(BUILDING, full=len(CLOSED), few=1):
+        with trial:
+            builder = new_builder()
+            builder.warm_up(warm)
+            prefix = closing(CLOSED[trial.number])[:-1]
+            assert builder.build(prefix=prefix, stdin=None) == expected("tar.gz")
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr", "both"])
 def test_build_full_or_gone(
-    trials: Trials,
-    new_builder: NewBuilder,
-    warm: Builder,
-    expected: Callable[[str], dict[str, str]],
-    full: IO[bytes],
-    stream: str,
+    trials: Trials, new_builder: NewBuilder, warm: Builder, expected: Callable[[str], dict[str, str]], full: IO[bytes]
 ) -> None:
     """The bundle is made. Only where its path cannot be told to whoever waits for it, that is a failure."""
-    if trials.count(full=1, few=0) == 0 and stream != "both":
-        pytest.skip("one by one with --faults=full")
     builder = new_builder()
     builder.warm_up(warm)
     out, gone = os.pipe()
     os.close(out)
-    for end in (full.fileno(), gone):
-        with trials.one(BUILDING):
-            names = ["stdout", "stderr"] if stream == "both" else [stream]
+    ends = [full.fileno(), gone]
+    cases = [(names, end) for names in (["stdout", "stderr"], ["stdout"], ["stderr"]) for end in ends]
+    for trial in trials(BUILDING, full=len(cases), few=2):
+        with trial:
+            names, end = cases[trial.number]
             streams: dict[str, Any] = dict.fromkeys(names, end)
-            process = builder.start(**streams)
-            assert process.wait(120) == (0 if stream == "stderr" else 1)
+            assert builder.start(**streams).wait(120) == int("stdout" in names)
             assert builder.shown() == expected("tar.gz")
-            if stream == "stdout":
+            if names == ["stdout"]:
                 builder.check_told()
                 assert "is made" in builder.said
-            elif stream == "stderr":
+            elif names == ["stderr"]:
                 assert builder.said == f"{builder.dist}/{next(iter(expected('tar.gz')))}\n"
     os.close(gone)
 
