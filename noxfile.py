@@ -17,7 +17,7 @@ nox.options.sessions = ["lint", "types", "imports", "shell", "spelling", "metada
 ROOT = Path(__file__).parent
 EXAMPLE = "examples/corkboard"
 OWN_CODE = ["src", "tests", "benchmarks", "scripts", "noxfile.py"]
-TEXTS = [*OWN_CODE, "docs", "examples", ".ci", "Makefile", "README.md", "CHANGELOG.md"]
+TEXTS = [*OWN_CODE, "docs", "examples", ".ci", "Makefile", "README.md", "SECURITY.md", "CHANGELOG.md"]
 
 
 @nox.session(tags=["checks"])

@@ -145,6 +145,31 @@ class TestInstalling:
         handmade.run(made, dst)
         assert witness.exists()
 
+    @pytest.mark.parametrize("name", ["json", "signal", "zipfile", "virtualenv", "platter_payload"])
+    def test_a_module_that_was_added_does_not_run(
+        self, made: handmade.Bundle, ring: Path, dst: Path, name: str
+    ) -> None:
+        witness = made.path.parent / "it ran"
+        (made.data / "bootstrap" / f"{name}.py").write_text(f"open({str(witness)!r}, 'w')\n")
+        done = handmade.run(made, "--allowed-signers", ring / "allowed", dst)
+        assert (done.returncode, f"data/bootstrap/{name}.py" in done.stderr) == (4, True)
+        assert not witness.exists()
+
+    def test_a_version_of_python_is_no_path(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        witness = made.path.parent / "it ran"
+        (made.path / "python3.1").mkdir()
+        trap = made.path / "trap"
+        trap.write_text(f"#!/bin/sh\ntouch '{witness}'\n")
+        trap.chmod(0o755)
+        info = (made.path / "info.json").read_text()
+        for version in ("3.1/../trap", "3.1 3.2", "3.11.2", "3.", ".1"):
+            (made.path / "info.json").write_text(
+                info.replace(f'"python": "{made.info["python"]}"', f'"python": "{version}"')
+            )
+            done = handmade.run(made, "--allowed-signers", ring / "allowed", dst, python=False, cwd=made.path)
+            assert "does not name a Python version" in refused(done, 4)
+        assert not witness.exists()
+
     def test_without_ssh_keygen(self, made: handmade.Bundle, ring: Path, dst: Path, tmp_path: Path) -> None:
         (tmp_path / "bin").mkdir()
         environ = {"PATH": str(tmp_path / "bin")}

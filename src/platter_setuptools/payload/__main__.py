@@ -24,7 +24,7 @@ def _start() -> int:
         damaged = _damaged(bundle, os.path.relpath(package, bundle) + "/")
         if damaged:
             return _complain("%s: not what %s says" % (damaged, _SUMS), "copy the bundle here again", _BUNDLE)
-        sys.path.insert(0, bootstrap)
+        sys.path.append(bootstrap)  # at the end: what else lies there is not verified yet
         from importlib import import_module  # noqa: PLC0415 - see above
 
         main = import_module(os.path.basename(package) + ".install").main

@@ -131,6 +131,9 @@ if [ -r "$here/info.json" ]; then
     done <"$here/info.json"
 fi
 case $version in
+*[!0-9.]* | *.*.*) version= ;; # it becomes the name of a command
+esac
+case $version in
 [0-9]*.[0-9]*) ;;
 *) fail 4 "$here/info.json does not name a Python version" 'copy the bundle to this machine again' ;;
 esac
