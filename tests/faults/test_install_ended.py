@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,3 +77,21 @@ def test_signals(trials: Trials, new_server: Callable[[], Server], duration: flo
                 assert status in {1, -number}  # the latter before the payload listens
                 server.check_untouched("theirs" if force else "absent")
                 server.install(*["--force"] * force)
+
+
+def test_impatience(trials: Trials, new_server: Callable[[], Server], duration: float) -> None:
+    """A second signal while the first one's cleaning up is under way."""
+    for trial in trials("install.sh: two signals in a row", full=30, few=1):
+        with trial:
+            server = new_server()
+            process = server.start()
+            time.sleep(trial.random.uniform(0.3, 0.9) * duration)
+            for pause in (trial.random.uniform(0, 0.03), 60):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, trial.random.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(pause)
+            if process.returncode == 0:
+                server.check_installed()
+            else:
+                server.check_untouched()
