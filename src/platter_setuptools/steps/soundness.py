@@ -97,10 +97,10 @@ def check_places(wheels: Iterable[Wheel], places: Mapping[Wheel, Places], progre
             if other := owners.get(place):
                 shared.setdefault((other.name, wheel.name), []).append(place)
             owners[place] = wheel
-            folder = os.path.dirname(place)  # noqa: PTH120
+            folder = place.rpartition("/")[0]
             while folder and folder not in folders:
                 folders[folder] = wheel
-                folder = os.path.dirname(folder)  # noqa: PTH120
+                folder = folder.rpartition("/")[0]
     for place in sorted(owners.keys() & folders.keys()):
         raise WheelError(
             f"{owners[place].filename} has a file where {folders[place].filename} has a folder: {place}",
