@@ -90,7 +90,7 @@ def verify(parsed: argparse.Namespace) -> None:
         verdict = look(bundle, allowed_signers=signers, run=Processes(), progress=progress, work=work)
     trust = f"signed by {verdict.signer}" if verdict.signer else "signed, by whom was not asked" * verdict.signed
     what = f"{verdict.title}, {verdict.files} files, {verdict.wheels} wheels, {trust or 'not signed'}"
-    print_result(f"{bundle} is in order: {what}")
+    standard_error().write(f"{bundle} is in order: {what}\n")
 
 
 def clean_cache(parsed: argparse.Namespace) -> None:

@@ -253,16 +253,19 @@ class TestKeys:
     def test_a_passphrase_and_no_terminal(self, ring: Path, tmp_path: Path) -> None:
         words: list[str | Path] = [sys.executable, "-c", SIGN, ring / "locked", tmp_path]
         environ = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "SSH_AUTH_SOCK"}}
+        reading, writing = os.pipe()  # which nobody will ever write to
         done = subprocess.run(
             words,
             check=False,
-            stdin=subprocess.DEVNULL,
+            stdin=reading,
             capture_output=True,
             text=True,
             start_new_session=True,
             env=environ,
             timeout=60,
         )
+        os.close(reading)
+        os.close(writing)
         assert done.returncode == 1
         assert f"PlatterError: the bundle is not signed: ssh-keygen cannot sign with {ring / 'locked'}" in done.stderr
 

@@ -39,8 +39,8 @@ class Runner(Protocol):
         """Run the command to its end and give its standard output.
 
         `env` is added to the environment of this process. With `terminal` the command may talk to the user: it has
-        our terminal and standard input. Raises CommandError on any exit status but 0, and with
-        127 if the command cannot be started.
+        our terminal, if there is one. Raises CommandError on any exit status but 0, and with 127 if the command cannot
+        be started.
         """
         ...
 
@@ -119,7 +119,8 @@ class Processes:
                     arguments,
                     cwd=cwd,
                     env={**os.environ, **self._environ, **(env or {})},
-                    stdin=None if terminal else subprocess.PIPE,
+                    # No terminal, no answer: a pipe that nobody writes to would be waited for.
+                    stdin=subprocess.PIPE if not terminal else None if os.isatty(0) else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-MARKS = ("info.json", "install.sh", checksums.FILE)  # a bundle has all of them
+_MARKS = ("info.json", checksums.FILE)  # what has neither is no bundle
 LOCK, REQUIREMENTS = "data/pylock.toml", "data/requirements.txt"
-_KEPT = {*MARKS, checksums.SIGNATURE, "PACKAGE", "VERSION", "PLATFORM", "post-install.sh", LOCK, REQUIREMENTS}
+_KEPT = {*_MARKS, checksums.SIGNATURE, "PACKAGE", "VERSION", "PLATFORM", "post-install.sh", LOCK, REQUIREMENTS}
 _LONGEST_TEXT = 1 << 26  # bytes: what is longer is cut off, and then not what SHA256SUMS says
 _HEADER = struct.Struct("<4s3I")  # of a .pyc with a time stamp (PEP 552): magic number, flags, time, size
 
@@ -71,11 +71,13 @@ def read_contents(path: Path, work: Path) -> Contents:
             for entry in entries:
                 _take(entry, contents, work)
     except ArchiveError as error:
-        if not contents.members.keys() & set(MARKS):
+        if not contents.members.keys() & set(_MARKS):
             raise
         contents.findings.append(error.message)
-    if not contents.members.keys() & set(MARKS):
-        raise ArchiveError(f"{path} is no bundle: it has none of {', '.join(MARKS)}", hint="name a bundle of ours")
+    if not contents.members.keys() & set(_MARKS):
+        raise ArchiveError(
+            f"{path} is no bundle: it has neither {' nor '.join(_MARKS)}", hint="name a bundle that platter built"
+        )
     return contents
 
 
