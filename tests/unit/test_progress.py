@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -106,6 +107,17 @@ class TestLive:
         seen = self.seen()
         assert "something [odd]" in seen
         assert "the [end]\n  of it" in seen
+
+    def test_nothing_moves_while_somebody_else_asks(self) -> None:
+        stream = Terminal()
+        with open_progress(quiet=False, verbose=False, stream=stream) as progress:
+            progress.step("Building")
+            progress.hand_over("Signing [key]")
+            before = stream.getvalue()
+            time.sleep(0.3)  # the running line turns several times in that
+            assert stream.getvalue() == before
+        assert before.endswith("Signing [key]\n")
+        assert before.rfind("\x1b[?25h") > before.rfind("\x1b[?25l")
 
     def test_the_cursor_comes_back(self) -> None:
         seen = self.seen()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -137,6 +138,32 @@ class TestFailure:
         with pytest.raises(CommandError) as caught:
             Processes()(sh("kill -9 $$"))
         assert caught.value.returncode == -9
+
+
+class TestTerminal:
+    def test_it_shares_our_session(self) -> None:
+        print_session = [sys.executable, "-c", "import os; print(os.getsid(0))"]
+        assert int(Processes()(print_session, terminal=True)) == os.getsid(0)
+        assert int(Processes()(print_session)) != os.getsid(0)
+
+    def test_it_is_ended_with_us_all_the_same(self, tmp_path: Path) -> None:
+        run = Processes()
+        errors: list[CommandError] = []
+
+        def work() -> None:
+            try:
+                run(sh("echo $$ >pid.new; mv pid.new pid; exec sleep 60"), cwd=tmp_path, terminal=True)
+            except CommandError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        wait_for((tmp_path / "pid").exists)
+        run.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert is_gone(int((tmp_path / "pid").read_text()))
+        assert [error.returncode for error in errors] == [-signal.SIGKILL]
 
 
 class TestStop:
