@@ -23,6 +23,7 @@ from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
 from platter_setuptools.steps.needs import find_needs, linkage_of, warnings
+from platter_setuptools.steps.sbom import bill_of_materials
 from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
 from platter_setuptools.steps.wheelfile import describe, open_wheel
@@ -78,7 +79,8 @@ def assemble(
         bytecode = compile_wheels(compiled, target, store, run, progress, work)
         manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target, needs=needs)
         check_places(manifest.in_order, places, progress)
-        members = [*manifest.members(), *_requirements(options), *workshop.installer]
+        bill = bill_of_materials(manifest, _extras(options, project))
+        members = [*manifest.members(), bill, *_requirements(options), *workshop.installer]
         if options.has_scripts:
             members += _run_postbuild(options.postbuild_script, workshop.stage, members, progress)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
+from platter_setuptools.commands import insight
 from platter_setuptools.frontends import refuse_windows
 from platter_setuptools.ground.dialects import Source, closest, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
@@ -195,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="who may have signed it, in the format of ssh-keygen(1); nobody else may, and somebody has to",
     )
+    insight.add_to(commands)
     clean_parser = commands.add_parser(
         "clean-cache", help="empty the wheel cache", description="Empty the wheel cache."
     )

@@ -43,6 +43,21 @@ def print_result(name: str) -> None:
         ) from error
 
 
+def print_text(text: str) -> None:
+    """Print what was asked for, in the characters that standard output has. Raises PlatterError if it takes none."""
+    if sys.stdout is None:
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(f"{text.encode(encoding, 'replace').decode(encoding)}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads it has seen enough
+        _empty(sys.stdout)
+    except OSError as error:
+        _empty(sys.stdout)
+        raise PlatterError(f"standard output cannot be written to: {error.strerror}") from error
+
+
 class _Unfailing(io.TextIOBase):
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream

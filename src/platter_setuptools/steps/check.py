@@ -95,6 +95,19 @@ def _unmet(
     environment: Mapping[str, str],
 ) -> Iterator[_Unmet]:
     by_name = {described.wheel.name: described for described in wheels}
+    for described, requirement in in_force(wheels, extras, environment):
+        found = by_name.get(canonicalize_name(requirement.name))
+        if found is None or not _meets(found, requirement):
+            yield _Unmet(by=described, requirement=requirement, found=found)
+
+
+def in_force(
+    wheels: Sequence[Described],
+    extras: Mapping[NormalizedName, frozenset[str]],
+    environment: Mapping[str, str],
+) -> Iterator[tuple[Described, Requirement]]:
+    """Every requirement that holds in the set, with the distribution that has it."""
+    by_name = {described.wheel.name: described for described in wheels}
     seen: set[tuple[NormalizedName, str]] = set()
     queue = [(name, extra) for name in by_name for extra in ("", *sorted(extras.get(name, ())))]
     while queue:
@@ -106,11 +119,8 @@ def _unmet(
         for requirement in described.description.requires:
             if requirement.marker and not requirement.marker.evaluate({**environment, "extra": extra}):
                 continue
-            wanted = canonicalize_name(requirement.name)
-            queue += [(wanted, more) for more in requirement.extras]
-            found = by_name.get(wanted)
-            if found is None or not _meets(found, requirement):
-                yield _Unmet(by=described, requirement=requirement, found=found)
+            queue += [(canonicalize_name(requirement.name), more) for more in requirement.extras]
+            yield described, requirement
 
 
 def _meets(found: Described, requirement: Requirement) -> bool:

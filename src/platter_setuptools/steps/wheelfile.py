@@ -8,13 +8,15 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.metadata import Metadata
+from packaging.metadata import InvalidMetadata, Metadata
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.urls import has_secret
 from platter_setuptools.ground.values import Origin, Wheel
+from platter_setuptools.payload.errors import BundleError
+from platter_setuptools.payload.scripts import entry_points
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag
+
+_LONGEST_LICENCE = 100  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,8 @@ class Description:
     extras: tuple[str, ...]
     files: int
     size: int  # bytes, unpacked
+    licence: str = ""  # an SPDX expression where it is one, else what the authors wrote
+    scripts: tuple[str, ...] = ()  # the commands that it installs
 
 
 def open_wheel(path: Path, origin: Origin, *, sha256: str | None = None) -> Wheel:
@@ -70,6 +76,8 @@ def describe(wheel: Wheel) -> Description:
                 extras=tuple(metadata.provides_extra or ()),
                 files=sum(not member.is_dir() for member in members),
                 size=sum(member.file_size for member in members),
+                licence=_licence(metadata),
+                scripts=_scripts(archive, folder),
             )
             if canonicalize_name(metadata.name) != wheel.name or metadata.version != wheel.version:
                 raise WheelError(
@@ -89,6 +97,32 @@ def describe(wheel: Wheel) -> Description:
             hint="build or fetch it again",
         ) from error
     return description
+
+
+def _licence(metadata: Metadata) -> str:
+    """One line, from the first field that says something short; licence texts are not for a list."""
+    classifiers = [one.rpartition(" :: ")[2] for one in metadata.classifiers or () if one.startswith("License :: ")]
+    fields = [_expression(metadata), metadata.license or "", ", ".join(classifiers)]
+    short = (" ".join(one.split()) for one in fields if len(one) <= _LONGEST_LICENCE and "\n" not in one.strip())
+    return next(filter(None, short), "")
+
+
+def _expression(metadata: Metadata) -> str:
+    try:
+        return metadata.license_expression or ""
+    except InvalidMetadata:
+        return ""
+
+
+def _scripts(archive: zipfile.ZipFile, folder: str) -> tuple[str, ...]:
+    name = f"{folder}/entry_points.txt"
+    if name not in archive.NameToInfo:
+        return ()
+    try:
+        points = entry_points(archive.read(name).decode(), name)
+    except (BundleError, UnicodeDecodeError):
+        return ()  # the look at the wheel's files tells
+    return tuple(sorted(point.name for point in points))
 
 
 def _dist_info(members: list[zipfile.ZipInfo], wheel: Wheel) -> str:

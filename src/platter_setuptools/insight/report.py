@@ -1,0 +1,124 @@
+"""A portrait for people to read, and as JSON (docs/inspect.schema.json)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from platter_setuptools.ground.progress import human_size
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from platter_setuptools.insight.portrait import Part, Portrait
+
+_WIDEST = 40  # characters of one cell; the last one of a row may be as long as it is
+
+
+def as_json(portrait: Portrait) -> dict[str, Any]:
+    """What docs/inspect.schema.json describes. Sizes are in bytes."""
+    about = portrait.about
+    return {
+        "name": about.name,
+        "version": about.version,
+        "platform": about.platform,
+        "python": [target.python for target in about.targets],
+        "requires_python": about.requires_python,
+        "libc": portrait.libc or None,
+        "libraries": portrait.libraries,
+        "size": portrait.size,
+        "installed_size": about.installed_size,
+        "installed_files": about.installed_files,
+        "signed": portrait.signed,
+        "created_by": about.created_by,
+        "scripts": list(portrait.project.scripts),
+        "roots": list(portrait.roots),
+        "wheels": [
+            {
+                "name": part.name,
+                "version": part.version,
+                "file": part.file,
+                "tag": part.tag,
+                "sha256": part.sha256,
+                "size": part.size,
+                "installed_size": part.installed_size,
+                "licence": part.licence or None,
+                "libc": part.libc or None,
+                "libraries": list(part.libraries),
+                "scripts": list(part.scripts),
+                "requires": list(part.requires),
+                "path": list(part.path),
+            }
+            for part in portrait.parts
+        ],
+    }
+
+
+def summary(portrait: Portrait) -> str:
+    """The facts that concern the whole bundle."""
+    about = portrait.about
+    pythons = ", ".join(f"{target.implementation} {target.python}" for target in about.targets)
+    facts = {
+        "python": f"{pythons} ({about.requires_python})" if about.requires_python else pythons,
+        "needs": ", ".join([portrait.libc or "any C library", *portrait.libraries]),
+        "size": human_size(portrait.size),
+        "installed": f"{human_size(about.installed_size)} in {about.installed_files} files",
+        "commands": ", ".join(portrait.project.scripts) or "none",
+        "signed": "yes (platter verify tells by whom)" if portrait.signed else "no",
+        "built by": about.created_by,
+    }
+    lines = [f"{about.title} for {about.platform}", *(f"  {name:<10} {value}" for name, value in facts.items())]
+    return "\n".join(lines)
+
+
+def table(portrait: Portrait) -> str:
+    """One row for each wheel, the largest first."""
+    head = ("wheel", "version", "size", "licence", "tag", "why it is there")
+    rows = (
+        (one.name, one.version, human_size(one.size), one.licence or "unknown", _short(one.tag), why(one, portrait))
+        for one in portrait.parts
+    )
+    return "\n".join(columns([head, *rows], right={2}))
+
+
+def tree(portrait: Portrait) -> str:
+    """What requires what. A wheel whose requirements were shown further up has an ellipsis instead."""
+    parts = {part.name: part for part in portrait.parts}
+    shown: set[str] = set()
+
+    def lines(name: str, first: str, rest: str) -> Iterator[str]:
+        part = parts[name]
+        again = name in shown and bool(part.requires)
+        yield f"{first}{name} {part.version}{' …' * again}"
+        shown.add(name)
+        for number, other in enumerate(() if again else part.requires, start=1):
+            last = number == len(part.requires)
+            yield from lines(other, rest + ("└── " if last else "├── "), rest + ("    " if last else "│   "))
+
+    return "\n".join(line for root in portrait.roots for line in lines(root, "", ""))
+
+
+def why(part: Part, portrait: Portrait) -> str:
+    """The way from the project to a wheel."""
+    if part.path[0] == portrait.roots[0]:
+        return " > ".join(part.path)
+    beside = "in every virtualenv" if part.path[0] == "pip" else "asked for beside the project"
+    return " > ".join([beside, *part.path[1:]])
+
+
+def columns(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """Rows of cells as lines; the columns of `right` are aligned on that side."""
+    cut = [[cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…" for cell in row[:-1]] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
+    lines = []
+    for cells, row in zip(cut, rows, strict=True):
+        padded = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        lines.append("  ".join([*padded, row[-1]]).rstrip())
+    return lines
+
+
+def _short(tag: str) -> str:
+    """Of several platforms in a tag the first."""
+    return tag.split(".", maxsplit=1)[0] if "manylinux" in tag or "musllinux" in tag else tag

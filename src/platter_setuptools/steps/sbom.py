@@ -1,0 +1,125 @@
+"""The bill of materials that a bundle carries, `data/sbom.cdx.json` (CycloneDX 1.6, ECMA-424).
+
+The bundle is the component that it is about: it depends on its roots, the project first. Every wheel is a component,
+too, and depends on what it requires. There is no time and no serial number: the same wheels have the same bill.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from packaging.utils import canonicalize_name
+
+import platter_setuptools
+from platter_setuptools.steps.check import in_force
+from platter_setuptools.steps.members import Member, from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from platter_setuptools.steps.check import Described
+    from platter_setuptools.steps.manifest import Manifest
+
+FILE = "data/sbom.cdx.json"
+SCRIPT = "platter:script"  # a property for each command that a wheel installs
+
+Graph = dict[str, list[str]]  # from each wheel's name to those of what it requires
+
+
+def bill_of_materials(manifest: Manifest, extras: Mapping[NormalizedName, frozenset[str]]) -> Member:
+    """The member of the bundle. `extras` names those that were asked of a distribution."""
+    wheels = sorted(manifest.wheels, key=lambda one: one.wheel.name)
+    # By the first and the last patch release, whichever this Python is: a server may have any.
+    graph = _graph(wheels, extras, manifest.target.other_patches)
+    references: dict[str, str] = {one.wheel.name: _purl(one) for one in wheels}
+    depending: Graph = {manifest.stem: _roots(graph, manifest.project.wheel.name), **graph}
+    tool = {"type": "application", "name": "platter-setuptools", "version": platter_setuptools.__version__}
+    subject = {
+        "type": "application",
+        "bom-ref": manifest.stem,
+        "name": manifest.project.description.name,
+        "version": manifest.version,
+    }
+    bill = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"tools": {"components": [tool]}, "component": subject},
+        "components": [_component(one) for one in wheels],
+        "dependencies": [
+            {"ref": references.get(name, name), "dependsOn": [references[one] for one in wanted]}
+            for name, wanted in depending.items()
+        ],
+    }
+    return from_text(FILE, json.dumps(bill, indent=2) + "\n")
+
+
+def _graph(
+    wheels: Sequence[Described],
+    extras: Mapping[NormalizedName, frozenset[str]],
+    environments: Sequence[Mapping[str, str]],
+) -> Graph:
+    found: dict[str, set[str]] = {one.wheel.name: set() for one in wheels}
+    for environment in environments:
+        for described, requirement in in_force(wheels, extras, environment):
+            name = canonicalize_name(requirement.name)
+            if name in found and name != described.wheel.name:  # a distribution may require extras of its own
+                found[described.wheel.name].add(name)
+    return {name: sorted(required) for name, required in found.items()}
+
+
+def _roots(graph: Graph, project: str) -> list[str]:
+    """The project, and what is there though it does not lead to it: what was asked for beside it, and pip."""
+    roots, reached = [project], _below(project, graph)
+    required = {other for name in graph.keys() - reached for other in graph[name]}
+    for name in sorted(graph, key=lambda name: (name in required, name)):
+        if name not in reached:
+            roots.append(name)
+            reached |= _below(name, graph)
+    return roots
+
+
+def _below(name: str, graph: Graph) -> set[str]:
+    """The name, and all that it leads to."""
+    reached, ahead = {name}, [name]
+    while ahead:
+        new = set(graph[ahead.pop()]) - reached
+        reached |= new
+        ahead += new
+    return reached
+
+
+def _component(one: Described) -> dict[str, Any]:
+    wheel, description = one.wheel, one.description
+    component: dict[str, Any] = {
+        "type": "library",
+        "bom-ref": _purl(one),
+        "name": description.name,
+        "version": str(wheel.version),
+        "purl": _purl(one),
+        "hashes": [{"alg": "SHA-256", "content": wheel.sha256}],
+    }
+    if description.licence:
+        component["licenses"] = [_licence(description.licence)]
+    if description.scripts:
+        component["properties"] = [{"name": SCRIPT, "value": script} for script in description.scripts]
+    return component
+
+
+def _licence(text: str) -> dict[str, Any]:
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression  # noqa: PLC0415
+
+    try:
+        return {"expression": str(canonicalize_license_expression(text))}
+    except InvalidLicenseExpression:
+        return {"license": {"name": text}}
+
+
+def _purl(one: Described) -> str:
+    """The package URL (ECMA-427) of a distribution; that it is ours alone, or built here, it cannot tell."""
+    return f"pkg:pypi/{one.wheel.name}@{quote(str(one.wheel.version), safe='')}"

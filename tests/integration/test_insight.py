@@ -1,0 +1,160 @@
+"""`platter inspect` on real bundles."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from cyclonedx.model.bom import Bom
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from platter_setuptools.cli import main
+from platter_setuptools.ground.options import FORMATS
+from platter_setuptools.insight.portrait import portray
+from platter_setuptools.steps.archive import write_archive
+from platter_setuptools.steps.members import from_folder
+from support import handmade, projects
+from support.doors import PLATTER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from support.index import Index
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def build(folder: Path, index: Index, caches: Mapping[str, str], *, version: str = "1.0") -> Path:
+    project = projects.hello(folder / "project", {"more.txt": "branch\n"})
+    setup = (project / "setup.py").read_text()
+    (project / "setup.py").write_text(setup.replace("1.0", version))
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PIP_CONFIG_FILE": os.devnull, **caches}
+    command: list[str | Path] = [PLATTER, "build", "-q", "--format=dir", "-r", "more.txt"]
+    done = subprocess.run(
+        command,
+        cwd=project,
+        env={**environ, "PIP_INDEX_URL": index.url},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+    )
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: Mapping[str, str]) -> Path:
+    """hello, which requires leaf; branch beside it, which does, too; and pip."""
+    return build(tmp_path_factory.mktemp("built"), index, caches)
+
+
+@pytest.fixture
+def bundle(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / built.name))
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    assert main([*map(str, words)]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ""
+    return output
+
+
+def facts(capsys: pytest.CaptureFixture[str], bundle: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(said(capsys, "inspect", "--json", bundle))
+    jsonschema.validate(found, json.loads((DOCS / "inspect.schema.json").read_text()))
+    return found
+
+
+class TestInspect:
+    def test_why_everything_is_there(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        found = facts(capsys, built)
+        assert (found["name"], found["version"], found["scripts"]) == ("hello", "1.0", ["hello"])
+        assert found["roots"] == ["hello", "branch", "pip"]
+        paths = {one["name"]: one["path"] for one in found["wheels"]}
+        assert paths == {"hello": ["hello"], "leaf": ["hello", "leaf"], "branch": ["branch"], "pip": ["pip"]}
+        sizes = [one["size"] for one in found["wheels"]]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sum(one["installed_size"] for one in found["wheels"]) == found["installed_size"]
+        assert {one["file"]: one["size"] for one in found["wheels"]} == {
+            path.name: path.stat().st_size for path in (built / "data").glob("*.whl")
+        }
+
+    @pytest.mark.parametrize("kind", FORMATS)
+    def test_every_format(self, built: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+        path = write_archive(list(from_folder(built)), built.name, kind, tmp_path, 315532800)[0]
+        found, plain = facts(capsys, path), facts(capsys, built)
+        assert found.pop("size") == (plain["size"] if kind == "dir" else path.stat().st_size)
+        del plain["size"]
+        assert found == plain
+
+    def test_the_table(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        title, *lines = said(capsys, "inspect", built).splitlines()
+        assert title.startswith("hello 1.0 for ")
+        start = next(number for number, line in enumerate(lines) if line.startswith("wheel "))
+        rows = {line.split()[0]: line for line in lines[start + 1 :]}
+        assert list(rows) == [part.name for part in portray(built).parts]
+        assert rows["leaf"].endswith("py3-none-any  hello > leaf")
+        assert rows["branch"].endswith("asked for beside the project")
+        assert rows["pip"].endswith("in every virtualenv")
+
+    def test_the_tree(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        lines = said(capsys, "inspect", "--tree", built).splitlines()
+        assert lines[:3] == ["hello 1.0", "└── leaf 1.0", "branch 1.0"]
+
+    def test_the_bill_of_materials(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        text = said(capsys, "inspect", "--sbom", built)
+        assert text == (built / "data" / "sbom.cdx.json").read_text()
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+        bill = Bom.from_json(json.loads(text))  # type: ignore[attr-defined] # which a decorator adds
+        assert {(one.name, one.version) for one in bill.components} == {
+            (name, one["version"]) for name, one in ((one["name"], one) for one in facts(capsys, built)["wheels"])
+        }
+        assert bill.validate()
+
+    def test_it_ends_quietly_where_nobody_reads_on(self, built: Path) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [PLATTER, "inspect", "--json", built]
+        done = subprocess.run(command, check=False, stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+class TestRefused:
+    def test_what_is_not_there(self, tmp_path: Path) -> None:
+        assert main(["inspect", str(tmp_path / "none")]) == 2
+
+    def test_what_is_no_bundle(self, tmp_path: Path) -> None:
+        (tmp_path / "notes.txt").write_text("notes")
+        assert main(["inspect", str(tmp_path / "notes.txt")]) == 6
+        assert main(["inspect", str(tmp_path)]) == 5
+
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "{}", '{"components": []}', '{"components": [{"hashes": []}]}', '{"components": {"a": 1}}']
+    )
+    def test_a_bill_that_is_none(self, bundle: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        (bundle / "data" / "sbom.cdx.json").write_text(text)
+        assert main(["inspect", str(bundle)]) == 5
+        assert "hint: platter verify" in capsys.readouterr().err
+
+    def test_a_bundle_without_a_bill(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        made = handmade.bundle(tmp_path / "made", [handmade.wheel(tmp_path)])
+        assert main(["inspect", str(made.path)]) == 5
+        assert "has no data/sbom.cdx.json" in capsys.readouterr().err
+
+    def test_what_a_terminal_would_obey_is_not_printed(self, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        bill = json.loads((bundle / "data" / "sbom.cdx.json").read_text())
+        for one in bill["components"]:
+            one["licenses"] = [{"license": {"name": "MIT\x1b[2J\x9b"}}]
+        (bundle / "data" / "sbom.cdx.json").write_text(json.dumps(bill))
+        output = said(capsys, "inspect", bundle)
+        assert "MIT?[2J?" in output
+        assert "\x1b" not in output
