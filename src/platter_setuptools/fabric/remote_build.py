@@ -1,0 +1,75 @@
+"""A bundle of a git revision, built on another machine and fetched."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shlex
+from typing import TYPE_CHECKING
+
+from platter_setuptools.fabric.host import Host, RemoteError
+from platter_setuptools.ground.errors import ArchiveError, CommandError, UsageError
+from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.run import Processes
+from platter_setuptools.ground.temporary import temporary_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAKE = 'mktemp -d "${TMPDIR:-/tmp}/platter-build.XXXXXXXXXX"'
+# The last line of standard output is the bundle's path; before it comes its SHA-256.
+_BUILD = """\
+cd {folder} && mkdir source && tar -xzf source.tar.gz -C source && cd source || exit 1
+bundle=$({environment} {command}) || exit
+sha256sum -- "$bundle" | cut -d ' ' -f 1
+printf '%s\\n' "$bundle"
+"""
+
+
+def build_on(host: Host, rev: str) -> Path:
+    """Build `rev` there and give the bundle's path here. Raises RemoteError with the exit code of `platter build`."""
+    settings = host.settings
+    with temporary_folder() as scratch, contextlib.closing(host):
+        archive = _git_archive(rev, settings.dist.parent, scratch)
+        folder = host.run(_MAKE, "a folder to build in").stdout.strip()
+        try:
+            host.put(archive, f"{folder}/source.tar.gz")
+            words = [*shlex.split(settings.build_command), "build", *settings.build_options, "."]
+            environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.build_env.items())
+            script = _BUILD.format(folder=shlex.quote(folder), environment=environment, command=shlex.join(words))
+            digest, bundle = host.run(script, "platter", live=True).stdout.splitlines()[-2:]
+            return _fetch(host, bundle, digest, settings.dist)
+        finally:
+            with contextlib.suppress(RemoteError):
+                host.run(f"rm -rf {shlex.quote(folder)}", "cleaning up")
+
+
+def _git_archive(rev: str, project: Path, scratch: Path) -> Path:
+    run, archive = Processes(), scratch / "source.tar.gz"
+    git: list[str | Path] = ["git", "-C", project]
+    try:
+        # A revision could look like an option of `git archive`; its hash does not.
+        commit = run([*git, "rev-parse", "--verify", "--end-of-options", f"{rev}^{{commit}}"]).strip()
+        run([*git, "archive", "--format=tar.gz", f"--output={archive}", commit])
+    except CommandError as error:
+        raise UsageError(f"git has no archive of {rev!r} in {project}", output=error.output) from error
+    return archive
+
+
+def _fetch(host: Host, path: str, digest: str, dist: Path) -> Path:
+    """Whole or not at all, as everything in dist."""
+    target = dist / path.rpartition("/")[2]
+    part = dist / f".{target.name}.{secrets.token_hex(4)}.part"
+    try:
+        dist.mkdir(parents=True, exist_ok=True)
+        host.get(path, part)
+        arrived, _size = sha256_of_file(part)
+        if arrived != digest:
+            raise RemoteError(f"{target.name} did not arrive as it was built", hint="build it again", code=4)
+        part.replace(target)
+    except OSError as error:
+        raise ArchiveError(f"{target} cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return target

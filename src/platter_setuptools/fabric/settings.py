@@ -1,0 +1,95 @@
+"""What a fabfile says under "platter" in its configuration, read once and checked."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from platter_setuptools.ground.errors import UsageError
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NUMBERS = {"batch": 1, "canary": 0, "max_failures": 1, "keep": 1}
+_LISTS = ("hosts", "install_options", "build_options")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    root: str = ""  # on the hosts: an absolute path
+    hosts: tuple[str, ...] = ()  # [user@]host[:port], or names from ~/.ssh/config
+    name: str | None = None  # of the project and the platform, where dist holds bundles of several
+    platform: str | None = None
+    dist: Path = Path("dist")  # here; relative to the working directory
+    # How many hosts at a time; how many before all others; after how many failures no other is begun.
+    batch: int = 5
+    canary: int = 1
+    max_failures: int = 1
+    sudo_user: str | None = None  # who owns the root, if that is not who logs in
+    uploads: str = ".cache/platter"  # on the hosts; relative to the home of who logs in
+    # For install.sh and ROOT/platter.
+    python: str | None = None
+    keep: int | None = None
+    health_check: str | None = None
+    reload: str | None = None
+    install_options: tuple[str, ...] = ()
+    build_host: str | None = None
+    build_command: str = "platter"  # on the build host
+    build_options: tuple[str, ...] = ()
+    build_env: Mapping[str, str] = field(default_factory=dict)
+
+    def need(self, name: str) -> str:
+        """The value of a setting that a task cannot do without."""
+        value = getattr(self, name)
+        if not value:
+            raise UsageError(f'"{name}" is not set', hint=f'namespace.configure({{"platter": {{"{name}": …}}}})')
+        return str(value)
+
+    def commands(self) -> list[str]:
+        """The operator's commands, as install.sh and ROOT/platter take them."""
+        given = {"--health-check": self.health_check, "--reload": self.reload}
+        return [f"{option}={value}" for option, value in given.items() if value]
+
+    def installing(self) -> list[str]:
+        """All that is said to install.sh."""
+        given = {"--python": self.python, "--keep": self.keep}
+        words = [f"--root={self.root}", *(f"{option}={value}" for option, value in given.items() if value)]
+        return [*words, *self.commands(), *self.install_options]
+
+
+def read(configuration: Mapping[str, Any]) -> Settings:
+    """The settings in a configuration of Invoke's. Raises UsageError with the name of what is wrong."""
+    given = dict(configuration)
+    known = [one.name for one in fields(Settings)]
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(
+                f'"{name}" is no setting',
+                hint=f'did you mean "{close[0]}"?' if close else f"there are {', '.join(known)}",
+            )
+    values = {name: _checked(name, value) for name, value in given.items() if value is not None}
+    if not values.get("root", "/").startswith("/"):
+        raise UsageError(f'"root" is {given["root"]!r}', hint="name the folder on the hosts by its absolute path")
+    return Settings(**values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _NUMBERS:
+        if not isinstance(value, int) or isinstance(value, bool) or value < _NUMBERS[name]:
+            raise UsageError(f'"{name}" is {value!r}', hint=f"it takes a number from {_NUMBERS[name]} on")
+        return value
+    if name in _LISTS:
+        if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
+            raise UsageError(f'"{name}" is {value!r}', hint="it takes a list of strings")
+        return tuple(value)
+    if name == "build_env":
+        pairs = dict(value)
+        if wrong := [one for one in pairs if not _VARIABLE.fullmatch(one)]:
+            raise UsageError(f'"build_env" has {wrong[0]!r}', hint="it takes names of environment variables")
+        return {one: str(text) for one, text in pairs.items()}
+    if not isinstance(value, str | Path):
+        raise UsageError(f'"{name}" is {value!r}', hint="it takes a string")
+    return Path.cwd() / value if name == "dist" else str(value)

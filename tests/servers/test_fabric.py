@@ -1,0 +1,281 @@
+"""Fabric's tasks, run by `fab` against real ssh servers: five hosts, of which some are broken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support import handmade
+from support.ssh import Fleet, fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.servers
+
+FABFILE = "from platter_setuptools.fabric import namespace\n\nnamespace.configure({{'platter': {settings!r}}})\n"
+
+
+def archive(folder: Path, version: str, **more: Any) -> Path:
+    """A bundle of this version as a file in `folder`."""
+    work = folder.parent / "work" / version
+    text = f"def main():\n    print('greet {version}')\n"
+    points = "[console_scripts]\ngreet = greet:main\n"
+    wheel = handmade.wheel(work / "wheels", "greet", version, files={"greet.py": text}, entry_points=points)
+    made = handmade.bundle(work, [wheel], **more)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{made.path.name}.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(made.path, made.path.name)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bundles") / "dist"
+    return {version: archive(folder, version) for version in ("1.9", "1.10")}
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Fleet]:
+    with fleet(tmp_path / "hosts", 5) as running:
+        yield running
+
+
+class Desk:
+    """The folder of an operator, with a fabfile and a dist."""
+
+    def __init__(self, folder: Path, hosts: Fleet, **settings: Any) -> None:
+        self.folder, self.hosts = folder, hosts
+        (folder / "dist").mkdir(parents=True)
+        self.configure(**settings)
+
+    def configure(self, **settings: Any) -> None:
+        disk = self.hosts.disk
+        base = {
+            "root": f"{disk}/app",
+            "uploads": f"{disk}/uploads",
+            "hosts": self.hosts.names,
+            "python": sys.executable,
+        }
+        (self.folder / "fabfile.py").write_text(FABFILE.format(settings={**base, **settings}))
+
+    def take(self, *bundles: Path) -> None:
+        for bundle in bundles:
+            (self.folder / "dist" / bundle.name).write_bytes(bundle.read_bytes())
+
+    def fab(self, *words: str, code: int = 0) -> tuple[str, str]:
+        """Run fab to its end; what it says on both streams."""
+        command = [sys.executable, "-m", "fabric", "-i", str(self.hosts.identity), *words]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, check=False, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout, done.stderr
+
+    def greet(self, number: int) -> str:
+        return self.hosts.run(number, f"{self.hosts.disk}/app/versions/current/bin/greet")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, hosts: Fleet) -> Desk:
+    return Desk(tmp_path / "desk", hosts)
+
+
+class TestDeploy:
+    def test_twice_and_back(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        said, told = desk.fab("deploy")
+        assert said.count("done") == 5
+        assert all(f"{name}: uploading" in told for name in desk.hosts.names)
+        desk.take(bundles["1.10"])
+        said, _told = desk.fab("deploy")
+        assert said.count("1.10 is active now, 1.9 was before.") == 5
+        assert {desk.greet(number) for number in range(5)} == {"greet 1.10"}
+        said, _told = desk.fab("releases")
+        assert (said.count("1.10  complete"), said.count("active"), said.count("before")) == (5, 5, 5)
+        said, _told = desk.fab("rollback")
+        assert said.count("1.9 is active now, 1.10 was before.") == 5
+        assert {desk.greet(number) for number in range(5)} == {"greet 1.9"}
+        assert desk.hosts.run(0, "sh", "-c", "ls -d /var/tmp/platter.* 2>/dev/null || echo none") == "none"
+
+    def test_one_of_five_is_broken(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        desk.fab("deploy")
+        desk.hosts.run(2, "chown", "nobody", f"{desk.hosts.disk}/app")  # a root that someone else owns
+        desk.take(bundles["1.10"])
+        said, told = desk.fab("deploy", code=5)
+        assert f"{desk.hosts.disk}/app belongs to nobody, and this runs as root" in said
+        assert "hint: do this as the owner" in told
+        assert told.endswith("4 done, 1 failed\n")
+        assert [desk.greet(number) for number in range(5)] == [f"greet {'1.9' if n == 2 else '1.10'}" for n in range(5)]
+
+    def test_a_canary_that_fails_keeps_the_others_from_harm(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        desk.fab("deploy")
+        desk.configure(health_check=f"test ! -e {desk.hosts.disk}/ill", max_failures=3)
+        desk.hosts.run(0, "touch", f"{desk.hosts.disk}/ill")
+        desk.take(bundles["1.10"])
+        said, told = desk.fab("deploy", code=8)
+        assert said.count("not tried") == 4
+        assert "the health check exited with 1" in said
+        assert told.endswith("1 failed, 4 not tried\n")
+        assert {desk.greet(number) for number in range(5)} == {"greet 1.9"}
+
+    def test_batches_end_after_so_many_failures(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.configure(batch=2, max_failures=2, health_check=f"test ! -e {desk.hosts.disk}/ill")
+        for number in (1, 2):
+            desk.hosts.run(number, "touch", f"{desk.hosts.disk}/ill")
+        desk.take(bundles["1.9"])
+        said, _told = desk.fab("deploy", code=8)
+        states = [line.split()[1] for line in said.splitlines()]
+        assert states == ["done", "failed", "failed", "not", "not"]
+
+    def test_nothing_is_uploaded_twice(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        desk.fab("deploy", "--only", desk.hosts.names[1])
+        _said, told = desk.fab("deploy")
+        assert told.count("uploading") == 4
+        assert f"{desk.hosts.names[1]}: has {bundles['1.9'].name} already" in told
+
+    def test_what_lies_there_under_the_name_may_be_something_else(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        desk.hosts.run(0, "mkdir", f"{desk.hosts.disk}/uploads")
+        desk.hosts.run(0, "sh", "-c", f"echo half > {desk.hosts.disk}/uploads/{bundles['1.9'].name}")
+        _said, told = desk.fab("deploy", "--only", desk.hosts.names[0])
+        assert told.count("uploading") == 1
+        assert desk.greet(0) == "greet 1.9"
+
+    def test_hosts_of_the_command_line(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        said, _told = desk.fab("-H", desk.hosts.names[3], "deploy")
+        assert [line.split()[0] for line in said.splitlines()] == [desk.hosts.names[3]]
+        assert desk.greet(3) == "greet 1.9"
+
+
+class TestBadInput:
+    def test_a_broken_bundle(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        content = bundles["1.9"].read_bytes()
+        broken = desk.folder / "dist" / bundles["1.9"].name
+        broken.write_bytes(content[: len(content) // 2])
+        said, _told = desk.fab("deploy", code=4)
+        assert "unpacking" in said
+        assert said.count("not tried") == 4
+
+    def test_a_host_without_python(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.configure(python=f"{desk.hosts.disk}/python")
+        for number in (0, 1, 3, 4):
+            desk.hosts.run(number, "ln", "-s", sys.executable, f"{desk.hosts.disk}/python")
+        desk.take(bundles["1.9"])
+        said, told = desk.fab("deploy", code=3)
+        assert "is nothing that runs" in said
+        assert told.endswith("4 done, 1 failed\n")
+
+    def test_a_host_that_does_not_answer(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.hosts.stop(4)
+        desk.take(bundles["1.9"])
+        said, told = desk.fab("deploy", code=1)
+        assert "cannot be reached: " in said
+        assert f"hint: does `ssh {desk.hosts.names[4]} true` work?" in told
+
+    def test_nothing_to_go_back_to(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        said, told = desk.fab("rollback", code=6)
+        assert said.count(f"platter: {desk.hosts.disk}/app/platter is not there") == 5
+        desk.take(bundles["1.9"])
+        desk.fab("deploy")
+        said, told = desk.fab("rollback", code=6)
+        assert said.count("there is no release to go back to from 1.9") == 5
+        assert told.count("hint: install another release first") == 5
+        assert desk.greet(0) == "greet 1.9"
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"hots": []}, 'error: "hots" is no setting\n  hint: did you mean "hosts"?'),
+            ({"hosts": []}, "error: there are no hosts"),
+            ({"hosts": "web1"}, "error: \"hosts\" is 'web1'\n  hint: it takes a list of strings"),
+            ({"root": "app"}, "error: \"root\" is 'app'"),
+            ({"batch": 0}, 'error: "batch" is 0\n  hint: it takes a number from 1 on'),
+        ],
+    )
+    def test_settings(self, desk: Desk, settings: dict[str, Any], message: str) -> None:
+        desk.configure(**settings)
+        said, told = desk.fab("rollback", code=2)
+        assert said == ""
+        assert message in told
+
+    def test_no_bundle(self, desk: Desk) -> None:
+        said, told = desk.fab("deploy", code=2)
+        assert "error: there is no bundle in" in told
+        assert said == ""
+
+
+def test_a_full_disk(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    """One has no room for the upload, the other has room for that and for nothing else."""
+    size = bundles["1.9"].stat().st_size // 1024
+    with fleet(tmp_path / "hosts", 3, sizes=["200m", f"{size // 2}k", f"{size + 200}k"]) as hosts:
+        desk = Desk(tmp_path / "desk", hosts)
+        desk.take(bundles["1.9"])
+        said, told = desk.fab("deploy", code=5)
+    assert "has no room for" in said
+    assert told.endswith("1 done, 2 failed\n")
+
+
+def test_a_lost_connection(tmp_path: Path) -> None:
+    """The server goes away, with all its sessions, in the middle of an upload."""
+    with fleet(tmp_path / "hosts", 2) as hosts:
+        desk = Desk(tmp_path / "desk", hosts, canary=0)
+        big = archive(tmp_path / "made", "3.0")
+        with big.open("ab") as stream:
+            stream.write(os.urandom(60_000_000))  # after the end of the archive
+        desk.take(big)
+        command = [sys.executable, "-m", "fabric", "-i", str(hosts.identity), "deploy"]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(desk.folder)}
+        fab = subprocess.Popen(
+            command, cwd=desk.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        with fab:
+            assert fab.stderr
+            assert fab.stdout
+            for line in fab.stderr:
+                if line.startswith(f"{hosts.names[1]}: uploading"):
+                    break
+            _end_sessions(hosts.servers[1].pid)
+            told, said = fab.stderr.read(), fab.stdout.read()
+        assert fab.returncode == 1, told
+        assert "uploading greet-3.0" in said
+        assert "hint: the release that was active is active" in told
+        assert "Traceback" not in told
+        listing = hosts.run(1, "ls", f"{hosts.disk}/uploads")
+        assert listing.endswith(".part")
+
+
+def _end_sessions(server: int) -> None:
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    assert children
+    subprocess.run(["kill", "-9", *children], check=True)
+
+
+@pytest.mark.skipif(not Path("/usr/bin/sudo").exists(), reason="there is no sudo")
+def test_another_user(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    """Who logs in is not who owns the root."""
+    with fleet(tmp_path / "hosts", 1) as hosts:
+        desk = Desk(tmp_path / "desk", hosts, sudo_user="nobody")
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.stat().st_uid == os.getuid() and folder.is_relative_to(Path("/tmp")) and folder != Path("/tmp"):
+                folder.chmod(0o755)
+        hosts.run(0, "install", "-d", "-o", "nobody", f"{hosts.disk}/app")
+        desk.take(bundles["1.9"])
+        desk.fab("deploy")
+        assert desk.greet(0) == "greet 1.9"
+        assert hosts.run(0, "stat", "-c", "%U", f"{hosts.disk}/app/versions/1.9") == "nobody"
+        said, _told = desk.fab("releases")
+        assert "1.9  complete" in said
