@@ -281,3 +281,20 @@ class TestThreads:
         assert run.stopped
         assert len(begun) < 10
         assert not [one for one in threading.enumerate() if one.name.startswith("ThreadPoolExecutor")]
+
+
+def test_a_command_that_is_ended_for_the_failure_of_another_tells_that() -> None:
+    run = Processes()
+    started = threading.Event()
+
+    def work(first: bool) -> str:
+        if first:
+            started.set()
+            return run(sh("sleep 60"))
+        started.wait()
+        # Threads of its own, as one of the two would have for its fetching.
+        return in_threads(lambda _item: run(sh("echo the disk is full >&2; exit 9")), [1], run)[0]
+
+    with pytest.raises(CommandError) as caught:
+        in_threads(work, [True, False], run)
+    assert caught.value.returncode == 9

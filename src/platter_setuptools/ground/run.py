@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
 from typing import IO, TYPE_CHECKING, Protocol
@@ -60,6 +61,7 @@ class Processes:
         self._live: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self.stopped = False
+        self._reason: Exception | None = None
         # What a build starts may build other projects: whoever asked for a bundle asked for this one.
         self._environ: dict[str, str] = {"PLATTER_BUILD": ""}
 
@@ -96,6 +98,8 @@ class Processes:
             returncode = process.wait()
         finally:
             self._end(process)
+        if returncode and self._reason:  # it was ended by us: not that is to be told, but why
+            raise self._reason
         if returncode:
             shown = redact(shlex.join(arguments[:4]) + (" …" if len(arguments) > 4 else ""))  # noqa: PLR2004
             raise CommandError(f"`{shown}` ended with exit status {returncode}", returncode=returncode, output=tail)
@@ -103,6 +107,9 @@ class Processes:
 
     def stop(self) -> None:
         with self._lock:
+            if not self.stopped:
+                error = sys.exc_info()[1]  # what is being handled
+                self._reason = error if isinstance(error, Exception) else None
             self.stopped = True
             live = list(self._live)
         for process in live:
@@ -113,7 +120,7 @@ class Processes:
     ) -> subprocess.Popen[str]:
         with self._lock:
             if self.stopped:
-                raise PlatterError("the build is being stopped")
+                raise self._reason or PlatterError("the build is being stopped")
             try:
                 process = subprocess.Popen(
                     arguments,

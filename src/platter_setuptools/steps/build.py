@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.errors import CommandError, InterruptedBuildError, PlatterError
+from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.times import source_date_epoch
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class WheelBuilder:
                 return self._build(source, output, self._runner(scratch))
         except build.BuildBackendException as error:
             cause = error.exception
-            if isinstance(cause, InterruptedBuildError):  # pypa/build takes every Exception for a backend's
+            # pypa/build takes every Exception for a backend's.
+            if isinstance(cause, PlatterError) and not isinstance(cause, CommandError):
                 raise cause from None
             output_lines = cause.output if isinstance(cause, CommandError) else ()
             reason = "its build backend failed" if output_lines else f"its build backend failed: {error}"
