@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from platter_setuptools.ground.errors import DependencyError, UsageError
 from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.times import source_date_epoch
@@ -17,12 +19,19 @@ from platter_setuptools.ground.values import Artifact, Origin, Wheel
 from platter_setuptools.steps.archive import check_output, write_archive
 from platter_setuptools.steps.bootstrap import FOLDER as BOOTSTRAP
 from platter_setuptools.steps.bytecode import compile_wheels
-from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras, needed_by_other_patches
+from platter_setuptools.steps.check import (
+    Asked,
+    Described,
+    check_fits,
+    check_set,
+    missing_extras,
+    needed_by_other_patches,
+)
 from platter_setuptools.steps.foresight import Foresight
-from platter_setuptools.steps.lock import Lock, read_lock
 from platter_setuptools.steps.manifest import Manifest, checksums
 from platter_setuptools.steps.members import Member, from_text
 from platter_setuptools.steps.needs import find_needs, linkage_of, warnings
+from platter_setuptools.steps.pins import flattened
 from platter_setuptools.steps.sbom import bill_of_materials
 from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
@@ -30,11 +39,10 @@ from platter_setuptools.steps.wheelfile import describe, open_wheel
 from platter_setuptools.workshop import Workshop, temporary_workspace
 
 if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
-
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.run import Processes
     from platter_setuptools.steps.hooks import Stage
+    from platter_setuptools.steps.lock import Lock
 
 # How a door gets the project's own wheel: it builds it into a folder, with the workshop's tools or its own.
 ProjectWheel = Callable[[Workshop, Path], Path]
@@ -67,7 +75,7 @@ def assemble(
         project = _described(workshop, project_wheel)
 
         wheels = _complete_set(workshop, project, foresight, progress)
-        check_set(wheels, _extras(options, project), target)
+        check_set(wheels, _asked(workshop, project), target)
         places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
         foresight.remember(project, wheels)
 
@@ -77,9 +85,18 @@ def assemble(
 
         compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
         bytecode = compile_wheels(compiled, target, store, run, progress, work)
-        manifest = Manifest(project=project, wheels=wheels, bytecode=bytecode, target=target, needs=needs)
+        manifest = Manifest(
+            project=project,
+            wheels=wheels,
+            bytecode=bytecode,
+            target=target,
+            needs=needs,
+            extras=options.extras,
+            groups=options.group,
+            excluded=sorted(_asked(workshop, project).excluded),
+        )
         check_places(manifest.in_order, places, progress)
-        bill = bill_of_materials(manifest, _extras(options, project))
+        bill = bill_of_materials(manifest, _asked(workshop, project))
         members = [*manifest.members(), bill, *_requirements(options), *workshop.installer]
         if options.has_scripts:
             members += _run_postbuild(options.postbuild_script, workshop.stage, members, progress)
@@ -134,17 +151,16 @@ def _described(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
 
 def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, progress: Progress) -> list[Described]:
     """The project's wheel and all that it needs: by the lock that was given, or resolved."""
-    options = workshop.options
-    if options.lock:
-        return _with_wheels(workshop, project, read_lock(options.lock))
-    progress.step(f"Resolving {project.description.name} {project.wheel.version}")
     wheel = project.wheel
+    if given := workshop.given_lock(wheel.name):
+        return _with_wheels(workshop, project, given)
+    progress.step(f"Resolving {project.description.name} {wheel.version}")
     lock = foresight.lock_for(project) or workshop.resolve(wheel.path, wheel.name)
     asked: tuple[str, ...] = ()
     while True:
         found = _with_wheels(workshop, project, lock)
         # What the resolver could not know: servers may have any patch release of this Python.
-        more = needed_by_other_patches(found, _extras(options, project), workshop.target)
+        more = needed_by_other_patches(found, _asked(workshop, project), workshop.target)
         if set(more) <= set(asked):
             return found
         asked += more
@@ -164,19 +180,28 @@ def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Des
         places_of(wheel, workshop.store)
         linkage_of(wheel, workshop.target, workshop.store, workshop.work)
 
-    collected = workshop.collect(lock, extras=options.extras, leave_out=[project.wheel.name], look=look)
-    if not options.no_pip and all(wheel.name != "pip" for wheel in collected):
+    excluded = _asked(workshop, project).excluded
+    if useless := sorted(excluded - {package.name for package in lock.pylock.packages} - {"pip"}):
+        workshop.progress.warn(f"exclude {', '.join(useless)}: it would not be in the bundle anyway")
+    collected = workshop.collect(
+        lock, extras=options.extras, groups=options.group, leave_out=[project.wheel.name, *excluded], look=look
+    )
+    if not options.no_pip and "pip" not in excluded and all(wheel.name != "pip" for wheel in collected):
         collected.append(workshop.bootstrap.pip)
     return [*(Described(wheel=wheel, description=describe(wheel)) for wheel in collected), project]
 
 
-def _extras(options: Options, project: Described) -> dict[NormalizedName, frozenset[str]]:
-    return {project.wheel.name: frozenset(options.extras)}
+def _asked(workshop: Workshop, project: Described) -> Asked:
+    return Asked(
+        extras={project.wheel.name: frozenset(workshop.options.extras)},
+        groups=workshop.groups,
+        excluded=frozenset(map(canonicalize_name, workshop.options.exclude)),
+    )
 
 
 def _requirements(options: Options) -> list[Member]:
     # A requirements file may name an index with a password in it.
-    texts = [redact(path.read_text("utf-8", errors="replace")).rstrip("\n") + "\n" for path in options.requirements]
+    texts = [redact(flattened(path)).rstrip("\n") + "\n" for path in options.requirements]
     return [from_text("data/requirements.txt", "".join(texts))] if texts else []
 
 

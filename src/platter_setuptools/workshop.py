@@ -19,7 +19,7 @@ from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.interrupts import signals_held_back
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.ground.threads import Later, settle
-from platter_setuptools.steps import bootstrap
+from platter_setuptools.steps import bootstrap, uvlock
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
     Environment,
@@ -27,9 +27,11 @@ from platter_setuptools.steps.environments import (
     create_virtualenv,
     install_wheels,
 )
+from platter_setuptools.steps.groups import read_groups, uses_sources
 from platter_setuptools.steps.hooks import Stage
 from platter_setuptools.steps.indexes import IndexSettings, read_settings, uv_arguments, uv_environment
 from platter_setuptools.steps.lock import Lock, read_lock
+from platter_setuptools.steps.pins import Pins, read_pins
 from platter_setuptools.steps.pip_config import pip_config_files
 from platter_setuptools.steps.resolver import (
     PipResolver,
@@ -45,6 +47,8 @@ from platter_setuptools.steps.wheelhouse import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from packaging.requirements import Requirement
 
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.progress import Progress
@@ -180,19 +184,49 @@ class Workshop:
             offline=options.no_download,
         )
 
-    def resolve(self, project: Path, name: str, more: Sequence[str] = ()) -> Lock:
+    @functools.cached_property
+    def groups(self) -> tuple[Requirement, ...]:
+        """What the options' dependency groups require."""
+        return read_groups(self.source, self.options.group)
+
+    @functools.cached_property
+    def pins(self) -> Pins | None:
+        """The hashes in the options' requirements files; with them nothing is resolved."""
+        return read_pins(self.options.requirements, required=self.settings.require_hashes)
+
+    def given_lock(self, name: str) -> Lock | None:
+        """The lock that the options name, for the project of this name. Raises DependencyError."""
+        options = self.options
+        if options.lock is None:
+            return None
+        if options.lock.name != uvlock.NAME:
+            return read_lock(options.lock)
+        return uvlock.export(
+            options.lock, name, extras=options.extras, groups=options.group, run=self.run, work=self.work
+        )
+
+    def resolve(self, project: Path, name: str, more: Sequence[str] = (), *, universal: bool = False) -> Lock:
         """Resolve what the project's wheel requires, the options' requirements files, and `more`, a few requirements.
 
-        All constraints hold. Raises DependencyError.
+        All constraints hold. Where requirements files have hashes, they name all there is to take. Raises
+        DependencyError, and WheelError if an index has none of the files that they allow.
         """
+        options = self.options
+        if self.pins:
+            return self.pins.hold(self._resolved(Request(requirements=(), no_deps=True, universal=universal)))
+        lines = (requirement_line(project, name, options.extras), *map(str, self.groups), *more)
+        request = Request(requirements=lines, universal=universal)
+        if options.resolver == "uv" and uses_sources(self.source):
+            tree = self.source / "pyproject.toml"
+            request = dataclasses.replace(request, tree=tree, extras=options.extras, groups=options.group)
+        return self._resolved(request)
+
+    def _resolved(self, request: Request) -> Lock:
         options = self.options
         # pip reads those of its own configuration itself.
         configured = self.settings.constraints if options.resolver == "uv" else ()
-        request = Request(
-            requirements=(requirement_line(project, name, options.extras), *more),
-            files=options.requirements,
-            constraints=(*configured, *map(str, options.constraints)),
-        )
+        constraints = (*configured, *map(str, options.constraints))
+        request = dataclasses.replace(request, files=options.requirements, constraints=constraints)
         try:
             # Servers may have any patch release of this Python.
             return self.resolver(dataclasses.replace(request, python_version=f"{self.target.version}.0"))
@@ -204,6 +238,7 @@ class Workshop:
         lock: Lock,
         *,
         extras: Collection[str] = (),
+        groups: Collection[str] = (),
         leave_out: Collection[NormalizedName] = (),
         look: Callable[[Wheel], object] = lambda _wheel: None,
     ) -> list[Wheel]:
@@ -217,7 +252,7 @@ class Workshop:
             progress=self.progress,
             work=self.work,
             offline=self.options.no_download,
-        ).collect(lock, extras=extras, leave_out=leave_out, look=look)
+        ).collect(lock, extras=extras, groups=groups, leave_out=leave_out, look=look)
 
     def _collect_bootstrap(self) -> Bootstrap:
         options = self.options

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from platter_setuptools.ground.errors import WheelError
-from platter_setuptools.steps.check import Described, check_fits, check_set, missing_extras, needed_by_other_patches
+from platter_setuptools.steps.check import (
+    Asked,
+    Described,
+    check_fits,
+    check_set,
+    missing_extras,
+    needed_by_other_patches,
+)
 from support.fakes import described, target
 
 HERE = target()
@@ -13,7 +20,7 @@ HERE = target()
 
 def problems(*wheels: Described, extras: str = "", environment: dict[str, str] | None = None) -> list[str]:
     """What the check says of a set whose first wheel is the project's."""
-    asked = {wheels[0].wheel.name: frozenset(extras.split())}
+    asked = Asked(extras={wheels[0].wheel.name: frozenset(extras.split())})
     try:
         check_set(wheels, asked, target(environment=environment))
     except WheelError as error:
@@ -134,23 +141,23 @@ class TestSet:
 
     def test_the_error(self) -> None:
         with pytest.raises(WheelError, match="do not fit each other") as caught:
-            check_set([pure("app", "gone")], {}, HERE)
+            check_set([pure("app", "gone")], Asked(), HERE)
         assert caught.value.exit_code == 5
         assert caught.value.hint
 
     def test_two_of_one_name(self) -> None:
         with pytest.raises(WheelError, match=r"would hold dep-1\.0-py3-none-any\.whl and dep-2\.0"):
-            check_set([pure("app"), pure("dep"), pure("dep", version="2.0")], {}, HERE)
+            check_set([pure("app"), pure("dep"), pure("dep", version="2.0")], Asked(), HERE)
 
     def test_each_must_fit(self) -> None:
         with pytest.raises(WheelError, match="does not fit"):
-            check_set([pure("app"), described("dep-1.0-py3-none-win32.whl")], {}, HERE)
+            check_set([pure("app"), described("dep-1.0-py3-none-win32.whl")], Asked(), HERE)
 
 
 class TestOtherPatches:
     def needed(self, *wheels: Described, extras: str = "") -> tuple[str, ...]:
         here = target(version="3.11", full_version="3.11.7", environment={"python_full_version": "3.11.7"})
-        return needed_by_other_patches(wheels, {wheels[0].wheel.name: frozenset(extras.split())}, here)
+        return needed_by_other_patches(wheels, Asked(extras={wheels[0].wheel.name: frozenset(extras.split())}), here)
 
     def test_what_an_older_or_a_newer_one_needs(self) -> None:
         app = pure(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.ground.dialects import Source, read_strings, read_table
 from platter_setuptools.ground.errors import UsageError
@@ -20,23 +20,28 @@ OUTPUT = "dist_dir"
 def from_pyproject(project: Path) -> Source:
     """What `[tool.platter]` says; nothing if there is no such file or table. Raises UsageError."""
     path = project / "pyproject.toml"
+    tool = read_pyproject(project).get("tool", {})
+    table = tool.get("platter", {}) if isinstance(tool, dict) else tool
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: tool.platter has to be a table")
+    return read_table(f"{path} [tool.platter]", project, table)
+
+
+def read_pyproject(project: Path) -> dict[str, Any]:
+    """The tables of a project's pyproject.toml; none if there is no such file. Raises UsageError."""
+    path = project / "pyproject.toml"
     if not path.is_file():
-        return Source(where=str(path), values={})
+        return {}
     if sys.version_info >= (3, 11):
         import tomllib  # noqa: PLC0415 - most commands need no TOML
     else:
         import tomli as tomllib  # noqa: PLC0415
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    tool = tables.get("tool", {})
-    table = tool.get("platter", {}) if isinstance(tool, dict) else tool
-    if not isinstance(table, dict):
-        raise UsageError(f"{path}: tool.platter has to be a table")
-    return read_table(f"{path} [tool.platter]", project, table)
 
 
 def from_setup_cfg(project: Path) -> Source:

@@ -85,13 +85,25 @@ OPTIONS: tuple[Option, ...] = (
         name="lock",
         kind=Kind.PATH,
         metavar="FILE",
-        help="a pylock.toml (PEP 751) with the dependencies: nothing is resolved",
+        help="a pylock.toml (PEP 751) or a uv.lock with the dependencies: nothing is resolved",
     ),
     Option(
         name="extras",
         kind=Kind.NAMES,
         metavar="EXTRA",
         help="an extra of the project to bundle too (repeatable)",
+    ),
+    Option(
+        name="group",
+        kind=Kind.NAMES,
+        metavar="GROUP",
+        help="a dependency group of the project's pyproject.toml (PEP 735) to bundle too (repeatable)",
+    ),
+    Option(
+        name="exclude",
+        kind=Kind.NAMES,
+        metavar="NAME",
+        help="a distribution to leave out of the bundle, such as one that the server provides (repeatable)",
     ),
     Option(
         name="constraints",
@@ -172,6 +184,8 @@ class Options:
     requirements: tuple[Path, ...] = ()
     lock: Path | None = None
     extras: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     constraints: tuple[Path, ...] = ()
     resolver: str = "uv"
     pip_option: tuple[str, ...] = ()

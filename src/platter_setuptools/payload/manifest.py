@@ -45,6 +45,8 @@ class BundledWheel(NamedTuple):
 
 
 class Manifest(NamedTuple):
+    """``extras`` are those of the project that are bundled; ``excluded`` what was left out by name."""
+
     name: str
     version: str
     platform: str
@@ -54,6 +56,8 @@ class Manifest(NamedTuple):
     installed_size: int
     installed_files: int
     created_by: str = ""
+    extras: Tuple[str, ...] = ()
+    excluded: Tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -102,6 +106,8 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         installed_size=top.get("installed_size", int),
         installed_files=top.get("installed_files", int),
         created_by=top.optional("created_by", str) or "",
+        extras=top.strings("extras"),
+        excluded=top.strings("excluded"),
     )
 
 

@@ -30,6 +30,9 @@ def examine(manifest: Manifest, host: Host, destination: Destination, bundle: st
     fits = tags.machine_fits if findings else tags.wheel_fits
     fitting = [wheel for wheel in manifest.wheels if fits(host, wheel.file)]
     findings += _wheels([wheel.file for wheel in manifest.wheels if wheel not in fitting], manifest, host)
+    if manifest.excluded:
+        text = "wheels: %s was left out of the bundle; the server has to provide it" % ", ".join(manifest.excluded)
+        findings.append(Finding(None, text))
     findings += _libc(fitting, host)
     findings += _libraries(fitting, host)
     findings += _place(destination)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -44,10 +44,19 @@ def check_fits(described: Described, target: Target) -> None:
         )
 
 
-def check_set(wheels: Sequence[Described], extras: Mapping[NormalizedName, frozenset[str]], target: Target) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked for: extras of a distribution, requirements of its dependency groups, and what to leave out."""
+
+    extras: Mapping[NormalizedName, frozenset[str]] = field(default_factory=dict)
+    groups: Sequence[Requirement] = ()
+    excluded: frozenset[NormalizedName] = frozenset()
+
+
+def check_set(wheels: Sequence[Described], asked: Asked, target: Target) -> None:
     """Raises WheelError with the whole list if a requirement of the set is not met by the set.
 
-    `extras` names those that were asked of a distribution; what they and markers lead to is followed from there.
+    What was asked for, and what markers lead to, is followed from there.
     """
     seen: dict[NormalizedName, Described] = {}
     for described in wheels:
@@ -55,7 +64,7 @@ def check_set(wheels: Sequence[Described], extras: Mapping[NormalizedName, froze
         other = seen.setdefault(described.wheel.name, described)
         if other is not described:
             raise WheelError(f"the bundle would hold {other.wheel.filename} and {described.wheel.filename}")
-    problems = sorted({_told(unmet) for unmet in _unmet(wheels, extras, target.environment)})
+    problems = sorted({_told(unmet) for unmet in _unmet(wheels, asked, target.environment)})
     if problems:
         raise WheelError(
             "the wheels do not fit each other:\n" + "\n".join(f"  {problem}" for problem in problems),
@@ -63,9 +72,7 @@ def check_set(wheels: Sequence[Described], extras: Mapping[NormalizedName, froze
         )
 
 
-def needed_by_other_patches(
-    wheels: Sequence[Described], extras: Mapping[NormalizedName, frozenset[str]], target: Target
-) -> tuple[str, ...]:
+def needed_by_other_patches(wheels: Sequence[Described], asked: Asked, target: Target) -> tuple[str, ...]:
     """Requirements that only servers with another patch release of the target's Python have, without their markers.
 
     A bundle for 3.11 that was built with 3.11.7 may be installed with 3.11.2, where `python_full_version < "3.11.3"`
@@ -74,7 +81,7 @@ def needed_by_other_patches(
     names = {described.wheel.name for described in wheels}
     needed = set()
     for environment in target.other_patches:
-        for unmet in _unmet(wheels, extras, environment):
+        for unmet in _unmet(wheels, asked, environment):
             if canonicalize_name(unmet.requirement.name) not in names:
                 bare = Requirement(str(unmet.requirement))
                 bare.marker = None
@@ -84,32 +91,31 @@ def needed_by_other_patches(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unmet:
-    by: Described
+    by: Described | None  # None for a dependency group
     requirement: Requirement
     found: Described | None
 
 
-def _unmet(
-    wheels: Sequence[Described],
-    extras: Mapping[NormalizedName, frozenset[str]],
-    environment: Mapping[str, str],
-) -> Iterator[_Unmet]:
+def _unmet(wheels: Sequence[Described], asked: Asked, environment: Mapping[str, str]) -> Iterator[_Unmet]:
     by_name = {described.wheel.name: described for described in wheels}
-    for described, requirement in in_force(wheels, extras, environment):
-        found = by_name.get(canonicalize_name(requirement.name))
-        if found is None or not _meets(found, requirement):
-            yield _Unmet(by=described, requirement=requirement, found=found)
+    of_groups = ((None, requirement) for requirement in asked.groups if _holds(requirement, environment))
+    for by, requirement in (*of_groups, *in_force(wheels, asked, environment)):
+        wanted = canonicalize_name(requirement.name)
+        found = by_name.get(wanted)
+        if wanted not in asked.excluded and (found is None or not _meets(found, requirement)):
+            yield _Unmet(by=by, requirement=requirement, found=found)
 
 
 def in_force(
-    wheels: Sequence[Described],
-    extras: Mapping[NormalizedName, frozenset[str]],
-    environment: Mapping[str, str],
+    wheels: Sequence[Described], asked: Asked, environment: Mapping[str, str]
 ) -> Iterator[tuple[Described, Requirement]]:
     """Every requirement that holds in the set, with the distribution that has it."""
     by_name = {described.wheel.name: described for described in wheels}
     seen: set[tuple[NormalizedName, str]] = set()
-    queue = [(name, extra) for name in by_name for extra in ("", *sorted(extras.get(name, ())))]
+    queue = [(name, extra) for name in by_name for extra in ("", *sorted(asked.extras.get(name, ())))]
+    for requirement in asked.groups:
+        if _holds(requirement, environment):
+            queue += [(canonicalize_name(requirement.name), more) for more in requirement.extras]
     while queue:
         name, extra = queue.pop()
         if (name, extra) in seen or name not in by_name:
@@ -117,10 +123,13 @@ def in_force(
         seen.add((name, extra))
         described = by_name[name]
         for requirement in described.description.requires:
-            if requirement.marker and not requirement.marker.evaluate({**environment, "extra": extra}):
-                continue
-            queue += [(canonicalize_name(requirement.name), more) for more in requirement.extras]
-            yield described, requirement
+            if _holds(requirement, environment, extra):
+                queue += [(canonicalize_name(requirement.name), more) for more in requirement.extras]
+                yield described, requirement
+
+
+def _holds(requirement: Requirement, environment: Mapping[str, str], extra: str = "") -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({**environment, "extra": extra})
 
 
 def _meets(found: Described, requirement: Requirement) -> bool:
@@ -128,9 +137,10 @@ def _meets(found: Described, requirement: Requirement) -> bool:
 
 
 def _told(unmet: _Unmet) -> str:
-    wheel, requirement, found = unmet.by.wheel, unmet.requirement, unmet.found
+    requirement, found = unmet.requirement, unmet.found
+    by = f"{unmet.by.wheel.name} {unmet.by.wheel.version}" if unmet.by else "a dependency group"
     state = "which is missing" if found is None else f"and the set has {found.wheel.version}"
-    return f"{wheel.name} {wheel.version} requires {requirement.name}{requirement.specifier}, {state}"
+    return f"{by} requires {requirement.name}{requirement.specifier}, {state}"
 
 
 def missing_extras(description: Description, extras: Sequence[str]) -> list[str]:

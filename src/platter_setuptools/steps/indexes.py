@@ -53,6 +53,7 @@ class IndexSettings:
     no_binary: tuple[str, ...] = ()  # normalized names, or :all:
     only_binary: tuple[str, ...] = ()
     pre: bool = False
+    require_hashes: bool = False
     uploaded_prior_to: str | None = None
     config_settings: tuple[str, ...] = field(default=(), repr=False)  # KEY=VALUE
     no_build_isolation: bool = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from packaging.markers import Environment
+    from packaging.utils import NormalizedName
 
     from platter_setuptools.steps.target import Target
 
@@ -46,35 +48,55 @@ class Lock:
     pylock: Pylock
     base: Path
 
-    def select(self, target: Target, extras: Collection[str] = ()) -> Iterator[tuple[Package, PackageWheel | Source]]:
+    def without(self, names: Collection[str]) -> Lock:
+        """The lock less the distributions of these normalized names."""
+        packages = [package for package in self.pylock.packages if package.name not in names]
+        return dataclasses.replace(self, pylock=dataclasses.replace(self.pylock, packages=packages))
+
+    def select(
+        self, target: Target, extras: Collection[str] = (), groups: Collection[str] = ()
+    ) -> Iterator[tuple[Package, PackageWheel | Source]]:
         """What the target takes: for each package its best wheel, or the source that one can be built from.
 
-        `extras` count for a lock whose packages carry markers about them. Packages that only another patch release of
-        the target's Python needs are among them. Raises WheelError if a package has neither wheel nor source.
+        `extras` and `groups` count for a lock whose packages carry markers about them. Packages that only another
+        patch release of the target's Python needs are among them. Raises WheelError with the whole list if packages
+        have neither a wheel nor a source for the target.
         """
-        chosen = {package.name: (package, artifact) for package, artifact in self._select(target, extras)}
+        # The lock's default groups are those of which nothing need be said; others come on top.
+        wanted = {*groups, *(self.pylock.default_groups or ())}
+        chosen, misfits = self._select(target, extras, wanted, target.environment)
+        if misfits:
+            raise WheelError(
+                f"the lock does not fit {target}:\n" + "\n".join(f"  {misfit}" for misfit in misfits),
+                hint="lock again for this target, choose other versions, or another interpreter with -p",
+            )
         for environment in target.other_patches:
             # A lock that does not serve that patch release has nothing to add for it.
-            with contextlib.suppress(WheelError):
-                for package, artifact in self._select(target, extras, environment):
-                    chosen.setdefault(package.name, (package, artifact))
+            more, misfits = self._select(target, extras, wanted, environment)
+            chosen = chosen if misfits else {**more, **chosen}
         in_order = dict.fromkeys(package.name for package in self.pylock.packages)
         yield from (chosen[name] for name in in_order if name in chosen)
 
     def _select(
-        self, target: Target, extras: Collection[str], environment: Mapping[str, str] | None = None
-    ) -> Iterator[tuple[Package, PackageWheel | Source]]:
+        self, target: Target, extras: Collection[str], groups: Collection[str], environment: Mapping[str, str]
+    ) -> tuple[dict[NormalizedName, tuple[Package, PackageWheel | Source]], list[str]]:
+        """What is chosen in this environment, by name, and what is told of packages that do not serve it."""
         try:
-            yield from self.pylock.select(
-                environment=cast("Environment", dict(environment or target.environment)),
+            selected = self.pylock.select(
+                environment=cast("Environment", dict(environment)),
                 tags=target.tags,
                 extras=extras,
+                dependency_groups=groups,
             )
+            return {package.name: (package, artifact) for package, artifact in selected}, []
         except PylockSelectError as error:
-            raise WheelError(
-                f"the lock does not fit {target}: {error}",
-                hint="the distribution offers nothing for this target: choose another version or another interpreter",
-            ) from error
+            misfit = re.sub(r" at packages\[\d+\]", "", str(error))
+            # It is raised for the first: the others are found among the rest.
+            first = re.search(r"packages\[(\d+)\]", str(error))
+        if not first:
+            return {}, [misfit]
+        rest = self.without({self.pylock.packages[int(first[1])].name})
+        return {}, [misfit, *Lock._select(rest, target, extras, groups, environment)[1]]
 
     def url_of(self, artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
         """Where the artifact is, as an absolute URL; a path in the lock becomes a `file:` URL."""

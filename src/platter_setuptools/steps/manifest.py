@@ -30,6 +30,9 @@ class Manifest:
     bytecode: Mapping[Wheel, Bytecode]
     target: Target
     needs: Mapping[Wheel, Needs] = field(default_factory=dict)
+    extras: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    excluded: Sequence[str] = ()
 
     @property
     def version(self) -> str:
@@ -66,6 +69,9 @@ class Manifest:
                     "free_threaded": target.free_threaded,
                 }
             ],
+            "extras": sorted(self.extras),
+            "groups": sorted(self.groups),
+            "excluded": sorted(self.excluded),
             "wheels": wheels,
             "installed_size": sum(wheel["installed_size"] for wheel in wheels),
             "installed_files": sum(wheel["installed_files"] for wheel in wheels),

@@ -62,6 +62,7 @@ _OPTIONS = (
     _PipOption("no_binary", _Kind.FORMATS, ("--no-binary",)),
     _PipOption("only_binary", _Kind.FORMATS, ("--only-binary",)),
     _PipOption("pre", _Kind.FLAG, ("--pre",)),
+    _PipOption("require_hashes", _Kind.FLAG, ("--require-hashes",)),
     _PipOption("uploaded_prior_to", _Kind.TEXT, ("--uploaded-prior-to",)),
     _PipOption("config_settings", _Kind.PAIRS, ("-C", "--config-settings")),
     # In pip.conf and as PIP_NO_BUILD_ISOLATION pip takes this one's value for that of "isolate builds".

@@ -30,13 +30,20 @@ class Request:
 
     Requirements are PEP 508 strings; files are requirements files as pip reads them; constraints are paths or URLs of
     files that limit versions. With `python_version` markers and Requires-Python are judged for that version, where the
-    resolver can: for the oldest patch release that the lock is to serve.
+    resolver can: for the oldest patch release that the lock is to serve. With `no_deps` what the requirements require
+    in their turn is left out. With `universal` the lock is for every platform and every later Python, too.
+    `tree` is a pyproject.toml that says to uv where distributions come from, for these extras and groups of it.
     """
 
     requirements: tuple[str, ...]
     files: tuple[Path, ...] = ()
     constraints: tuple[str, ...] = ()
     python_version: str | None = None
+    no_deps: bool = False
+    universal: bool = False
+    tree: Path | None = None
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class Resolver(Protocol):
@@ -69,10 +76,14 @@ class UvResolver:
             *indexes.uv_arguments(self.settings),
             *(["--python-version", request.python_version] if request.python_version else []),
             *(["--offline"] if self.offline else []),
+            *(["--no-deps"] if request.no_deps else []),
+            *(["--universal"] if request.universal else []),
             *(argument for file in request.constraints for argument in ("--constraints", file)),
+            *_of_tree(request),
             "--",
             source,
             *request.files,
+            *([request.tree] if request.tree else []),
         ]
         try:
             self.run(command, cwd=self.project, env=indexes.uv_environment(self.settings))
@@ -94,6 +105,11 @@ class PipResolver:
     offline: bool = False
 
     def __call__(self, request: Request) -> Lock:
+        if request.universal:
+            raise UsageError(
+                "pip resolves for the interpreter that runs it, and for no other",
+                hint="leave out universal, or use resolver = uv",
+            )
         folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=self.work))
         report = folder / "report.json"
         # What the settings say when there is no network overrules pip's own configuration.
@@ -103,6 +119,7 @@ class PipResolver:
             # Not --quiet: that would keep from us which requirements contradict each other.
             *("install", "--dry-run", "--ignore-installed", "--progress-bar=off", "--disable-pip-version-check"),
             *("--no-input", "--report", report),
+            *(["--no-deps"] if request.no_deps else []),
             *pip_arguments(self.pip_options),
             *(["--no-index", "--no-binary=:none:"] if self.offline else []),
             *(argument for place in places for argument in ("--find-links", place)),
@@ -119,6 +136,14 @@ class PipResolver:
         return parse_lock(
             {"lock-version": "1.0", "created-by": "pip", "packages": packages}, base=folder, where="pip's report"
         )
+
+
+def _of_tree(request: Request) -> list[str]:
+    """The options that say which parts of the request's tree count."""
+    if not request.tree:
+        return []
+    words = [word for extra in request.extras for word in ("--extra", extra)]
+    return words + [word for group in request.groups for word in ("--group", f"{request.tree}:{group}")]
 
 
 def uv_command() -> tuple[str, ...]:

@@ -19,9 +19,7 @@ from platter_setuptools.steps.members import Member, from_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from packaging.utils import NormalizedName
-
-    from platter_setuptools.steps.check import Described
+    from platter_setuptools.steps.check import Asked, Described
     from platter_setuptools.steps.manifest import Manifest
 
 FILE = "data/sbom.cdx.json"
@@ -30,11 +28,11 @@ SCRIPT = "platter:script"  # a property for each command that a wheel installs
 Graph = dict[str, list[str]]  # from each wheel's name to those of what it requires
 
 
-def bill_of_materials(manifest: Manifest, extras: Mapping[NormalizedName, frozenset[str]]) -> Member:
-    """The member of the bundle. `extras` names those that were asked of a distribution."""
+def bill_of_materials(manifest: Manifest, asked: Asked) -> Member:
+    """The member of the bundle. What was asked for leads to the rest."""
     wheels = sorted(manifest.wheels, key=lambda one: one.wheel.name)
     # By the first and the last patch release, whichever this Python is: a server may have any.
-    graph = _graph(wheels, extras, manifest.target.other_patches)
+    graph = _graph(wheels, asked, manifest.target.other_patches)
     references: dict[str, str] = {one.wheel.name: _purl(one) for one in wheels}
     depending: Graph = {manifest.stem: _roots(graph, manifest.project.wheel.name), **graph}
     tool = {"type": "application", "name": "platter-setuptools", "version": platter_setuptools.__version__}
@@ -61,12 +59,12 @@ def bill_of_materials(manifest: Manifest, extras: Mapping[NormalizedName, frozen
 
 def _graph(
     wheels: Sequence[Described],
-    extras: Mapping[NormalizedName, frozenset[str]],
+    asked: Asked,
     environments: Sequence[Mapping[str, str]],
 ) -> Graph:
     found: dict[str, set[str]] = {one.wheel.name: set() for one in wheels}
     for environment in environments:
-        for described, requirement in in_force(wheels, extras, environment):
+        for described, requirement in in_force(wheels, asked, environment):
             name = canonicalize_name(requirement.name)
             if name in found and name != described.wheel.name:  # a distribution may require extras of its own
                 found[described.wheel.name].add(name)

@@ -18,7 +18,7 @@ from platter_setuptools.payload import checksums as sums
 from platter_setuptools.payload import manifest
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.wheel import source_of
-from platter_setuptools.steps.check import Described, check_set
+from platter_setuptools.steps.check import Asked, Described, check_set
 from platter_setuptools.steps.contents import LOCK, Contents, WheelInside, read_contents
 from platter_setuptools.steps.lock import load_lock
 from platter_setuptools.steps.manifest import checksums
@@ -183,9 +183,13 @@ def _set(plan: manifest.Manifest, contents: Contents, progress: Progress) -> Ite
     if len(inside) < len(plan.wheels):
         return  # which has been told
     described = [one.described for one in inside]
+    asked = Asked(
+        extras={canonicalize_name(plan.name): frozenset(plan.extras)},
+        excluded=frozenset(map(canonicalize_name, plan.excluded)),
+    )
     platforms = sorted({tag.platform for one in described for tag in tags_of(one.wheel)} - {"any"})
     for target in plan.targets:
-        problems = [_problem(described, _target(plan, target, patch, platforms)) for patch in (0, 999)]
+        problems = [_problem(described, asked, _target(plan, target, patch, platforms)) for patch in (0, 999)]
         if all(problems):
             yield problems[0]
     try:
@@ -194,9 +198,9 @@ def _set(plan: manifest.Manifest, contents: Contents, progress: Progress) -> Ite
         yield error.message
 
 
-def _problem(described: Sequence[Described], target: Target) -> str:
+def _problem(described: Sequence[Described], asked: Asked, target: Target) -> str:
     try:
-        check_set(described, {}, target)
+        check_set(described, asked, target)
     except WheelError as error:
         return error.message
     return ""

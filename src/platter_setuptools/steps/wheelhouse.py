@@ -75,10 +75,13 @@ class Collector:
         lock: Lock,
         *,
         extras: Collection[str] = (),
+        groups: Collection[str] = (),
         leave_out: Collection[NormalizedName] = (),
         look: Callable[[Wheel], object] = lambda _wheel: None,
     ) -> list[Wheel]:
-        """The wheels that the target takes of the lock with these extras, less those of `leave_out`, in its order.
+        """The wheels that the target takes of the lock, in its order.
+
+        That is with these extras and dependency groups, and without the distributions of `leave_out`.
 
         Every wheel has been checked against the lock's hash, now or when the store took it. Each that is new is given
         to `look`, in some thread, while others are still on their way. Raises DependencyError, and WheelError for a
@@ -86,8 +89,7 @@ class Collector:
         """
         entries = [
             _Entry(package=package, artifact=artifact, download=_as_download(lock, artifact))
-            for package, artifact in lock.select(self.target, extras)
-            if package.name not in leave_out
+            for package, artifact in lock.without(leave_out).select(self.target, extras, groups)
         ]
         found = in_threads(lambda entry: self._from_store(lock, entry), entries, self.run)
         missing = [entry for entry, wheel in zip(entries, found, strict=True) if wheel is None]
