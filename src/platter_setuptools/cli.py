@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with signals_as_errors():
             refuse_windows()
-            parsed.run(parsed)
+            return parsed.run(parsed) or 0
     except PlatterError as error:
         if verbose:
             traceback.print_exc(file=standard_error())
@@ -43,7 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         report(InterruptedBuildError("interrupted: nothing was written"))
         return InterruptedBuildError.exit_code
-    return 0
 
 
 def build(parsed: argparse.Namespace) -> None:

@@ -1,7 +1,8 @@
-"""`platter inspect` on real bundles."""
+"""`platter inspect` and `platter diff` on real bundles and releases."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -31,12 +32,19 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def build(folder: Path, index: Index, caches: Mapping[str, str], *, version: str = "1.0") -> Path:
-    project = projects.hello(folder / "project", {"more.txt": "branch\n"})
-    setup = (project / "setup.py").read_text()
-    (project / "setup.py").write_text(setup.replace("1.0", version))
+def build(
+    folder: Path,
+    index: Index,
+    caches: Mapping[str, str],
+    *,
+    version: str = "1.0",
+    requires: str = "leaf",
+    script: str = "true",
+) -> Path:
+    setup = projects.SETUP_PY.replace("1.0", version).replace("leaf", requires)
+    project = projects.hello(folder / "project", {"setup.py": setup, "more.txt": "branch\n", "post.sh": script})
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PIP_CONFIG_FILE": os.devnull, **caches}
-    command: list[str | Path] = [PLATTER, "build", "-q", "--format=dir", "-r", "more.txt"]
+    command: list[str | Path] = [PLATTER, "build", "-q", "--format=dir", "-r", "more.txt", "--postbuild-script=post.sh"]
     done = subprocess.run(
         command,
         cwd=project,
@@ -122,7 +130,7 @@ class TestInspect:
     def test_it_ends_quietly_where_nobody_reads_on(self, built: Path) -> None:
         reader, writer = os.pipe()
         os.close(reader)
-        command = [PLATTER, "inspect", "--json", built]
+        command: list[str | Path] = [PLATTER, "inspect", "--json", built]
         done = subprocess.run(command, check=False, stdout=writer, stderr=subprocess.PIPE)
         os.close(writer)
         assert (done.returncode, done.stderr) == (0, b"")
@@ -158,3 +166,95 @@ class TestRefused:
         output = said(capsys, "inspect", bundle)
         assert "MIT?[2J?" in output
         assert "\x1b" not in output
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: Mapping[str, str]) -> Path:
+    """The next version, which requires alpha instead of leaf, and has one file more."""
+    return build(tmp_path_factory.mktemp("newer"), index, caches, version="1.1", requires="alpha", script="echo >more")
+
+
+def difference(capsys: pytest.CaptureFixture[str], old: Path, new: Path) -> dict[str, Any]:
+    code = main(["diff", "--json", str(old), str(new)])
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    jsonschema.validate(found, json.loads((DOCS / "diff.schema.json").read_text()))
+    assert (code == 0) == found["equal"]
+    return found
+
+
+def changes(found: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(one["name"], one["change"]) for one in found["wheels"]}
+
+
+class TestDiff:
+    def test_two_versions(self, built: Path, newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        found = difference(capsys, built, newer)
+        assert found["facts"] == {"version": {"old": "1.0", "new": "1.1"}}
+        # branch requires leaf, which so is still there.
+        assert changes(found) == {("hello", "upgraded"), ("alpha", "added")}
+        assert found["files"] == [{"name": "more", "change": "added"}]
+        assert found["size_change"] == sum(one["size_change"] for one in found["wheels"])
+        back = difference(capsys, newer, built)
+        assert changes(back) == {("hello", "downgraded"), ("alpha", "removed")}
+        assert back["size_change"] == -found["size_change"]
+        assert back["files"] == [{"name": "more", "change": "removed"}]
+
+    def test_what_people_read(self, built: Path, newer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["diff", str(built), str(newer)]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "version: 1.0 -> 1.1"
+        assert lines[1].split()[:3] == ["+", "alpha", "1.0"]
+        assert lines[2].split()[:5] == ["↑", "hello", "1.0", "->", "1.1"]
+        assert lines[3] == "+  more  added"
+
+    @pytest.mark.parametrize("kind", ["dir", "tar.gz", "zip"])
+    def test_no_difference(self, built: Path, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        same = write_archive(list(from_folder(built)), built.name, kind, tmp_path, 315532800)[0]
+        assert difference(capsys, built, same)["equal"]
+        assert said(capsys, "diff", built, same) == "no difference\n"
+
+    def test_other_content_in_the_same_version(
+        self, built: Path, tmp_path: Path, release: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        altered = with_another_leaf(Path(shutil.copytree(built, tmp_path / "altered" / built.name)), tmp_path)
+        assert changes(difference(capsys, built, altered)) == {("leaf", "altered")}
+        assert changes(difference(capsys, altered, release)) == {("leaf", "altered")}
+
+    def test_an_installed_release(
+        self, built: Path, newer: Path, release: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert difference(capsys, built, release)["equal"]
+        assert difference(capsys, release, built)["equal"]
+        found = difference(capsys, newer, release)
+        assert found["facts"] == {"version": {"old": "1.1", "new": "1.0"}}
+        assert changes(found) == {("hello", "downgraded"), ("alpha", "removed")}
+
+    def test_a_release_that_was_not_completed(self, built: Path, release: Path, tmp_path: Path) -> None:
+        half = tmp_path / "half"
+        half.mkdir()
+        marker = (release / ".platter-release.json").read_text()
+        (half / ".platter-release.json").write_text(marker.replace('"complete"', '"unfinished"'))
+        assert main(["diff", str(built), str(half)]) == 5
+
+    def test_what_is_not_there(self, built: Path, tmp_path: Path) -> None:
+        assert main(["diff", str(built), str(tmp_path / "none")]) == 2
+
+
+@pytest.fixture(scope="module")
+def release(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("versions") / "1.0"
+    done = handmade.run(handmade.Bundle(path=built, info={}), "--quiet", place)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def with_another_leaf(bundle: Path, tmp_path: Path) -> Path:
+    """Put a wheel of the same name and version, with other content, into a bundle that fits together all the same."""
+    made = handmade.wheel(tmp_path, "leaf", "1.0", files={"leaf.py": "NAME = 'another leaf'\n"})
+    old, new = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (bundle / "data" / made.name, made))
+    shutil.copyfile(made, bundle / "data" / made.name)
+    bill = bundle / "data" / "sbom.cdx.json"
+    bill.write_text(bill.read_text().replace(old, new))
+    info = json.loads((bundle / "info.json").read_text().replace(old, new))
+    handmade.Bundle(path=bundle, info=info).seal()
+    return bundle

@@ -18,6 +18,7 @@ COMMANDS = {
     "platter": (*PLATTER, "--help"),
     "platter-build": (*PLATTER, "build", "--help"),
     "platter-config": (*PLATTER, "config", "--help"),
+    "platter-diff": (*PLATTER, "diff", "--help"),
     "platter-inspect": (*PLATTER, "inspect", "--help"),
     "platter-latest": (*PLATTER, "latest", "--help"),
     "platter-verify": (*PLATTER, "verify", "--help"),

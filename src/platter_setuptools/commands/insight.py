@@ -28,6 +28,18 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     form.add_argument("--tree", action="store_true", help="print what requires what")
     form.add_argument("--sbom", action="store_true", help="print its bill of materials (CycloneDX 1.6, JSON)")
 
+    parser = commands.add_parser(
+        "diff",
+        help="compare two bundles, or a bundle and a release",
+        description="Compare two bundles, or a bundle and an installed release: which wheels were added, removed,"
+        " upgraded or downgraded, which have other content in the same version, and what that does to the size.",
+        epilog="Exit codes: 0 no difference, 1 different, 2 wrong usage, 5 and 6 what cannot be compared.",
+    )
+    parser.set_defaults(run=diff)
+    parser.add_argument("old", metavar="OLD", help="an archive, a folder, or the folder of an installed release")
+    parser.add_argument("new", metavar="NEW", help="what to compare it with")
+    parser.add_argument("--json", action="store_true", help="print it as JSON (schema: docs/diff.schema.json)")
+
 
 def inspect(parsed: argparse.Namespace) -> None:
     """`platter inspect`: what is in a bundle."""
@@ -46,3 +58,13 @@ def inspect(parsed: argparse.Namespace) -> None:
         print_text(report.tree(portrait))
     else:
         print_text(f"{report.summary(portrait)}\n\n{report.table(portrait)}")
+
+
+def diff(parsed: argparse.Namespace) -> int:
+    """`platter diff`: what is different; gives the exit code."""
+    from platter_setuptools.insight.difference import as_json, compare, text  # noqa: PLC0415
+    from platter_setuptools.insight.side import open_sides  # noqa: PLC0415
+
+    difference = compare(*open_sides(Path(parsed.old), Path(parsed.new)))
+    print_text(json.dumps(as_json(difference), indent=2) if parsed.json else text(difference))
+    return 0 if difference.is_none else 1
