@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
-from platter_setuptools.commands import insight
+from platter_setuptools.commands import cache, insight
 from platter_setuptools.frontends import refuse_windows
 from platter_setuptools.ground.dialects import Source, closest, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
@@ -19,6 +19,8 @@ from platter_setuptools.ground.streams import keep_standard_descriptors, print_r
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from platter_setuptools.steps.store import Store
 
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -95,6 +97,12 @@ def verify(parsed: argparse.Namespace) -> None:
 
 def clean_cache(parsed: argparse.Namespace) -> None:
     """`platter clean-cache`: empty the wheel cache."""
+    store = _open_store(parsed)
+    count = store.clean()
+    standard_error().write(f"removed {count} files from {store.root}\n")
+
+
+def _open_store(parsed: argparse.Namespace) -> Store:
     from platter_setuptools.steps.store import Store, default_location  # noqa: PLC0415
 
     here = Path.cwd()
@@ -103,9 +111,7 @@ def clean_cache(parsed: argparse.Namespace) -> None:
         read_environment(os.environ, here),
     ]
     options = merge(sources, output=_default_output())
-    store = Store(options.wheel_cache or default_location())
-    count = store.clean()
-    standard_error().write(f"removed {count} files from {store.root}\n")
+    return Store(options.wheel_cache or default_location())
 
 
 def latest(parsed: argparse.Namespace) -> None:
@@ -196,11 +202,13 @@ def _parser() -> argparse.ArgumentParser:
         help="who may have signed it, in the format of ssh-keygen(1); nobody else may, and somebody has to",
     )
     insight.add_to(commands)
+    wheel_cache = argparse.ArgumentParser(add_help=False)
+    _add(wheel_cache, BY_NAME["wheel-cache"])
     clean_parser = commands.add_parser(
-        "clean-cache", help="empty the wheel cache", description="Empty the wheel cache."
+        "clean-cache", parents=[wheel_cache], help="empty the wheel cache", description="Empty the wheel cache."
     )
     clean_parser.set_defaults(run=clean_cache)
-    _add(clean_parser, BY_NAME["wheel-cache"])
+    cache.add_to(commands, wheel_cache, _open_store)
     return parser
 
 

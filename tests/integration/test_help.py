@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from platter_setuptools import cli
 from support.golden import COMMANDS, FOLDER, said, words
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Iterator
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -15,5 +21,13 @@ def test_help_says_what_it_said(name: str) -> None:
 
 
 def test_every_command_is_looked_at() -> None:
-    (commands,) = (one for one in cli._parser()._actions if isinstance(one.choices, dict))
-    assert {f"platter-{name}" for name in commands.choices or ()} == {one for one in COMMANDS if "platter-" in one}
+    parser = cli._parser()
+    assert set(commands(parser, "platter")) == {one for one in COMMANDS if "platter" in one.partition("_")[0]}
+
+
+def commands(parser: ArgumentParser, name: str) -> Iterator[str]:
+    """The command and all below it, as they are called in tests/golden."""
+    yield name
+    for action in parser._actions:
+        for word, below in (action.choices if isinstance(action.choices, dict) else {}).items():
+            yield from commands(below, f"{name}-{word}")

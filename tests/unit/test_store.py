@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -167,6 +168,7 @@ class TestTogether:
     def test_processes(self, store: Store, tmp_path: Path) -> None:
         code = """
 import sys
+import time
 from pathlib import Path
 from platter_setuptools.steps.store import Store
 store, folder = Store(Path(sys.argv[1])), Path(sys.argv[2])
@@ -256,3 +258,46 @@ def test_references_are_plain_json(store: Store, tmp_path: Path) -> None:
     store.keep_derived("built", "key", source)
     (path,) = store.root.glob("refs/built/key.json")
     assert json.loads(path.read_text()) == {"name": NAME, "sha256": sha256}
+
+
+def used(store: Store, folder: Path, **days: int) -> dict[str, Path]:
+    """Keep a wheel of 1000 bytes for each name, used so many days ago."""
+    made = {}
+    for name, ago in days.items():
+        path = store.keep_derived("built", name, make(folder, name.encode() * 1000, f"{name}-1-py3-none-any.whl")[0])
+        moment = time.time() - ago * 86400
+        os.utime(path, (moment, moment - 86400 * 100))
+        made[name] = path
+    return made
+
+
+class TestPrune:
+    def test_what_nobody_used_for_long_goes(self, store: Store, tmp_path: Path) -> None:
+        made = used(store, tmp_path, a=1, b=10, c=20)
+        assert [one.path for one in store.usage()] == [made["c"], made["b"], made["a"]]
+        assert [one.path for one in store.prune(older_than=5 * 86400)] == [made["c"], made["b"]]
+        assert [one.path for one in store.usage()] == [made["a"]]
+        assert list(store.derived("built")) == [made["a"]]
+        assert not made["b"].parent.exists()
+
+    def test_until_it_is_small_enough(self, store: Store, tmp_path: Path) -> None:
+        made = used(store, tmp_path, a=1, b=10, c=20)
+        assert store.prune(max_size=3000) == []
+        assert [one.path for one in store.prune(max_size=2999)] == [made["c"]]
+        assert [one.size for one in store.prune(max_size=0)] == [1000, 1000]
+        assert files(store) == []
+
+    def test_both(self, store: Store, tmp_path: Path) -> None:
+        made = used(store, tmp_path, a=1, b=10, c=20)
+        assert [one.path for one in store.prune(older_than=15 * 86400, max_size=1000)] == [made["c"], made["b"]]
+
+    def test_notes_and_what_is_not_ours_stay(self, store: Store, tmp_path: Path) -> None:
+        used(store, tmp_path, a=9)
+        store.note("hints", "key", {"some": "note"})
+        (store.root / "mine.txt").write_text("mine")
+        assert len(store.prune(older_than=0)) == 1
+        assert store.recall("hints", "key") == {"some": "note"}
+        assert (store.root / "mine.txt").exists()
+
+    def test_a_store_that_is_not_there(self, tmp_path: Path) -> None:
+        assert Store(tmp_path / "none").prune(max_size=0) == Store(tmp_path / "none").usage() == []

@@ -47,6 +47,15 @@ def key_of(*parts: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A file of the store; `used` is when it was last read or written, as far as the file system tells (time.time)."""
+
+    path: Path
+    size: int  # bytes
+    used: float
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """A folder of content-addressed files. It need not exist yet."""
@@ -88,14 +97,14 @@ class Store:
 
         What is older than `max_age`, in seconds, does not count.
         """
+        ref = self._ref(kind, key)
         try:
-            ref = self._ref(kind, key)
             if max_age is not None and time.time() - ref.stat().st_mtime > max_age:
                 return None
-            entry = json.loads(ref.read_text("utf-8"))
-            return self.find(entry["sha256"], entry["name"])
-        except (OSError, ValueError, LookupError, TypeError):
+        except OSError:
             return None
+        entry = _entry(ref)
+        return self.find(*entry) if entry else None
 
     def keep_derived(self, kind: str, key: str, source: Path) -> Path:
         """Keep a file that was made from what `key` stands for; gives its place in the store."""
@@ -122,9 +131,8 @@ class Store:
     def derived(self, kind: str) -> Iterator[Path]:
         """Where everything is, or was, that `keep_derived` was told of this kind."""
         for ref in self.root.glob(f"refs/{kind}/*.json"):
-            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-                entry = json.loads(ref.read_text("utf-8"))
-                yield self._blob(entry["sha256"], entry["name"])
+            if entry := _entry(ref):
+                yield self._blob(*entry)
 
     def wheels(self) -> Iterator[Path]:
         """All wheels that the store has, the latest first, unverified."""
@@ -134,22 +142,59 @@ class Store:
     def clean(self) -> int:
         """Remove everything that is kept here, and nothing else; gives the number of files."""
         count = sum(path.is_file() for path in self.root.glob("blobs/*/*/*"))
-        try:
+        with self._clearing("emptied"):
             for part in ("blobs", "refs"):
                 with contextlib.suppress(FileNotFoundError):
                     shutil.rmtree(self.root / part)
-        except OSError as error:
-            raise PlatterError(
-                f"the wheel cache {self.root} cannot be emptied: {error.strerror or error}",
-                hint="is it yours, and is no build using it just now?",
-            ) from error
         return count
+
+    def usage(self) -> list[Stored]:
+        """All files that are kept, the one that was not used for longest first."""
+        found = []
+        for path in self.root.glob("blobs/*/*/*"):
+            with contextlib.suppress(FileNotFoundError):  # a build drops what it finds damaged
+                status = path.stat()
+                used = max(status.st_atime, status.st_mtime)
+                found.append(Stored(path=path, size=status.st_size, used=used))
+        return sorted(found, key=lambda one: (one.used, one.path))
+
+    def prune(self, *, older_than: float | None = None, max_size: int | None = None) -> list[Stored]:
+        """Remove what was not used for `older_than` seconds, and more until it is `max_size` bytes; gives what went."""
+        files = self.usage()
+        left, now = sum(one.size for one in files), time.time()
+        removed = []
+        for one in files:
+            old = older_than is not None and now - one.used > older_than
+            if not old and (max_size is None or left <= max_size):
+                break
+            left -= one.size
+            removed.append(one)
+        with self._clearing("made smaller"):
+            for one in removed:
+                one.path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # not empty, for once
+                    one.path.parent.rmdir()
+            for ref in self.root.glob("refs/*/*.json"):
+                entry = _entry(ref)
+                if entry and not self._blob(*entry).exists():
+                    ref.unlink(missing_ok=True)
+        return removed
 
     def _blob(self, sha256: str, name: str) -> Path:
         return self.root / "blobs" / sha256[:2] / sha256 / name
 
     def _ref(self, kind: str, key: str) -> Path:
         return self.root / "refs" / kind / f"{key}.json"
+
+    @contextlib.contextmanager
+    def _clearing(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise PlatterError(
+                f"the wheel cache {self.root} cannot be {done}: {error.strerror or error}",
+                hint="is it yours, and is no build using it just now?",
+            ) from error
 
     @contextlib.contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
@@ -161,3 +206,13 @@ class Store:
                 f"the wheel cache {self.root} cannot be written to: {error.strerror or error}",
                 hint="choose another folder with wheel-cache, or do without one: no-wheel-cache",
             ) from error
+
+
+def _entry(ref: Path) -> tuple[str, str] | None:
+    """The hash and the name of the blob that a reference leads to; None for one that is a note, or damaged."""
+    try:
+        entry = json.loads(ref.read_text("utf-8"))
+        sha256, name = entry["sha256"], entry["name"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return (sha256, name) if isinstance(sha256, str) and isinstance(name, str) else None
