@@ -70,7 +70,7 @@ class TestExclude:
         artifact = yard.build(project, "--exclude=Leaf", "--no-pip")
         assert set(wheels(artifact)) == {"hello"}
         assert info(artifact)["excluded"] == ["leaf"]
-        assert "is in order" in yard.platter("verify", artifact, cwd=project).stdout
+        assert "is in order" in yard.platter("verify", artifact, cwd=project).stderr
         bundle = unpack(artifact, yard.folder / "unpacked")
         done = yard.run(bundle / "install.sh", yard.folder / "app", cwd=bundle)
         assert "leaf was left out of the bundle; the server has to provide it" in done.stderr
