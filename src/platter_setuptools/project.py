@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
     from platter_setuptools.workshop import Workshop
 
+_SEE_ABOVE = "see what the backend says above; `python -m build --wheel` in that folder should fail alike"
+# setuptools-scm, also behind hatch-vcs, where git's history is not: in what `git archive` wrote, for one.
+_NO_VERSION = "setuptools-scm was unable to detect version"
+_HOW_TO_GIVE_ONE = (
+    "there is no git history to take the version from: set SETUPTOOLS_SCM_PRETEND_VERSION, or commit a"
+    " .git_archival.txt, which `git archive` fills in (docs/automation.md)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SourceTree:
@@ -26,9 +34,10 @@ class SourceTree:
         try:
             return workshop.builder.build(self.source, output)
         except BuildError as error:
+            no_version = any(_NO_VERSION in line for line in error.output)
             raise ProjectBuildError(
                 f"the wheel of {self.source} cannot be built: {error.message}",
-                hint="see what the backend says above; `python -m build --wheel` in that folder should fail alike",
+                hint=_HOW_TO_GIVE_ONE if no_version else _SEE_ABOVE,
                 output=error.output,
             ) from error
 

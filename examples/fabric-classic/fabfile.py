@@ -1,0 +1,53 @@
+"""The two tasks of Platter's manual, mended, for fab-classic (the API of Fabric 1 on Python 3).
+
+    fab build                   # or build:rev=1.0
+    fab -H web1,web2 deploy     # or deploy:archive=dist/yourapp-1.0-linux-x86_64.tar.gz
+"""
+import os
+import tempfile
+import uuid
+
+from fabric.api import cd, get, hosts, local, put, run, task
+
+PLATTER = '/path/to/venv/bin/platter'  # on the build server
+VERSIONS = '/srv/yourapp/versions'
+
+
+@task
+@hosts('my-build-server')
+def build(rev='HEAD'):
+    handle, tmp = tempfile.mkstemp(suffix='.tar.gz')
+    os.close(handle)
+    local('git archive "%s" | gzip > "%s"' % (rev, tmp))
+    buildtmp = '/tmp/build-%s' % uuid.uuid4().hex
+    run('mkdir -m 700 %s' % buildtmp)
+    try:
+        put(tmp, '%s/src.tar.gz' % buildtmp)
+        with cd(buildtmp):
+            run('tar xzf src.tar.gz')
+            # The bundle goes where nothing else is: sdists end in .tar.gz, too.
+            run('%s build --output=bundle .' % PLATTER)
+            local('mkdir -p dist')
+            get('bundle/*.tar.gz', 'dist')
+    finally:
+        run('rm -rf %s' % buildtmp)
+        os.unlink(tmp)
+
+
+@task
+def deploy(archive=None):
+    if archive is None:
+        archive = local('platter latest dist', capture=True)
+    tmp = run('mktemp -d')
+    try:
+        put(archive, '%s/bundle.tar.gz' % tmp)
+        # The archive stays outside: install.sh refuses a bundle with files that do not belong to it.
+        run('mkdir %s/bundle' % tmp)
+        with cd('%s/bundle' % tmp):
+            run('tar --strip-components=1 -xzf ../bundle.tar.gz')
+            version = str(run('cat VERSION'))
+            run('./install.sh %s/%s' % (VERSIONS, version))
+            # Without -n the second release's link would end up in the first one's folder.
+            run('ln -sfn %s %s/current' % (version, VERSIONS))
+    finally:
+        run('rm -rf %s' % tmp)
