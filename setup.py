@@ -1,4 +1,4 @@
-"""Lets this project be shipped by its own command: `python setup.py bdist_platter`. The metadata is in pyproject.toml."""
+"""Lets this project be shipped by its own command: `python setup.py bdist_platter`. Metadata: pyproject.toml."""
 
 from setuptools import setup
 
