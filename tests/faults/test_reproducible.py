@@ -86,15 +86,10 @@ def another_day() -> dict[str, str]:
 def two_surroundings() -> list[Surroundings]:
     here = {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1", "USER": "one", "LOGNAME": "one"}
     there = {"TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "2", "USER": "other", "LOGNAME": "other"}
+    # The one has another user and the other another day: libfaketime stumbles where the user is another one, too.
     return [
-        Surroundings(folder="here", umask=0o022, changed=10**9, environ=here),
-        Surroundings(
-            folder="or/there, maybe",
-            umask=0o077,
-            changed=10**9 + 10**8,
-            environ={**there, **another_day()},
-            command=another_user(),
-        ),
+        Surroundings(folder="here", umask=0o022, changed=10**9, environ=here, command=another_user()),
+        Surroundings(folder="or/there, maybe", umask=0o077, changed=10**9 + 10**8, environ={**there, **another_day()}),
     ]
 
 
