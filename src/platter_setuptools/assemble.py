@@ -35,7 +35,7 @@ from platter_setuptools.steps.pins import flattened
 from platter_setuptools.steps.sbom import bill_of_materials
 from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
-from platter_setuptools.steps.wheelfile import describe, open_wheel
+from platter_setuptools.steps.wheelfile import describe, describe_once, open_wheel
 from platter_setuptools.workshop import Workshop, temporary_workspace
 
 if TYPE_CHECKING:
@@ -172,13 +172,13 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
 
 
 def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Described]:
-    options = workshop.options
+    options, store = workshop.options, workshop.store
 
     def look(wheel: Wheel) -> None:
         """Find out, while others are still on their way, what is asked of each wheel later."""
-        describe(wheel)
-        places_of(wheel, workshop.store)
-        linkage_of(wheel, workshop.target, workshop.store, workshop.work)
+        describe_once(wheel, store)
+        places_of(wheel, store)
+        linkage_of(wheel, workshop.target, store, workshop.work)
 
     excluded = _asked(workshop, project).excluded
     if useless := sorted(excluded - {package.name for package in lock.pylock.packages} - {"pip"}):
@@ -188,7 +188,7 @@ def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Des
     )
     if not options.no_pip and "pip" not in excluded and all(wheel.name != "pip" for wheel in collected):
         collected.append(workshop.bootstrap.pip)
-    return [*(Described(wheel=wheel, description=describe(wheel)) for wheel in collected), project]
+    return [*(Described(wheel=wheel, description=describe_once(wheel, store)) for wheel in collected), project]
 
 
 def _asked(workshop: Workshop, project: Described) -> Asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from packaging.version import Version
 
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.values import Origin, Wheel
-from platter_setuptools.steps.wheelfile import Description, describe, open_wheel, tags_of
+from platter_setuptools.steps.store import Store
+from platter_setuptools.steps.wheelfile import Description, describe, describe_once, open_wheel, tags_of
 from support import handmade
 
 if TYPE_CHECKING:
@@ -159,3 +161,29 @@ class TestDescribing:
         wheel.path.unlink()
         with pytest.raises(WheelError, match="No such file"):
             describe(wheel)
+
+
+class TestOnce:
+    REQUIRES = ("b >=1,<2 ; extra == 'x'", "c[d] @ https://example.invalid/c.whl", "e; python_version<'4'")
+
+    def wheel(self, folder: Path) -> Wheel:
+        path = handmade.wheel(folder, "a", requires=self.REQUIRES, entry_points="[console_scripts]\na = a:main\n")
+        return open_wheel(path, Origin.STORE)
+
+    def test_what_is_noted_is_what_was_found(self, tmp_path: Path) -> None:
+        wheel = self.wheel(tmp_path)
+        found = describe_once(wheel, Store(tmp_path / "store"))
+        assert found == describe(wheel)
+        wheel.path.unlink()
+        describe_once.cache_clear()
+        assert describe_once(wheel, Store(tmp_path / "store")) == found
+
+    @pytest.mark.parametrize("note", [None, 7, [], {}, {"name": "a"}])
+    def test_a_note_that_makes_no_sense_is_made_anew(self, tmp_path: Path, note: object) -> None:
+        wheel, store = self.wheel(tmp_path), Store(tmp_path / "store")
+        found = describe_once(wheel, store)
+        (path,) = (tmp_path / "store" / "refs" / "description").iterdir()
+        store.note("description", path.stem, note)
+        describe_once.cache_clear()
+        assert describe_once(wheel, store) == found
+        assert json.loads(path.read_text())["name"] == "a"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -44,21 +45,26 @@ def compile_wheels(
         outputs = {wheel: folder / f"{wheel.path.stem}.{target.cache_tag}.zip" for wheel in to_compile}
         compile_archives({wheel.path: output for wheel, output in outputs.items()}, target, run)
         for wheel, output in outputs.items():
-            found[wheel] = _bytecode(store.keep_derived("bytecode", _key(wheel, target), output))
+            found[wheel] = _bytecode(store.keep_derived("bytecode", _key(wheel, target), output), store)
     return found
 
 
 def find_compiled(wheel: Wheel, target: Target, store: Store) -> Bytecode | None:
     """The bytecode of a wheel that was compiled before."""
     path = store.find_derived("bytecode", _key(wheel, target))
-    return _bytecode(path) if path else None
+    return _bytecode(path, store) if path else None
 
 
 @functools.cache  # foresight.py looks before it is asked for
-def _bytecode(path: Path) -> Bytecode:
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    return Bytecode(path=path, sha256=sha256_of_blob(path), size=size)
+def _bytecode(path: Path, store: Store) -> Bytecode:
+    sha256 = sha256_of_blob(path)
+    size = store.recall("unpacked", sha256)
+    if not isinstance(size, int):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        with contextlib.suppress(PlatterError):  # a store that cannot be written to is no reason to fail
+            store.note("unpacked", sha256, size)
+    return Bytecode(path=path, sha256=sha256, size=size)
 
 
 def compile_archives(outputs: Mapping[Path, Path], target: Target, run: Runner, *, unchecked: bool = False) -> None:

@@ -20,7 +20,7 @@ from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.bytecode import find_compiled
 from platter_setuptools.steps.soundness import places_of
 from platter_setuptools.steps.store import key_of
-from platter_setuptools.steps.wheelfile import describe, open_wheel
+from platter_setuptools.steps.wheelfile import describe_once, open_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ class Foresight:
                 wheel = open_wheel(path, Origin.STORE, sha256=sha256)
                 places_of(wheel, self.store)
                 find_compiled(wheel, self.target, self.store)
-                describe(wheel)
+                describe_once(wheel, self.store)
 
 
 def _asks_for(project: Described) -> dict[str, Any]:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import zipfile
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from packaging.metadata import InvalidMetadata, Metadata
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.errors import PlatterError, WheelError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.urls import has_secret
 from platter_setuptools.ground.values import Origin, Wheel
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.scripts import entry_points
+from platter_setuptools.steps.store import Store, key_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag
 
 _LONGEST_LICENCE = 100  # characters
+_RULES = "1"  # to be raised when a Description is made otherwise: then what was noted before does not count
+_KIND = "description"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,17 @@ def tags_of(wheel: Wheel) -> frozenset[Tag]:
 
 
 @functools.cache  # a wheel does not change while it is looked at; foresight.py looks before it is asked for
+def describe_once(wheel: Wheel, store: Store) -> Description:
+    """What `describe` finds, which the store then notes: opening a wheel takes longer than all the rest."""
+    key = key_of(_RULES, wheel.filename, wheel.sha256)
+    with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):  # a note may hold anything
+        return _from_note(store.recall(_KIND, key))
+    description = describe(wheel)
+    with contextlib.suppress(PlatterError):  # a store that cannot be written to is no reason to fail
+        store.note(_KIND, key, _as_note(description))
+    return description
+
+
 def describe(wheel: Wheel) -> Description:
     """Read METADATA and the table of contents. Raises WheelError for a file that is not the wheel its name says."""
     try:
@@ -99,11 +114,35 @@ def describe(wheel: Wheel) -> Description:
     return description
 
 
+def _as_note(description: Description) -> dict[str, Any]:
+    note = {field.name: getattr(description, field.name) for field in fields(description)}
+    requires_python = description.requires_python
+    return {
+        **note,
+        "requires_python": None if requires_python is None else str(requires_python),
+        "requires": [str(one) for one in description.requires],
+    }
+
+
+def _from_note(note: Any) -> Description:
+    requires_python = note["requires_python"]
+    return Description(
+        name=str(note["name"]),
+        requires_python=None if requires_python is None else SpecifierSet(requires_python),
+        requires=tuple(Requirement(one) for one in note["requires"]),
+        extras=tuple(note["extras"]),
+        files=int(note["files"]),
+        size=int(note["size"]),
+        licence=str(note["licence"]),
+        scripts=tuple(note["scripts"]),
+    )
+
+
 def _licence(metadata: Metadata) -> str:
     """One line, from the first field that says something short; licence texts are not for a list."""
     classifiers = [one.rpartition(" :: ")[2] for one in metadata.classifiers or () if one.startswith("License :: ")]
-    fields = [_expression(metadata), metadata.license or "", ", ".join(classifiers)]
-    short = (" ".join(one.split()) for one in fields if len(one) <= _LONGEST_LICENCE and "\n" not in one.strip())
+    texts = [_expression(metadata), metadata.license or "", ", ".join(classifiers)]
+    short = (" ".join(one.split()) for one in texts if len(one) <= _LONGEST_LICENCE and "\n" not in one.strip())
     return next(filter(None, short), "")
 
 
