@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.report import Result
 
 _TEXT, _OURS, _PEER = "#7d8590", "#2f81f7", "#8d96a0"
-_WIDTH, _LABELS, _FIGURES = 760, 270, 70  # pixels; the bars have what is left
+_WIDTH, _LABELS, _FIGURES = 830, 340, 70  # pixels; the bars have what is left
 _ROW, _BAR, _TITLE, _GAP = 24, 14, 30, 14
 _FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
