@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
-from platter_setuptools.commands import cache, insight
+from platter_setuptools.commands import cache, insight, shell
 from platter_setuptools.frontends import refuse_windows
 from platter_setuptools.ground.dialects import Source, closest, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
@@ -209,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     clean_parser.set_defaults(run=clean_cache)
     cache.add_to(commands, wheel_cache, _open_store)
+    shell.add_to(commands, parser)
     return parser
 
 

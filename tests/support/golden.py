@@ -18,6 +18,8 @@ COMMANDS = {
     "platter": (*PLATTER, "--help"),
     "platter-build": (*PLATTER, "build", "--help"),
     "platter-config": (*PLATTER, "config", "--help"),
+    "platter-completion": (*PLATTER, "completion", "--help"),
+    "platter-man": (*PLATTER, "man", "--help"),
     "platter-diff": (*PLATTER, "diff", "--help"),
     "platter-cache": (*PLATTER, "cache", "--help"),
     "platter-cache-info": (*PLATTER, "cache", "info", "--help"),

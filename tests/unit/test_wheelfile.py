@@ -187,3 +187,35 @@ class TestOnce:
         describe_once.cache_clear()
         assert describe_once(wheel, store) == found
         assert json.loads(path.read_text())["name"] == "a"
+
+
+class TestLicences:
+    @pytest.mark.parametrize(
+        ("fields", "licence"),
+        [
+            ("License-Expression: MIT OR Apache-2.0", "MIT OR Apache-2.0"),
+            ("License: BSD", "BSD"),
+            ("License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License", "MIT License"),
+            ("License-Expression: neither nor\nLicense: the other", "the other"),
+            ("License: A text\n        of many lines\nClassifier: License :: Public Domain", "Public Domain"),
+            ("License: " + "x" * 101, ""),
+            ("Classifier: License :: One\nClassifier: License :: Two\nClassifier: Framework :: Three", "One, Two"),
+            ("", ""),
+        ],
+    )
+    def test_the_first_short_field_counts(self, fields: str, licence: str, tmp_path: Path) -> None:
+        text = f"Metadata-Version: 2.4\nName: app\nVersion: 1.0\n{fields}\n"
+        assert described(custom(tmp_path, text)).licence == licence
+
+
+class TestScripts:
+    def test_commands_and_windows(self, tmp_path: Path) -> None:
+        points = (
+            "[console_scripts]\nzap = app:zap\nadd = app:add\n[gui_scripts]\nshow = app:show\n[others]\nx = app:x\n"
+        )
+        assert described(handmade.wheel(tmp_path, "app", entry_points=points)).scripts == ("add", "show", "zap")
+
+    def test_none(self, tmp_path: Path) -> None:
+        assert described(handmade.wheel(tmp_path, "app")).scripts == ()
+        bad = handmade.wheel(tmp_path / "bad", "app", entry_points="[console_scripts]\n../evil = app:main\n")
+        assert described(bad).scripts == ()

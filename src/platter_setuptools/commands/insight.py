@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.errors import UsageError
-from platter_setuptools.ground.streams import print_text
+from platter_setuptools.ground.errors import ArchiveError, UsageError
+from platter_setuptools.ground.streams import print_result, print_text
+from platter_setuptools.ground.temporary import replacing
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +28,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     form.add_argument("--json", action="store_true", help="print it as JSON (schema: docs/inspect.schema.json)")
     form.add_argument("--tree", action="store_true", help="print what requires what")
     form.add_argument("--sbom", action="store_true", help="print its bill of materials (CycloneDX 1.6, JSON)")
+    form.add_argument("--html", metavar="FILE", help="write it as a page for a browser, which loads nothing")
 
     parser = commands.add_parser(
         "diff",
@@ -44,6 +46,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def inspect(parsed: argparse.Namespace) -> None:
     """`platter inspect`: what is in a bundle."""
     from platter_setuptools.insight import report  # noqa: PLC0415
+    from platter_setuptools.insight.page import page  # noqa: PLC0415
     from platter_setuptools.insight.portrait import portray  # noqa: PLC0415
 
     bundle = Path(parsed.bundle)
@@ -51,13 +54,27 @@ def inspect(parsed: argparse.Namespace) -> None:
         raise UsageError(f"{bundle} does not exist")
     portrait = portray(bundle)
     if parsed.sbom:
-        print_text(portrait.bill.removesuffix("\n"))
+        _say(portrait.bill.removesuffix("\n"))
     elif parsed.json:
-        print_text(json.dumps(report.as_json(portrait), indent=2))
+        _say(json.dumps(report.as_json(portrait), indent=2))
+    elif parsed.html is not None:
+        _write(Path(parsed.html), page(portrait))
     elif parsed.tree:
-        print_text(report.tree(portrait))
+        _say(report.tree(portrait))
     else:
-        print_text(f"{report.summary(portrait)}\n\n{report.table(portrait)}")
+        _say(f"{report.summary(portrait)}\n\n{report.table(portrait)}")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        if path.exists() and not path.is_file():  # such as /dev/stdout
+            path.write_text(text, "utf-8")
+            return
+        with replacing(path) as temporary:
+            temporary.write_text(text, "utf-8")
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be written: {error.strerror}") from error
+    print_result(f"{path}")
 
 
 def diff(parsed: argparse.Namespace) -> int:
@@ -66,5 +83,10 @@ def diff(parsed: argparse.Namespace) -> int:
     from platter_setuptools.insight.side import open_sides  # noqa: PLC0415
 
     difference = compare(*open_sides(Path(parsed.old), Path(parsed.new)))
-    print_text(json.dumps(as_json(difference), indent=2) if parsed.json else text(difference))
+    _say(json.dumps(as_json(difference), indent=2) if parsed.json else text(difference))
     return 0 if difference.is_none else 1
+
+
+def _say(text: str) -> None:
+    """Print lines with foreign words in them, without what a terminal would obey."""
+    print_text("\n".join("".join(one if one.isprintable() else "?" for one in line) for line in text.split("\n")))

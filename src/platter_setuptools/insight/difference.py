@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from platter_setuptools.ground.progress import human_size
-from platter_setuptools.insight.portrait import printable
 from platter_setuptools.insight.report import columns
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def text(difference: Difference) -> str:
         (_MARKS[one.kind], one.name, _versions(one), _signed(one.size_change), one.kind) for one in difference.wheels
     ]
     wheels = columns(rows, right={3}) if rows else []
-    files = [f"{_MARKS[kind]}  {printable(name)}  {kind}" for name, kind in difference.files.items()]
+    files = [f"{_MARKS[kind]}  {name}  {kind}" for name, kind in difference.files.items()]
     installer = ["≠  install.sh and what it runs"] * difference.installer
     total = [f"installed: {_signed(difference.size_change)}"] * (difference.size_change != 0)
     return "\n".join([*facts, *wheels, *files, *installer, *total]) or "no difference"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _KEPT = (manifest.FILE, checksums.FILE, checksums.SIGNATURE, BILL)
 _LONGEST = 1 << 26  # bytes
-_UNPRINTABLE = re.compile(r"[^ -~\u00a1-\ud7ff\uf900-\uffef]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +132,10 @@ def _parts(
                 sha256=wheel.sha256,
                 size=int(entry["size"]),
                 installed_size=wheel.installed_size,
-                licence=printable(", ".join(map(_licence, component.get("licenses", ())))),
+                licence=", ".join(map(_licence, component.get("licenses", ()))),
                 libc=wheel.libc,
                 libraries=wheel.libraries,
-                scripts=tuple(printable(one["value"]) for one in properties if one["name"] == SCRIPT),
+                scripts=tuple(str(one["value"]) for one in properties if one["name"] == SCRIPT),
                 requires=requires[wheel.name],
                 path=paths[wheel.name],
             )
@@ -158,11 +157,6 @@ def _paths(roots: tuple[str, ...], requires: Mapping[str, tuple[str, ...]]) -> I
 
 def _licence(entry: Mapping[str, Any]) -> str:
     return str(entry["expression"] if "expression" in entry else entry["license"]["name"])
-
-
-def printable(text: str) -> str:
-    """Foreign text without what a terminal would obey."""
-    return _UNPRINTABLE.sub("?", text)
 
 
 def _numbers(libc: str) -> tuple[int, ...]:

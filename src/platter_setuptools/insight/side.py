@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+_RECORD = ".dist-info/RECORD"
 _OF_INSTALLERS = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json")
 
 
@@ -137,16 +139,17 @@ def _digest_of_wheel(source: BinaryIO, name: str) -> str:
         shutil.copyfileobj(source, file, 1 << 20)
         try:
             with zipfile.ZipFile(file) as archive:
-                stem = "-".join(name.removeprefix("data/").split("-")[:2])
-                found = next(one for one in archive.namelist() if one.endswith(".dist-info/RECORD"))
+                # Others may lie deeper, in what a distribution has taken into itself.
+                names = (one for one in archive.namelist() if one.count("/") == 1)
+                found = next(one for one in names if one.endswith(_RECORD))
                 rows = record.parse(archive.read(found).decode("utf-8", "surrogateescape"))
-        except (zipfile.BadZipFile, StopIteration, OSError) as error:
+        except (zipfile.BadZipFile, zlib.error, StopIteration, OSError) as error:
             raise BundleError(f"{name} cannot be read as a wheel", hint="platter verify tells what is wrong") from error
     moved = {}
     for path, row in rows.items():
         place, _, rest = path.partition(".data/")
         kind, _, inside = rest.partition("/")
-        if place != stem or not rest:
+        if place != found.removesuffix(_RECORD) or not rest:
             moved[path] = row
         elif kind in {"purelib", "platlib"}:
             moved[inside] = row

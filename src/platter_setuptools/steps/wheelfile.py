@@ -143,7 +143,7 @@ def _licence(metadata: Metadata) -> str:
     classifiers = [one.rpartition(" :: ")[2] for one in metadata.classifiers or () if one.startswith("License :: ")]
     texts = [_expression(metadata), metadata.license or "", ", ".join(classifiers)]
     short = (" ".join(one.split()) for one in texts if len(one) <= _LONGEST_LICENCE and "\n" not in one.strip())
-    return next(filter(None, short), "")
+    return next((one for one in short if one and one != "UNKNOWN"), "")
 
 
 def _expression(metadata: Metadata) -> str:
