@@ -82,6 +82,20 @@ def versions(session: nox.Session) -> None:
 
 
 @nox.session
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the oldest releases of our dependencies that pyproject.toml allows; `tests` has the newest."""
+    oldest = str(Path(session.virtualenv.location, "minimums.txt"))
+    session.install("uv")
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--no-header", "--resolution=lowest-direct", "--output-file", oldest),
+        "pyproject.toml",
+        silent=True,
+    )
+    session.install("--editable", ".", "--group", "test", "--constraint", oldest)
+    session.run("pytest", "--numprocesses=2", "--dist=worksteal", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests and show which lines and branches none of them reached."""
     session.install("--editable", ".", "--group", "test")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from platter_setuptools.ground.errors import DependencyError, UsageError
+from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
@@ -24,7 +24,7 @@ from platter_setuptools.steps.check import (
     Described,
     check_fits,
     check_set,
-    missing_extras,
+    check_extras,
     needed_by_other_patches,
 )
 from platter_setuptools.steps.foresight import Foresight
@@ -141,11 +141,7 @@ def _described(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
     wheel = open_wheel(project_wheel(workshop, output), Origin.PROJECT)
     project = Described(wheel=wheel, description=describe(wheel))
     check_fits(project, workshop.target)
-    if missing := missing_extras(project.description, workshop.options.extras):
-        raise UsageError(
-            f"{project.description.name} has no extra {', '.join(missing)}",
-            hint=f"it has: {', '.join(sorted(project.description.extras)) or 'none'}",
-        )
+    check_extras(project, workshop.options.extras)
     return project
 
 

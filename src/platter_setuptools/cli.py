@@ -1,4 +1,4 @@
-"""The command line: `platter build` and `platter clean-cache`, as Platter had them; `config` and `latest`."""
+"""The command line: `platter build` and `platter clean-cache`, as Platter had them; `config`, `latest` and more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
-from platter_setuptools.commands import cache, insight, shell
+from platter_setuptools.commands import cache, insight, lock, shell
 from platter_setuptools.frontends import refuse_windows
 from platter_setuptools.ground.dialects import Source, closest, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
@@ -154,12 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"platter-setuptools {platter_setuptools.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    project = argparse.ArgumentParser(add_help=False)
-    project.add_argument(
-        "path", nargs="?", metavar="PATH", help="a project's folder, an sdist or a wheel [default: the closest project]"
-    )
-    for option in OPTIONS:
-        _add(project, option)
+    project = _of_project(*BY_NAME)
     build_parser = commands.add_parser(
         "build",
         parents=[project],
@@ -176,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Print the options that `platter build` would go by, as TOML, and where each comes from.",
     )
     config_parser.set_defaults(run=config)
+    lock.add_to(commands, _of_project(*lock.OPTIONS), _read)
     latest_parser = commands.add_parser(
         "latest",
         help="print the path of the newest bundle",
@@ -210,6 +206,17 @@ def _parser() -> argparse.ArgumentParser:
     clean_parser.set_defaults(run=clean_cache)
     cache.add_to(commands, wheel_cache, _open_store)
     shell.add_to(commands, parser)
+    return parser
+
+
+def _of_project(*names: str) -> argparse.ArgumentParser:
+    """What commands that take a project have in common: its path, and the options of these names."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="a project's folder, an sdist or a wheel [default: the closest project]"
+    )
+    for name in names:
+        _add(parser, BY_NAME[name])
     return parser
 
 

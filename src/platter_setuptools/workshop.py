@@ -19,7 +19,7 @@ from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.interrupts import signals_held_back
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.ground.threads import Later, settle
-from platter_setuptools.steps import bootstrap, uvlock
+from platter_setuptools.steps import bootstrap, uv_project
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
     Environment,
@@ -27,7 +27,7 @@ from platter_setuptools.steps.environments import (
     create_virtualenv,
     install_wheels,
 )
-from platter_setuptools.steps.groups import read_groups, uses_sources
+from platter_setuptools.steps.groups import read_groups
 from platter_setuptools.steps.hooks import Stage
 from platter_setuptools.steps.indexes import IndexSettings, read_settings, uv_arguments, uv_environment
 from platter_setuptools.steps.lock import Lock, read_lock
@@ -107,6 +107,7 @@ class Workshop:
             environ=os.environ,
             config_files=pip_config_files(os.environ, Path(sys.prefix)),
             requirements=self.options.requirements,
+            index_urls=uv_project.index_urls(self.source, os.environ),
         )
         if not self.options.no_download:
             return settings
@@ -199,9 +200,9 @@ class Workshop:
         options = self.options
         if options.lock is None:
             return None
-        if options.lock.name != uvlock.NAME:
+        if options.lock.name != uv_project.LOCK:
             return read_lock(options.lock)
-        return uvlock.export(
+        return uv_project.export(
             options.lock, name, extras=options.extras, groups=options.group, run=self.run, work=self.work
         )
 
@@ -216,7 +217,7 @@ class Workshop:
             return self.pins.hold(self._resolved(Request(requirements=(), no_deps=True, universal=universal)))
         lines = (requirement_line(project, name, options.extras), *map(str, self.groups), *more)
         request = Request(requirements=lines, universal=universal)
-        if options.resolver == "uv" and uses_sources(self.source):
+        if options.resolver == "uv" and uv_project.uses_sources(self.source, name):
             tree = self.source / "pyproject.toml"
             request = dataclasses.replace(request, tree=tree, extras=options.extras, groups=options.group)
         return self._resolved(request)

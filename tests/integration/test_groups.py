@@ -12,6 +12,7 @@ from support import handmade, projects
 from support.doors import info, unpack, wheels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.doors import Yard
@@ -117,6 +118,21 @@ class TestSources:
             '[tool.uv.sources]\nleaf = { index = "ours" }\n',
         )
         assert wheels(yard.build(project))["leaf"] == "1.0"
+
+
+    def test_an_index_with_a_password(self, yard: Yard, project: Path, open_index: Callable[..., Index]) -> None:
+        index = open_index(user="me", password="s3cr3t")
+        url = index.url.replace("me:s3cr3t@", "")
+        self.sources(
+            project,
+            f'[[tool.uv.index]]\nname = "ours"\nurl = "{url}"\nexplicit = true\n'
+            '[tool.uv.sources]\nbeta = { index = "ours" }\n',
+        )
+        environ = {"UV_INDEX_OURS_USERNAME": "me", "UV_INDEX_OURS_PASSWORD": "s3cr3t"}
+        cache = f"--wheel-cache={yard.folder / 'wheels'}"
+        artifact = yard.build(project, "--group=common", cache, **environ)
+        assert "beta" in wheels(artifact)
+        assert "beta-1.0-py3-none-any.whl" in index.fetched
 
 
 class TestUvLock:

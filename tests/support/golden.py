@@ -25,6 +25,7 @@ COMMANDS = {
     "platter-cache-info": (*PLATTER, "cache", "info", "--help"),
     "platter-cache-prune": (*PLATTER, "cache", "prune", "--help"),
     "platter-inspect": (*PLATTER, "inspect", "--help"),
+    "platter-lock": (*PLATTER, "lock", "--help"),
     "platter-latest": (*PLATTER, "latest", "--help"),
     "platter-verify": (*PLATTER, "verify", "--help"),
     "platter-clean-cache": (*PLATTER, "clean-cache", "--help"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.steps.check import (
     Asked,
     Described,
+    check_extras,
     check_fits,
     check_set,
-    missing_extras,
     needed_by_other_patches,
 )
 from support.fakes import described, target
@@ -182,7 +184,28 @@ class TestOtherPatches:
         assert self.needed(app) == ()
 
 
-def test_missing_extras() -> None:
-    description = described("app-1.0-py3-none-any.whl", extras=["My_Extra", "b"]).description
-    assert missing_extras(description, ["my-extra", "B", "c", "C", "d.e"]) == ["c", "d-e"]
-    assert missing_extras(description, []) == []
+def test_extras() -> None:
+    project = described("app-1.0-py3-none-any.whl", extras=["My_Extra", "b"])
+    check_extras(project, [])
+    check_extras(project, ["my-extra", "B"])
+    with pytest.raises(UsageError, match="app has no extra c, d-e$") as caught:
+        check_extras(project, ["my-extra", "c", "C", "d.e"])
+    assert caught.value.hint == "it has: My_Extra, b"
+
+
+class TestAsked:
+    def test_groups_are_roots(self) -> None:
+        asked = Asked(groups=(Requirement("dep[x]>=2"), Requirement("gone; sys_platform == 'nowhere'")))
+        dep = pure("dep", "deeper; extra == 'x'")
+        with pytest.raises(WheelError) as caught:
+            check_set([pure("app"), dep], asked, HERE)
+        assert [line.strip() for line in caught.value.message.splitlines()[1:]] == [
+            "a dependency group requires dep>=2, and the set has 1.0",
+            "dep 1.0 requires deeper, which is missing",
+        ]
+
+    def test_what_is_excluded_may_be_missing(self) -> None:
+        asked = Asked(excluded=frozenset({canonicalize_name("Dep")}))
+        check_set([pure("app", "DEP>=2")], asked, HERE)
+        with pytest.raises(WheelError, match=r"app 1\.0 requires gone, which is missing"):
+            check_set([pure("app", "dep", "gone")], asked, HERE)

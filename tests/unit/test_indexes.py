@@ -19,6 +19,7 @@ from platter_setuptools.steps.indexes import (
     uv_arguments,
     uv_environment,
 )
+from platter_setuptools.steps.uv_project import index_urls
 
 TOP = Path(os.sep)
 
@@ -286,6 +287,17 @@ class TestCredentials:
             "http://two:81": ("token", ""),
             "https://three": ("u", "v"),
         }
+
+
+def test_credentials_of_a_uv_project_s_indexes_are_known(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[[tool.uv.index]]\nname = "ours-1"\nurl = "https://index.example/simple"\n'
+        '[[tool.uv.index]]\nurl = "https://a:b@other.example/simple"\n'
+        '[[tool.uv.index]]\nurl = "https://open.example/simple"\n'
+    )
+    environ = {"UV_INDEX_OURS_1_USERNAME": "me", "UV_INDEX_OURS_1_PASSWORD": "p@ss"}
+    settings = read_settings([], environ=environ, config_files=[], index_urls=index_urls(tmp_path, environ))
+    assert credentials(settings) == {"https://index.example": ("me", "p@ss"), "https://other.example": ("a", "b")}
 
 
 def test_credentials_in_a_requirements_file_are_known(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,11 @@ from support.fakes import target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 HASHES = {"sha256": "ab" * 32}
 
@@ -74,6 +80,26 @@ class TestSelect:
         assert len(chosen(made, ["fast"])) == 1
 
 
+    def test_all_that_does_not_fit_is_listed(self) -> None:
+        made = lock(
+            package("a", "a-1.0-py3-none-win_amd64.whl"),
+            package("b", "b-1.0-py3-none-any.whl"),
+            package("c", "c-1.0-py3-none-any.whl", **{"requires-python": ">=99"}),
+        )
+        with pytest.raises(WheelError, match="the lock does not fit") as caught:
+            chosen(made)
+        first, second = caught.value.message.splitlines()[1:]
+        assert "'c'" in first  # Requires-Python is looked at before wheels are
+        assert "'a'" in second
+        assert "packages[" not in caught.value.message
+
+    def test_groups_and_the_lock_s_own_default_ones(self) -> None:
+        entries = [package(name, f"{name}-1.0-py3-none-any.whl", marker=f"'{name}' in dependency_groups") for name in "abc"]
+        made = lock(*entries, dependency_groups=["a", "b", "c"], default_groups=["a"])
+        assert [name for name, _artifact in chosen(made)] == ["a"]
+        assert [one.name for one, _artifact in made.select(target(), groups=["b"])] == ["a", "b"]
+
+
 class TestPlaces:
     def test_a_url_stays_as_it_is(self) -> None:
         ((_name, artifact),) = chosen(lock(package("a", "a-1.0-py3-none-any.whl")))
@@ -99,6 +125,48 @@ class TestPlaces:
         ((_name, artifact),) = chosen(made)
         assert isinstance(artifact, PackageDirectory)
         assert made.folder_of(artifact) == Path(expected)
+
+
+class TestWriting:
+    def test_paths_start_at_the_new_place(self) -> None:
+        made = lock(
+            {"name": "a", "directory": {"path": "../lib"}},
+            {"name": "b", "directory": {"path": "file:///srv/my%20b"}},
+            {"name": "c", "version": "1.0", "sdist": {"path": "c-1.0.tar.gz", "hashes": HASHES}},
+            base=Path("/build/work"),
+        )
+        data = tomllib.loads(made.as_toml(Path("/build")))
+        a, b, c = data["packages"]
+        assert a["directory"]["path"] == "lib"
+        assert b["directory"]["path"] == "../srv/my b"
+        assert c["sdist"]["path"] == "work/c-1.0.tar.gz"
+        assert parse_lock(data, base=Path("/build"), where="the new one").folder_of(
+            PackageDirectory(path=b["directory"]["path"])
+        ) == Path("/srv/my b")
+
+    def test_no_password_is_written(self) -> None:
+        wheel = {"url": "https://me:s3cr3t@host/a-1.0-py3-none-any.whl", "hashes": HASHES}
+        made = lock(
+            {"name": "a", "version": "1.0", "index": "https://me:s3cr3t@host/simple", "wheels": [wheel]},
+            {"name": "b", "vcs": {"type": "git", "url": "ssh://git@host/b", "commit-id": "00"}},
+        )
+        text = made.as_toml(Path("/"))
+        assert "s3cr3t" not in text
+        assert "ssh://git@host/b" in text
+
+    def test_limits(self) -> None:
+        local = {"name": "a", "version": "1.0", "sdist": {"url": "file:///srv/a-1.0.tar.gz", "hashes": HASHES}}
+        made = lock(
+            local,
+            package("b", "b-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"),
+            package("c", "c-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", sdist="c-1.0.tar.gz"),
+            package("d", "d-1.0-cp311-cp311-win_amd64.whl", marker="sys_platform == 'win32'"),
+            package("e", "e-1.0-cp311-cp311-macosx_11_0_arm64.whl", marker="sys_platform == 'darwin'"),
+            package("f", "f-1.0-py3-none-any.whl"),
+        )
+        here = ["a is a file of this machine: file:///srv/a-1.0.tar.gz"]
+        assert list(made.limits(universal=False)) == here
+        assert list(made.limits(universal=True)) == [*here, "b 1.0 has neither a wheel nor a source for macOS"]
 
 
 class TestReading:

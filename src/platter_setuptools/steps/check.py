@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.steps.wheelfile import Description, tags_of
 
 if TYPE_CHECKING:
@@ -143,6 +143,11 @@ def _told(unmet: _Unmet) -> str:
     return f"{by} requires {requirement.name}{requirement.specifier}, {state}"
 
 
-def missing_extras(description: Description, extras: Sequence[str]) -> list[str]:
-    """The extras that the distribution does not have, normalized (PEP 685)."""
-    return sorted({canonicalize_name(extra) for extra in extras} - {canonicalize_name(e) for e in description.extras})
+def check_extras(project: Described, extras: Sequence[str]) -> None:
+    """Raises UsageError if the project does not have one of these extras (PEP 685 normalizes their names)."""
+    had = project.description.extras
+    if missing := sorted({canonicalize_name(extra) for extra in extras} - {canonicalize_name(one) for one in had}):
+        raise UsageError(
+            f"{project.description.name} has no extra {', '.join(missing)}",
+            hint=f"it has: {', '.join(sorted(had)) or 'none'}",
+        )

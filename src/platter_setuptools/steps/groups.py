@@ -1,8 +1,8 @@
-"""What a project's pyproject.toml says of its dependencies beyond its wheel: dependency groups, and uv's sources."""
+"""Dependency groups (PEP 735): requirements that stand in a project's pyproject.toml and in no wheel."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from packaging.dependency_groups import resolve_dependency_groups
 from packaging.errors import ExceptionGroup
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_groups(project: Path, names: Sequence[str]) -> tuple[Requirement, ...]:
-    """What these dependency groups (PEP 735), and those that they include, require. Raises UsageError."""
+    """What these groups of the project, and those that they include, require. Raises UsageError."""
     if not names:
         return ()
     path = project / "pyproject.toml"
@@ -32,18 +32,3 @@ def read_groups(project: Path, names: Sequence[str]) -> tuple[Requirement, ...]:
             f"{path} [dependency-groups]: {reasons}",
             hint=f"it has: {', '.join(sorted(groups)) or 'none'}",
         ) from error
-
-
-def uses_sources(project: Path) -> bool:
-    """Whether `[tool.uv.sources]` of the project, or of the workspace that it is in, says where distributions are."""
-    if _uv_table(project).get("sources"):
-        return True
-    tables = (_uv_table(folder) for folder in project.parents if (folder / "pyproject.toml").is_file())
-    workspace = next((table for table in tables if "workspace" in table), {})
-    return bool(workspace.get("sources")) and (project / "pyproject.toml").is_file()
-
-
-def _uv_table(folder: Path) -> dict[str, Any]:
-    tool = read_pyproject(folder).get("tool", {})
-    table = tool.get("uv", {}) if isinstance(tool, dict) else {}
-    return table if isinstance(table, dict) else {}

@@ -73,11 +73,12 @@ def read_settings(
     environ: Mapping[str, str],
     config_files: Sequence[Path],
     requirements: Sequence[Path] = (),
+    index_urls: Sequence[str] = (),
     base: Path | None = None,
 ) -> IndexSettings:
     """What pip's files (the weakest first), then its variables, then the --pip-option values say.
 
-    The resolvers read requirements files themselves; here only the credentials in them matter.
+    The resolvers read requirements files, and uv its `index_urls`, themselves; here only credentials in them matter.
 
     Relative paths start at `base`, by default the working folder. Raises UsageError for a value that is none.
     """
@@ -87,6 +88,7 @@ def read_settings(
         said["cert"] = said.get("cert") or environ.get(variable) or None
     said["more_urls"] = [url for name in _UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url]
     said["more_urls"] += [url for file in requirements for url in _urls_in(file, environ)]
+    said["more_urls"] += [url for url in index_urls if "@" in url]
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return IndexSettings(**frozen)
 

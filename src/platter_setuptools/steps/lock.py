@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from packaging.pylock import (
     PylockSelectError,
     PylockValidationError,
 )
+from packaging.utils import parse_wheel_filename
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
-from platter_setuptools.ground.urls import redact
+from platter_setuptools.ground.urls import redact, without_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -38,6 +40,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+# What markers go by on the systems that servers have, and how their wheels' platforms begin.
+_SYSTEMS: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
+    "Linux": (
+        {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
+        ("linux", "manylinux", "musllinux"),
+    ),
+    "macOS": ({"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"}, ("macosx",)),
+}
 Source = PackageSdist | PackageVcs | PackageArchive | PackageDirectory
 
 
@@ -98,6 +108,40 @@ class Lock:
         rest = self.without({self.pylock.packages[int(first[1])].name})
         return {}, [misfit, *Lock._select(rest, target, extras, groups, environment)[1]]
 
+    def limits(self, *, universal: bool) -> Iterator[str]:
+        """What keeps the lock from being used on another machine or, if it is to be `universal`, on another system."""
+        for package in self.pylock.packages:
+            files = [one for one in (package.archive, package.sdist, *(package.wheels or ())) if one]
+            local = next((one.url for one in files if one.url and one.url.startswith("file:")), None)
+            if local:
+                yield f"{package.name} is a file of this machine: {local}"
+            if not universal or not package.wheels or package.sdist:
+                continue
+            platforms = {tag.platform for wheel in package.wheels for tag in parse_wheel_filename(wheel.filename)[-1]}
+            for system, (environment, names) in _SYSTEMS.items():
+                wanted = package.marker is None or package.marker.evaluate(environment, context="lock_file")
+                if wanted and not any(platform.startswith(("any", *names)) for platform in platforms):
+                    yield f"{package.name} {package.version} has neither a wheel nor a source for {system}"
+
+    def as_toml(self, folder: Path) -> str:
+        """The lock as a file in `folder` holds it: relative paths start there, and no URL tells a password."""
+        import tomli_w  # noqa: PLC0415
+
+        data = self.pylock.to_dict()
+        data["created-by"] = "platter-setuptools"
+        for package in data["packages"]:
+            single = (package.get(kind) for kind in ("vcs", "directory", "archive", "sdist"))
+            for artifact in (*filter(None, single), *package.get("wheels", ())):
+                if "path" in artifact:
+                    path = _local_path(artifact["path"])
+                    if path:
+                        artifact["path"] = os.path.relpath((self.base / path).resolve(), folder.resolve())
+                if "url" in artifact:
+                    artifact["url"] = without_userinfo(artifact["url"])
+            if "index" in package:
+                package["index"] = without_userinfo(package["index"])
+        return tomli_w.dumps(data)
+
     def url_of(self, artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
         """Where the artifact is, as an absolute URL; a path in the lock becomes a `file:` URL."""
         if artifact.url:
@@ -106,9 +150,7 @@ class Lock:
 
     def folder_of(self, directory: PackageDirectory) -> Path:
         """Where the source tree is."""
-        if directory.path.startswith("file:"):
-            return Path(unquote(urlsplit(directory.path).path))
-        return (self.base / directory.path).resolve()
+        return (self.base / (_local_path(directory.path) or directory.path)).resolve()
 
 
 def read_lock(path: Path) -> Lock:
@@ -140,3 +182,10 @@ def parse_lock(data: Mapping[str, Any], *, base: Path, where: str) -> Lock:
             f"{where} is not a valid lock (PEP 751): {redact(str(error))}",
             hint="a distribution without a hash comes from an index that offers none: it has to",
         ) from error
+
+
+def _local_path(path: str) -> str | None:
+    """A lock's path, which may be written as a `file:` URL; None for what is on another machine."""
+    if path.startswith("file:"):
+        return unquote(urlsplit(path).path)
+    return None if "://" in path else path

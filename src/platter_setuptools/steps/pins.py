@@ -62,7 +62,7 @@ class Pins:
             directory=None,
             archive=package.archive if package.archive and fits(package.archive.hashes) else None,
             sdist=package.sdist if package.sdist and fits(package.sdist.hashes) else None,
-            wheels=[wheel for wheel in package.wheels or () if fits(wheel.hashes)],
+            wheels=[wheel for wheel in package.wheels or () if fits(wheel.hashes)] or None,
         )
 
 
