@@ -22,9 +22,9 @@ from platter_setuptools.steps.bytecode import compile_wheels
 from platter_setuptools.steps.check import (
     Asked,
     Described,
+    check_extras,
     check_fits,
     check_set,
-    check_extras,
     needed_by_other_patches,
 )
 from platter_setuptools.steps.foresight import Foresight

@@ -119,7 +119,6 @@ class TestSources:
         )
         assert wheels(yard.build(project))["leaf"] == "1.0"
 
-
     def test_an_index_with_a_password(self, yard: Yard, project: Path, open_index: Callable[..., Index]) -> None:
         index = open_index(user="me", password="s3cr3t")
         url = index.url.replace("me:s3cr3t@", "")

@@ -35,7 +35,7 @@ prod = ["beta"]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    requires = '''["leaf<2", "only-windows; sys_platform == 'win32'"]'''
+    requires = """["leaf<2", "only-windows; sys_platform == 'win32'"]"""
     text = projects.PYPROJECT.replace('["leaf"]', requires)
     folder = projects.write(tmp_path / "project", {"pyproject.toml": text, "hello.py": projects.HELLO})
     with (folder / "pyproject.toml").open("a") as file:
@@ -47,9 +47,7 @@ def locked(file: Path) -> dict[str, dict[str, Any]]:
     return {package["name"]: package for package in tomllib.loads(file.read_text())["packages"]}
 
 
-def test_a_lock_is_taken_and_nothing_is_resolved(
-    yard: Yard, project: Path, open_index: Callable[..., Index]
-) -> None:
+def test_a_lock_is_taken_and_nothing_is_resolved(yard: Yard, project: Path, open_index: Callable[..., Index]) -> None:
     index = open_index()
     words = ("--extras=more", "--group=prod")
     said = yard.platter("lock", *words, cwd=project, PIP_INDEX_URL=index.url)

@@ -188,7 +188,7 @@ def test_extras() -> None:
     project = described("app-1.0-py3-none-any.whl", extras=["My_Extra", "b"])
     check_extras(project, [])
     check_extras(project, ["my-extra", "B"])
-    with pytest.raises(UsageError, match="app has no extra c, d-e$") as caught:
+    with pytest.raises(UsageError, match=r"app has no extra c, d-e$") as caught:
         check_extras(project, ["my-extra", "c", "C", "d.e"])
     assert caught.value.hint == "it has: My_Extra, b"
 

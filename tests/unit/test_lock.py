@@ -79,7 +79,6 @@ class TestSelect:
         assert chosen(made) == []
         assert len(chosen(made, ["fast"])) == 1
 
-
     def test_all_that_does_not_fit_is_listed(self) -> None:
         made = lock(
             package("a", "a-1.0-py3-none-win_amd64.whl"),
@@ -94,7 +93,9 @@ class TestSelect:
         assert "packages[" not in caught.value.message
 
     def test_groups_and_the_lock_s_own_default_ones(self) -> None:
-        entries = [package(name, f"{name}-1.0-py3-none-any.whl", marker=f"'{name}' in dependency_groups") for name in "abc"]
+        entries = [
+            package(name, f"{name}-1.0-py3-none-any.whl", marker=f"'{name}' in dependency_groups") for name in "abc"
+        ]
         made = lock(*entries, dependency_groups=["a", "b", "c"], default_groups=["a"])
         assert [name for name, _artifact in chosen(made)] == ["a"]
         assert [one.name for one, _artifact in made.select(target(), groups=["b"])] == ["a", "b"]

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +28,7 @@ from platter_setuptools.ground.urls import redact, without_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from packaging.markers import Environment
     from packaging.utils import NormalizedName
@@ -127,7 +127,7 @@ class Lock:
         """The lock as a file in `folder` holds it: relative paths start there, and no URL tells a password."""
         import tomli_w  # noqa: PLC0415
 
-        data = self.pylock.to_dict()
+        data = dict(self.pylock.to_dict())
         data["created-by"] = "platter-setuptools"
         for package in data["packages"]:
             single = (package.get(kind) for kind in ("vcs", "directory", "archive", "sdist"))
