@@ -76,7 +76,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     of_info = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}
     assert names == package_files() | {f"{info}/{name}" for name in of_info}
     # What is not Python, and so easily left out.
-    assert {"platter_setuptools/py.typed", "platter_setuptools/payload/install.sh"} <= names
+    files = ("py.typed", "payload/install.sh", "insight/page.html")
+    assert {f"platter_setuptools/{file}" for file in files} <= names
 
 
 def test_wheel_has_the_sources_as_they_are(wheel: Path) -> None:
