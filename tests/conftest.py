@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import uv
 
 from support import projects
 from support.doors import Yard
@@ -95,6 +96,31 @@ def network_yard(tmp_path: Path, caches: dict[str, str]) -> Iterator[Yard]:
     """A place to build in with the index that this machine is configured for."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PLATTER_", "UV_CACHE"))}
     yield from _opened(tmp_path, {**environ, **caches})
+
+
+@pytest.fixture(scope="session")
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], tuple[str, ...]]:
+    """The words that run a program of a distribution that is no friend of ours in one environment."""
+    cache = tmp_path_factory.mktemp("tools")
+
+    def words(distribution: str, program: str) -> tuple[str, ...]:
+        # As this machine's uv is configured, also where a test has an environment of its own.
+        ours = [f"{key}={value}" for key, value in os.environ.items() if key.startswith(("UV_", "SSL_"))]
+        base = (
+            "env",
+            *ours,
+            uv.find_uv_bin(),
+            "tool",
+            "run",
+            "--quiet",
+            "--cache-dir",
+            str(cache),
+            "--python",
+            sys.executable,
+        )
+        return *base, "--from", distribution, program
+
+    return words
 
 
 def _opened(folder: Path, environ: dict[str, str]) -> Iterator[Yard]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.ssh import Fleet, fleet
+
+from .desk import Desk, archive
 from .once import once
 from .roots import RootsImpossible, Server, bare_root, new_server, outcome
 
@@ -64,6 +67,24 @@ def bundle(shared_folder: Path) -> Bundle:
         assert run.returncode == 0, run.stderr
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Archives of two versions of an application, of which 1.10 is the newer."""
+    folder = tmp_path_factory.mktemp("bundles") / "dist"
+    return {version: archive(folder, version) for version in ("1.9", "1.10")}
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Fleet]:
+    with fleet(tmp_path / "hosts", 5) as running:
+        yield running
+
+
+@pytest.fixture
+def desk(tmp_path: Path, hosts: Fleet) -> Desk:
+    return Desk(tmp_path / "desk", hosts)
 
 
 def find_python(version: str) -> Path | None:

@@ -5,89 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support import handmade
-from support.ssh import Fleet, fleet
+from support import projects
+from support.doors import PLATTER
+from support.ssh import fleet
+
+from .desk import Desk, archive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from support.index import Index
 
 pytestmark = pytest.mark.servers
-
-FABFILE = "from platter_setuptools.fabric import namespace\n\nnamespace.configure({{'platter': {settings!r}}})\n"
-
-
-def archive(folder: Path, version: str, **more: Any) -> Path:
-    """A bundle of this version as a file in `folder`."""
-    work = folder.parent / "work" / version
-    text = f"def main():\n    print('greet {version}')\n"
-    points = "[console_scripts]\ngreet = greet:main\n"
-    wheel = handmade.wheel(work / "wheels", "greet", version, files={"greet.py": text}, entry_points=points)
-    made = handmade.bundle(work, [wheel], **more)
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{made.path.name}.tar.gz"
-    with tarfile.open(path, "w:gz") as tar:
-        tar.add(made.path, made.path.name)
-    return path
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("bundles") / "dist"
-    return {version: archive(folder, version) for version in ("1.9", "1.10")}
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path / "hosts", 5) as running:
-        yield running
-
-
-class Desk:
-    """The folder of an operator, with a fabfile and a dist."""
-
-    def __init__(self, folder: Path, hosts: Fleet, **settings: Any) -> None:
-        self.folder, self.hosts = folder, hosts
-        (folder / "dist").mkdir(parents=True)
-        self.configure(**settings)
-
-    def configure(self, **settings: Any) -> None:
-        disk = self.hosts.disk
-        base = {
-            "root": f"{disk}/app",
-            "uploads": f"{disk}/uploads",
-            "hosts": self.hosts.names,
-            "python": sys.executable,
-        }
-        (self.folder / "fabfile.py").write_text(FABFILE.format(settings={**base, **settings}))
-
-    def take(self, *bundles: Path) -> None:
-        for bundle in bundles:
-            (self.folder / "dist" / bundle.name).write_bytes(bundle.read_bytes())
-
-    def fab(self, *words: str, code: int = 0) -> tuple[str, str]:
-        """Run fab to its end; what it says on both streams."""
-        command = [sys.executable, "-m", "fabric", "-i", str(self.hosts.identity), *words]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, check=False, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout, done.stderr
-
-    def greet(self, number: int) -> str:
-        return self.hosts.run(number, f"{self.hosts.disk}/app/versions/current/bin/greet")
-
-
-@pytest.fixture
-def desk(tmp_path: Path, hosts: Fleet) -> Desk:
-    return Desk(tmp_path / "desk", hosts)
 
 
 class TestDeploy:
@@ -99,24 +31,24 @@ class TestDeploy:
         desk.take(bundles["1.10"])
         said, _told = desk.fab("deploy")
         assert said.count("1.10 is active now, 1.9 was before.") == 5
-        assert {desk.greet(number) for number in range(5)} == {"greet 1.10"}
+        assert set(desk.greetings()) == {"greet 1.10"}
         said, _told = desk.fab("releases")
         assert (said.count("1.10  complete"), said.count("active"), said.count("before")) == (5, 5, 5)
         said, _told = desk.fab("rollback")
         assert said.count("1.9 is active now, 1.10 was before.") == 5
-        assert {desk.greet(number) for number in range(5)} == {"greet 1.9"}
+        assert set(desk.greetings()) == {"greet 1.9"}
         assert desk.hosts.run(0, "sh", "-c", "ls -d /var/tmp/platter.* 2>/dev/null || echo none") == "none"
 
     def test_one_of_five_is_broken(self, desk: Desk, bundles: dict[str, Path]) -> None:
         desk.take(bundles["1.9"])
         desk.fab("deploy")
-        desk.hosts.run(2, "chown", "nobody", f"{desk.hosts.disk}/app")  # a root that someone else owns
+        desk.hosts.run(2, "chown", "nobody", f"{desk.root}")  # a root that someone else owns
         desk.take(bundles["1.10"])
         said, told = desk.fab("deploy", code=5)
-        assert f"{desk.hosts.disk}/app belongs to nobody, and this runs as root" in said
+        assert f"{desk.root} belongs to nobody, and this runs as root" in said
         assert "hint: do this as the owner" in told
         assert told.endswith("4 done, 1 failed\n")
-        assert [desk.greet(number) for number in range(5)] == [f"greet {'1.9' if n == 2 else '1.10'}" for n in range(5)]
+        assert desk.greetings() == [f"greet {'1.9' if n == 2 else '1.10'}" for n in range(5)]
 
     def test_a_canary_that_fails_keeps_the_others_from_harm(self, desk: Desk, bundles: dict[str, Path]) -> None:
         desk.take(bundles["1.9"])
@@ -128,7 +60,7 @@ class TestDeploy:
         assert said.count("not tried") == 4
         assert "the health check exited with 1" in said
         assert told.endswith("1 failed, 4 not tried\n")
-        assert {desk.greet(number) for number in range(5)} == {"greet 1.9"}
+        assert set(desk.greetings()) == {"greet 1.9"}
 
     def test_batches_end_after_so_many_failures(self, desk: Desk, bundles: dict[str, Path]) -> None:
         desk.configure(batch=2, max_failures=2, health_check=f"test ! -e {desk.hosts.disk}/ill")
@@ -161,6 +93,38 @@ class TestDeploy:
         assert desk.greet(3) == "greet 1.9"
 
 
+class TestBuild:
+    def test_a_revision(self, desk: Desk, index: Index, caches: dict[str, str]) -> None:
+        """What is built is what git has, not what lies in the folder."""
+        projects.hello(desk.folder)
+        projects.commit(desk.folder)
+        (desk.folder / "hello.py").write_text("not committed\n")
+        environment = {**caches, "PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": os.devnull}
+        desk.configure(build_host=desk.hosts.names[4], build_command=str(PLATTER), build_env=environment)
+        said, told = desk.fab("build")
+        (bundle,) = (desk.folder / "dist").iterdir()
+        assert said.strip() == str(bundle)
+        assert "Resolving hello 1.0" in told
+        assert desk.hosts.run(4, "sh", "-c", "ls -d /tmp/platter-build.* 2>/dev/null || echo none") == "none"
+        desk.fab("deploy", "--only", desk.hosts.names[0])
+        assert desk.hosts.run(0, f"{desk.root}/versions/current/bin/hello") == "hello from leaf 2.0"
+
+    def test_a_build_that_fails(self, desk: Desk) -> None:
+        projects.write(desk.folder, {"README": "no project"})
+        projects.commit(desk.folder)
+        desk.configure(build_host=desk.hosts.names[4], build_command=str(PLATTER))
+        said, told = desk.fab("build", code=2)
+        assert said == ""
+        assert "has neither pyproject.toml nor setup.py" in told
+        assert list((desk.folder / "dist").iterdir()) == []
+
+    def test_no_such_revision(self, desk: Desk) -> None:
+        projects.commit(projects.hello(desk.folder))
+        desk.configure(build_host=desk.hosts.names[4])
+        _said, told = desk.fab("build", "--rev=--output=x", code=2)
+        assert "error: git has no archive of '--output=x' in" in told
+
+
 class TestBadInput:
     def test_a_broken_bundle(self, desk: Desk, bundles: dict[str, Path]) -> None:
         content = bundles["1.9"].read_bytes()
@@ -186,9 +150,30 @@ class TestBadInput:
         assert "cannot be reached: " in said
         assert f"hint: does `ssh {desk.hosts.names[4]} true` work?" in told
 
+    def test_a_host_with_another_key(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        """Whoever answers there is not who answered before."""
+        (desk.folder / ".ssh").mkdir()
+        key = desk.hosts.identity.with_suffix(".pub").read_text()
+        (desk.folder / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{desk.hosts.ports[0]} {key}")
+        desk.take(bundles["1.9"])
+        said, told = desk.fab("deploy", code=1)
+        assert "its host key is not the one in known_hosts" in said
+        assert told.endswith("1 failed, 4 not tried\n")
+
+    def test_a_second_operator(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        desk.fab("deploy")
+        desk.take(bundles["1.10"])
+        with desk.hosts.start(3, "flock", f"{desk.root}/platter-journal.jsonl", "cat") as other:
+            said, told = desk.fab("deploy", code=6)
+            other.communicate()
+        assert "somebody else is changing the releases" in said
+        assert "hint: wait until that has ended, then try again" in told
+        assert desk.greetings() == [f"greet {'1.9' if n == 3 else '1.10'}" for n in range(5)]
+
     def test_nothing_to_go_back_to(self, desk: Desk, bundles: dict[str, Path]) -> None:
-        said, told = desk.fab("rollback", code=6)
-        assert said.count(f"platter: {desk.hosts.disk}/app/platter is not there") == 5
+        said, _told = desk.fab("rollback", code=6)
+        assert said.count(f"platter: {desk.root}/platter is not there") == 5
         desk.take(bundles["1.9"])
         desk.fab("deploy")
         said, told = desk.fab("rollback", code=6)
@@ -251,7 +236,7 @@ def test_a_lost_connection(tmp_path: Path) -> None:
             told, said = fab.stderr.read(), fab.stdout.read()
         assert fab.returncode == 1, told
         assert "uploading greet-3.0" in said
-        assert "hint: the release that was active is active" in told
+        assert "hint: see whether the host answers and has room" in told
         assert "Traceback" not in told
         listing = hosts.run(1, "ls", f"{hosts.disk}/uploads")
         assert listing.endswith(".part")

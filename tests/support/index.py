@@ -14,6 +14,7 @@ import html
 import http.server
 import importlib.metadata
 import io
+import re
 import tarfile
 import threading
 import time
@@ -50,6 +51,7 @@ class Index:
     def __init__(self, *folders: Path, user: str = "", password: str = "", metadata: bool = True) -> None:
         self.folders = folders
         self.requests: list[str] = []  # paths, in the order of their coming
+        self.uploads: list[str] = []  # names of the files that were sent here; they are not kept
         self.lies: set[str] = set()  # files whose hash is told wrong
         self.failures: dict[str, int] = {}  # files and how many times they are refused with 503
         self.slow: set[str] = set()  # files that never come to their end
@@ -125,11 +127,19 @@ class Index:
                 attributes += f' data-core-metadata="sha256={hashlib.sha256(about).hexdigest()}"'
         return f'<a href="/files/{path.name}#sha256={digest}"{attributes}>{path.name}</a>'
 
-    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
+    def take(self, form: bytes) -> None:
+        """An upload, as twine sends it."""
+        self.uploads += [name.decode() for name in re.findall(rb'filename="([^"]*)"', form)]
+
+    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C901 - a list of methods is no maze
         index = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                index.take(self.rfile.read(int(self.headers["Content-Length"])))
+                self._send(200, "text/plain", b"thanks\n", with_body=True)
 
             def do_HEAD(self) -> None:
                 self._respond(with_body=False)

@@ -26,7 +26,7 @@ _PATIENCE = 20.0  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """`disk` is where each host has its own; `peek` looks at it from the host's inside."""
+    """`disk` is where each host has its own; `run` looks at it from the host's inside."""
 
     disk: Path
     identity: Path
@@ -37,6 +37,11 @@ class Fleet:
     def names(self) -> list[str]:
         user = pwd.getpwuid(os.getuid()).pw_name
         return [f"{user}@127.0.0.1:{port}" for port in self.ports]
+
+    def start(self, number: int, *command: str | Path) -> subprocess.Popen[bytes]:
+        """Start a command on a host that runs as long as its standard input is open."""
+        words = ["nsenter", f"--target={self.servers[number].pid}", "--mount", *command]
+        return subprocess.Popen(words, stdin=subprocess.PIPE)
 
     def run(self, number: int, *command: str | Path, code: int | None = 0) -> str:
         """Run a command on a host, without ssh, and see that it ends with this exit code; gives what it prints."""

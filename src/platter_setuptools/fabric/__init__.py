@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fabric import Connection
@@ -32,7 +33,6 @@ from platter_setuptools.steps.bundles import by_name, newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from invoke.context import Context
 
@@ -126,15 +126,14 @@ def _hosts(c: Context, settings: Settings, only: str) -> tuple[str, ...]:
         return (f"{c.user}@{c.original_host}:{c.port}",)
     if not settings.hosts:
         raise UsageError("there are no hosts", hint='set "hosts" in the fabfile, or name some with --only')
-    return settings.hosts
+    return tuple(dict.fromkeys(settings.hosts))
 
 
 def _bundle(settings: Settings, given: str) -> Path:
-    dist = settings.dist
     if not given:
-        found = newest(dist, name=settings.name, platform=settings.platform)
+        found = newest(settings.dist, name=settings.name, platform=settings.platform)
     else:
-        path = dist.parent.joinpath(given)
+        path = Path.cwd() / given
         if not path.exists():
             raise UsageError(f"{path} does not exist", hint="fab deploy without --bundle takes the newest in dist")
         named = by_name(path)

@@ -41,7 +41,8 @@ umask 022
 folder=$(mktemp -d "${{TMPDIR:-/var/tmp}}/platter.XXXXXXXXXX") && chmod 755 "$folder" || exit 1
 tar -xf {archive} -C "$folder" && ls -d "$folder"/*/install.sh && exit
 rm -rf "$folder"
-exit 4
+tar -tf {archive} >/dev/null 2>&1 || exit 4  # it is the archive's fault
+exit 1
 """
 
 
@@ -85,8 +86,8 @@ class Host:
         if arrived != digest:
             self.run(f"rm -f {shlex.quote(part)}", "removing the upload")
             raise RemoteError(
-                f"{bundle.name} did not arrive as it was sent: its SHA-256 is {arrived}, not {digest}",
-                hint="deploy again; was the file written to meanwhile?",
+                f"{bundle.name} did not arrive as it was sent: its SHA-256 is {arrived or 'unknown'}, not {digest}",
+                hint="deploy again; was the file written to meanwhile?" if arrived else "the host needs sha256sum",
                 code=4,
             )
         self.run(f"mv -f {shlex.quote(part)} {shlex.quote(path)}", "the upload")
@@ -130,7 +131,7 @@ class Host:
         if result.exited < 0:
             raise RemoteError(f"the connection was lost: {what}", hint=_LOST, output=result.stderr)
         if result.exited:
-            raise _failed(what, result)
+            raise _failed(what, result, shown=live)
         return result
 
     def put(self, file: Path, path: str) -> None:
@@ -180,13 +181,15 @@ class Host:
             raise RemoteError(f"{what} failed: {reason}", hint=_LOST) from error
 
 
-_LOST = "the release that was active is active; see whether the host answers and has room, and try again"
+_LOST = "see whether the host answers and has room; `fab releases` tells what is active there; then try again"
 _NO_PROGRAM = "platter: {} is not there\nhint: deploy first; `install.sh --root` leaves it there"
 
 
-def _failed(what: str, result: Result) -> RemoteError:
-    """The line that says what went wrong goes first; all lines are kept."""
+def _failed(what: str, result: Result, *, shown: bool) -> RemoteError:
+    """The line that says what went wrong goes first; all lines are kept, unless they were shown."""
     said = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()]
     named = [line for line in said if line.startswith(f"{what}: ")]
     message = (named or said or [f"{what} ended with exit status {result.exited}"])[-1]
-    return RemoteError(message if named else f"{what} failed: {message}", output="\n".join(said), code=result.exited)
+    return RemoteError(
+        message if named else f"{what} failed: {message}", output="" if shown else "\n".join(said), code=result.exited
+    )

@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shlex
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from platter_setuptools.fabric.host import Host, RemoteError
 from platter_setuptools.ground.errors import ArchiveError, CommandError, UsageError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.run import Processes
 from platter_setuptools.ground.temporary import temporary_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MAKE = 'mktemp -d "${TMPDIR:-/tmp}/platter-build.XXXXXXXXXX"'
 # The last line of standard output is the bundle's path; before it comes its SHA-256.
@@ -30,7 +27,7 @@ def build_on(host: Host, rev: str) -> Path:
     """Build `rev` there and give the bundle's path here. Raises RemoteError with the exit code of `platter build`."""
     settings = host.settings
     with temporary_folder() as scratch, contextlib.closing(host):
-        archive = _git_archive(rev, settings.dist.parent, scratch)
+        archive = _git_archive(rev, Path.cwd(), scratch)
         folder = host.run(_MAKE, "a folder to build in").stdout.strip()
         try:
             host.put(archive, f"{folder}/source.tar.gz")

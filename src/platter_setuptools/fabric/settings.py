@@ -22,7 +22,7 @@ class Settings:
     hosts: tuple[str, ...] = ()  # [user@]host[:port], or names from ~/.ssh/config
     name: str | None = None  # of the project and the platform, where dist holds bundles of several
     platform: str | None = None
-    dist: Path = Path("dist")  # here; relative to the working directory
+    dist: Path = Path("dist")  # here: in the folder that fab is run in, which is what is built, too
     # How many hosts at a time; how many before all others; after how many failures no other is begun.
     batch: int = 5
     canary: int = 1
@@ -73,7 +73,7 @@ def read(configuration: Mapping[str, Any]) -> Settings:
     values = {name: _checked(name, value) for name, value in given.items() if value is not None}
     if not values.get("root", "/").startswith("/"):
         raise UsageError(f'"root" is {given["root"]!r}', hint="name the folder on the hosts by its absolute path")
-    return Settings(**values)
+    return Settings(**{"dist": Path.cwd() / "dist", **values})
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -86,7 +86,7 @@ def _checked(name: str, value: Any) -> Any:
             raise UsageError(f'"{name}" is {value!r}', hint="it takes a list of strings")
         return tuple(value)
     if name == "build_env":
-        pairs = dict(value)
+        pairs = dict(value) if hasattr(value, "keys") else {str(value): ""}
         if wrong := [one for one in pairs if not _VARIABLE.fullmatch(one)]:
             raise UsageError(f'"build_env" has {wrong[0]!r}', hint="it takes names of environment variables")
         return {one: str(text) for one, text in pairs.items()}

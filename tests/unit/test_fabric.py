@@ -1,0 +1,141 @@
+"""What Fabric's tasks decide before and after they talk to a host."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from platter_setuptools.fabric import fleet
+from platter_setuptools.fabric.settings import read
+from platter_setuptools.ground.errors import UsageError
+
+DOCS = Path(__file__).parents[2] / "docs" / "automation.md"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "fabric" / "fabfile.py"
+
+
+def plan(hosts: int, *, batch: int = 2, canary: int = 1, max_failures: int = 1) -> fleet.Plan:
+    names = tuple(f"web{number}" for number in range(hosts))
+    return fleet.Plan(hosts=names, batch=batch, canary=canary, max_failures=max_failures)
+
+
+def fail_on(*bad: str) -> Any:
+    def act(host: str) -> str:
+        if host in bad:
+            raise UsageError(f"{host} will not", hint="ask another one")
+        return f"{host} did"
+
+    return act
+
+
+class TestBatches:
+    @given(st.integers(0, 30), st.integers(1, 7), st.integers(0, 9))
+    def test_everybody_has_a_turn_in_order(self, hosts: int, batch: int, canary: int) -> None:
+        made = plan(hosts, batch=batch, canary=canary)
+        batches = list(made.batches())
+        assert tuple(host for one in batches for host in one) == made.hosts
+        assert all(0 < len(one) <= batch for one in batches)
+        ends = [sum(len(one) for one in batches[: number + 1]) for number in range(len(batches))]
+        assert min(canary, hosts) in [0, *ends]  # no batch has canaries and others
+
+    def test_canary(self) -> None:
+        assert list(plan(4).batches()) == [("web0",), ("web1", "web2"), ("web3",)]
+
+
+class TestGo:
+    def test_all_well(self) -> None:
+        outcomes = fleet.go(plan(5), fail_on())
+        assert [one.host for one in outcomes] == [f"web{number}" for number in range(5)]
+        assert [one.text for one in outcomes] == [f"web{number} did" for number in range(5)]
+        assert fleet.exit_code(outcomes) == 0
+
+    @pytest.mark.parametrize(
+        ("bad", "settings", "states"),
+        [
+            (["web0"], {"max_failures": 4}, "F----"),  # a canary
+            (["web0"], {"max_failures": 4, "canary": 0}, "FDDDD"),
+            (["web1"], {}, "DFD--"),  # the batch is carried through
+            (["web1", "web3"], {"max_failures": 2}, "DFDFD"),
+            (["web1", "web2"], {"max_failures": 2}, "DFF--"),
+            (["web1"], {"canary": 3, "max_failures": 4}, "DF---"),
+        ],
+    )
+    def test_failures(self, bad: list[str], settings: dict[str, int], states: str) -> None:
+        outcomes = fleet.go(plan(5, **settings), fail_on(*bad))
+        letters = {fleet.DONE: "D", fleet.FAILED: "F", fleet.NOT_TRIED: "-"}
+        assert "".join(letters[one.state] for one in outcomes) == states
+        assert fleet.exit_code(outcomes) == 2
+
+    def test_a_batch_is_at_work_at_the_same_time(self) -> None:
+        together = threading.Barrier(3, timeout=20)
+
+        def act(_host: str) -> str:
+            together.wait()
+            return ""
+
+        assert [one.state for one in fleet.go(plan(3, batch=3, canary=0), act)] == [fleet.DONE] * 3
+
+    def test_an_error_that_nobody_thought_of(self) -> None:
+        def act(host: str) -> str:
+            if host == "web1":
+                raise ZeroDivisionError("by zero")
+            return ""
+
+        outcomes = fleet.go(plan(2), act)
+        assert [one.text for one in outcomes] == ["", "ZeroDivisionError: by zero"]
+        assert fleet.exit_code(outcomes) == 1
+
+
+class TestReport:
+    def test_table(self) -> None:
+        outcomes = fleet.go(plan(4, batch=1), fail_on("web2"))
+        lines = [" ".join(line.split()) for line in fleet.table(outcomes)]
+        assert lines == [
+            "web0 done 0.0 s web0 did",
+            "web1 done 0.0 s web1 did",
+            "web2 failed 0.0 s web2 will not",
+            "web3 not tried",
+        ]
+        assert fleet.failures(outcomes) == "web2:\n    hint: ask another one\n2 done, 1 failed, 1 not tried"
+
+    def test_codes_that_differ(self) -> None:
+        one = fleet.Outcome(host="a", state=fleet.FAILED, code=3)
+        other = fleet.Outcome(host="b", state=fleet.FAILED, code=5)
+        assert (fleet.exit_code([one]), fleet.exit_code([one, one]), fleet.exit_code([one, other])) == (3, 3, 1)
+        assert fleet.exit_code([fleet.Outcome(host="a", state=fleet.NOT_TRIED)]) == 1
+
+
+class TestSettings:
+    def test_words_for_install_sh(self) -> None:
+        settings = read({"root": "/srv/a b", "keep": 3, "health_check": "x && y", "install_options": ["--compile"]})
+        assert settings.installing() == ["--root=/srv/a b", "--keep=3", "--health-check=x && y", "--compile"]
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            ({"batch": "2"}, "batch"),
+            ({"batch": True}, "batch"),
+            ({"hosts": ["web1", 2]}, "hosts"),
+            ({"build_env": {"A B": "x"}}, "'A B'"),
+            ({"build_env": "A=B"}, "'A=B'"),
+            ({"reload": ["x"]}, "reload"),
+            ({"nonsense": 1}, "nonsense"),
+        ],
+    )
+    def test_wrong_ones(self, wrong: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError, match=message) as caught:
+            read(wrong)
+        assert caught.value.hint
+
+    def test_what_a_task_needs(self) -> None:
+        with pytest.raises(UsageError, match='"root" is not set'):
+            read({}).need("root")
+
+
+def test_the_docs_have_the_example() -> None:
+    _docstring, found, code = EXAMPLE.read_text().partition("from platter_setuptools")
+    assert f"```python\n{found}{code}```" in DOCS.read_text()
