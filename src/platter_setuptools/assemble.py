@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from platter_setuptools.ground.errors import DependencyError
+from platter_setuptools.ground.errors import DependencyError, UsageError
 from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
@@ -142,6 +142,8 @@ def _described(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
     project = Described(wheel=wheel, description=describe(wheel))
     check_fits(project, workshop.target)
     check_extras(project, workshop.options.extras)
+    if wheel.name in _asked(workshop, project).excluded:
+        raise UsageError(f"exclude: {wheel.name} is the project itself", hint="name distributions that it depends on")
     return project
 
 

@@ -59,6 +59,8 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "format": ("tar.lha", 2, "'tar.lha' is not a format"),
     "requirements": ("{folder}/none.txt", 2, "{folder}/none.txt does not exist"),
     "extras": ("nothing", 2, "hello has no extra nothing"),
+    "group": ("nothing", 2, "Dependency group 'nothing' not found"),
+    "exclude": ("hello", 2, "exclude: hello is the project itself"),
     "constraints": ("{folder}/none.txt", 2, "{folder}/none.txt does not exist"),
     "lock": ("{folder}/pylock.toml", 2, "{folder}/pylock.toml does not exist"),
     "resolver": ("dns", 2, "'dns' is not a resolver"),

