@@ -16,6 +16,7 @@ from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.ground.values import Artifact, Origin, Wheel
+from platter_setuptools.ground.workspace import temporary_workspace
 from platter_setuptools.steps.archive import check_output, write_archive
 from platter_setuptools.steps.bootstrap import FOLDER as BOOTSTRAP
 from platter_setuptools.steps.bytecode import compile_wheels
@@ -36,7 +37,7 @@ from platter_setuptools.steps.sbom import bill_of_materials
 from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
 from platter_setuptools.steps.wheelfile import describe, describe_once, open_wheel
-from platter_setuptools.workshop import Workshop, temporary_workspace
+from platter_setuptools.workshop import Workshop
 
 if TYPE_CHECKING:
     from platter_setuptools.ground.options import Options

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from platter_setuptools.ground.errors import ArchiveError
 from platter_setuptools.ground.temporary import replacing
 from platter_setuptools.ground.values import Origin
+from platter_setuptools.ground.workspace import temporary_workspace
 from platter_setuptools.steps.check import Described, check_extras
 from platter_setuptools.steps.wheelfile import describe, open_wheel
-from platter_setuptools.workshop import Workshop, temporary_workspace
+from platter_setuptools.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable

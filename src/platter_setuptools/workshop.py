@@ -7,18 +7,15 @@ import dataclasses
 import functools
 import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from platter_setuptools.ground.config_settings import is_ours
+from platter_setuptools.ground.config_settings import backend_settings
 from platter_setuptools.ground.errors import DependencyError
-from platter_setuptools.ground.interrupts import signals_held_back
-from platter_setuptools.ground.temporary import temporary_folder
-from platter_setuptools.ground.threads import Later, settle
+from platter_setuptools.ground.threads import Later
 from platter_setuptools.steps import bootstrap, uv_project
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
@@ -46,35 +43,18 @@ from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from packaging.requirements import Requirement
 
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.progress import Progress
-    from platter_setuptools.ground.run import Processes, Runner
+    from platter_setuptools.ground.run import Runner
     from platter_setuptools.ground.values import Wheel
     from platter_setuptools.steps.members import Member
 
 
 _DAY = 24 * 60 * 60.0  # seconds
-_PATIENCE = 3.0  # seconds that an end waits for what was begun in the background: the processes are gone by then
-
-
-@contextlib.contextmanager
-def temporary_workspace(run: Processes) -> Iterator[Path]:
-    """A folder for everything that is thrown away. Processes and threads are ended before it goes."""
-    with temporary_folder() as folder:
-        (folder / "tmp").mkdir()
-        run.keep_temporary_files_in(folder / "tmp")
-        before, tempfile.tempdir = tempfile.tempdir, os.fspath(folder / "tmp")  # for the libraries that we use
-        try:
-            yield folder
-        finally:
-            with signals_held_back():
-                run.stop()
-                settle(_PATIENCE)
-                tempfile.tempdir = before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +142,7 @@ class Workshop:
             ),
             run=self.run,
             work=self.work,
-            config_settings=_config_settings(settings.config_settings),
+            config_settings=backend_settings(settings.config_settings),
             shared=self.environment if settings.no_build_isolation else None,
         )
 
@@ -321,21 +301,3 @@ def _specified(name: str, version: str | None) -> str:
     if version is None:
         return name
     return f"{name}{version}" if version[0] in "=<>!~" else f"{name}=={version}"
-
-
-def _config_settings(pairs: Sequence[str]) -> dict[str, str | list[str]]:
-    """KEY=VALUE pairs as PEP 517 hands them to a backend: a key that comes twice has a list.
-
-    Those that ask for a bundle ask for this one, and for none of what is built for it.
-    """
-    settings: dict[str, str | list[str]] = {}
-    for pair in pairs:
-        key, _, value = pair.partition("=")
-        if is_ours(key):
-            continue
-        if key in settings:
-            earlier = settings[key]
-            settings[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value]
-        else:
-            settings[key] = value
-    return settings

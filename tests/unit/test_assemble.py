@@ -17,12 +17,13 @@ import tomli_w
 from packaging.requirements import Requirement
 
 from platter_setuptools.assemble import assemble, summary
+from platter_setuptools.ground.config_settings import backend_settings
 from platter_setuptools.ground.errors import CommandError, DependencyError, ScriptError, UsageError, WheelError
 from platter_setuptools.ground.options import Options
 from platter_setuptools.ground.values import Artifact, Origin
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload import manifest as payload_manifest
-from platter_setuptools.workshop import Workshop, _config_settings, _specified
+from platter_setuptools.workshop import Workshop, _specified
 from support import handmade
 from support.fakes import Call, Diary, FakeRunner
 
@@ -340,7 +341,7 @@ def test_specified(version: str | None, expected: str) -> None:
 
 def test_config_settings() -> None:
     pairs = ["a=1", "b=2=3", "a=4", "flag", "a=5"]
-    assert _config_settings(pairs) == {"a": ["1", "4", "5"], "b": "2=3", "flag": ""}
+    assert backend_settings(pairs) == {"a": ["1", "4", "5"], "b": "2=3", "flag": ""}
 
 
 def test_a_builder_without_isolation_shares_the_scripts_environment(yard: Yard) -> None:

@@ -14,12 +14,11 @@ from setuptools import build_meta as setuptools_backend
 from platter_setuptools import assemble as room
 from platter_setuptools import build_meta
 from platter_setuptools.frontends import asked_folder, check_kept, output_beside
-from platter_setuptools.ground.config_settings import read_wish
+from platter_setuptools.ground.config_settings import backend_settings, read_wish
 from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.ground.options import Options
 from platter_setuptools.ground.values import Artifact
 from platter_setuptools.ground.ziptimes import set_times
-from platter_setuptools.workshop import _config_settings
 
 if TYPE_CHECKING:
     from platter_setuptools.ground.config_settings import Wish
@@ -91,7 +90,7 @@ class TestSettings:
 
     def test_they_ask_for_no_bundle_of_a_dependency(self) -> None:
         given = ["platter=true", "a=1", "platter.format=zip", "a=2", "b=3"]
-        assert _config_settings(given) == {"a": ["1", "2"], "b": "3"}
+        assert backend_settings(given) == {"a": ["1", "2"], "b": "3"}
 
 
 class TestFolders:

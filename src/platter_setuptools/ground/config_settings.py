@@ -11,7 +11,7 @@ from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.options import BY_NAME, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 SWITCH = "platter"
@@ -58,6 +58,24 @@ def is_ours(key: str) -> bool:
     """Whether a key is meant for us, rightly spelled or not."""
     first = key.partition(".")[0].lower()
     return first.startswith(SWITCH) or bool(difflib.get_close_matches(first, [SWITCH], cutoff=_TYPO))
+
+
+def backend_settings(pairs: Sequence[str]) -> dict[str, str | list[str]]:
+    """KEY=VALUE pairs as PEP 517 hands them to a backend: a key that comes twice has a list.
+
+    Those that ask for a bundle ask for this one, and for none of what is built for it.
+    """
+    settings: dict[str, str | list[str]] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if is_ours(key):
+            continue
+        if key in settings:
+            earlier = settings[key]
+            settings[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value]
+        else:
+            settings[key] = value
+    return settings
 
 
 def _strings(key: str, value: object, *, bare: bool) -> str | list[str]:

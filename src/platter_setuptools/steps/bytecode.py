@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.threads import CORES
 from platter_setuptools.ground.values import Bytecode
 from platter_setuptools.steps.foreign import compile as foreign
 from platter_setuptools.steps.store import Store, key_of, sha256_of_blob
@@ -62,8 +62,7 @@ def _bytecode(path: Path, store: Store) -> Bytecode:
     if not isinstance(size, int):
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
-        with contextlib.suppress(PlatterError):  # a store that cannot be written to is no reason to fail
-            store.note("unpacked", sha256, size)
+        store.note("unpacked", sha256, size)
     return Bytecode(path=path, sha256=sha256, size=size)
 
 
@@ -73,7 +72,7 @@ def compile_archives(outputs: Mapping[Path, Path], target: Target, run: Runner, 
         {"wheel": os.fspath(source), "output": os.fspath(output), "unchecked": unchecked}
         for source, output in outputs.items()
     ]
-    request = json.dumps({"processes": os.cpu_count() or 1, "jobs": jobs})
+    request = json.dumps({"processes": CORES, "jobs": jobs})
     environ = {name: "" for name in os.environ if name.startswith("PYTHON")} | {"PYTHONHASHSEED": "0"}
     try:
         # Not -I, which would ignore PYTHONHASHSEED: the other variables are emptied instead, which is as good as none.

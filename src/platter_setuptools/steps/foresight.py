@@ -63,7 +63,7 @@ class Foresight:
         return None
 
     def remember(self, project: Described, wheels: Sequence[Described]) -> None:
-        """Note what this build took; a store that cannot be written to is no reason to fail."""
+        """Note what this build took."""
         name = project.wheel.name
         # Where a dependency has a word about the project's own version, another version is another question.
         circular = any(
@@ -75,8 +75,7 @@ class Foresight:
             "asked": None if circular else _asks_for(project),
             "wheels": [[one.wheel.sha256, one.wheel.filename] for one in wheels if one is not project],
         }
-        with contextlib.suppress(PlatterError):
-            self.store.note(_KIND, self._key, note)
+        self.store.note(_KIND, self._key, note)
 
     @property
     def _key(self) -> str:

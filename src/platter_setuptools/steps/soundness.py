@@ -7,14 +7,13 @@ refused here, when the one who can do something about it is still there. Once pe
 from __future__ import annotations
 
 import base64
-import contextlib
 import csv
 import functools
 import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.errors import PlatterError, WheelError
+from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.threads import in_threads
 from platter_setuptools.ground.urls import has_secret
 from platter_setuptools.payload import wheel as unpacking
@@ -62,8 +61,7 @@ def places_of(wheel: Wheel, store: Store) -> Places:
     if isinstance(known, list) and all(isinstance(place, str) for place in known):
         return tuple(known)
     places = examine(wheel)
-    with contextlib.suppress(PlatterError):  # a store that cannot be written to is no reason to fail
-        store.note(_KIND, key, places)
+    store.note(_KIND, key, places)
     return places
 
 

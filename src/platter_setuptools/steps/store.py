@@ -116,9 +116,10 @@ class Store:
         return path
 
     def note(self, kind: str, key: str, value: object) -> None:
-        """Keep a small value (JSON) under a key: a hint, which nobody may rely on."""
+        """Keep a small value (JSON) under a key, if that can be: a hint, which nobody may rely on."""
         ref = self._ref(kind, key)
-        with self._writing(ref), replacing(ref) as temporary:
+        # A store that cannot be written to is no reason to fail.
+        with contextlib.suppress(PlatterError), self._writing(ref), replacing(ref) as temporary:
             temporary.write_text(json.dumps(value), "utf-8")
 
     def recall(self, kind: str, key: str) -> Any:

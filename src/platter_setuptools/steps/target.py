@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging import tags
 
-from platter_setuptools.ground.errors import CommandError, PlatterError, UsageError
+from platter_setuptools.ground.errors import CommandError, UsageError
 from platter_setuptools.steps.foreign import interpreter
 from platter_setuptools.steps.store import Store, key_of
 
@@ -85,8 +85,7 @@ def find_target(python: str | None, run: Runner, store: Store | None = None) -> 
     facts = _ask(executable, run)
     target = _from_facts(facts)
     if store and key:
-        with contextlib.suppress(PlatterError):  # a store that cannot be written to is no reason to fail
-            store.note(_KIND, key, facts)
+        store.note(_KIND, key, facts)
     return target
 
 

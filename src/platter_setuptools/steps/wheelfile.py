@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from platter_setuptools.ground.errors import PlatterError, WheelError
+from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.urls import has_secret
 from platter_setuptools.ground.values import Origin, Wheel
@@ -70,8 +70,7 @@ def describe_once(wheel: Wheel, store: Store) -> Description:
     with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):  # a note may hold anything
         return _from_note(store.recall(_KIND, key))
     description = describe(wheel)
-    with contextlib.suppress(PlatterError):  # a store that cannot be written to is no reason to fail
-        store.note(_KIND, key, _as_note(description))
+    store.note(_KIND, key, _as_note(description))
     return description
 
 
