@@ -27,23 +27,10 @@ if TYPE_CHECKING:
     from support.doors import Yard
     from support.handmade import Bundle
 
-SETUP = """
-    from setuptools import Extension, setup
-
-    setup(
-        name="hello",
-        version="1.0",
-        py_modules=["hello"],
-        ext_modules=[Extension("fast", ["fast.c"], extra_compile_args=["-g0"])],  # -g tells the folder
-        install_requires=["leaf", "sour"],
-        scripts=["bin/run"],
-        entry_points={"console_scripts": ["hello = hello:main"]},
-    )
-"""
 FILES = {
     **projects.c_extension("fast"),
     "bin/run": "#!/usr/bin/env python\nprint('run')\n",
-    "setup.py": SETUP,
+    "setup.py": projects.MIXED_SETUP,
     "post": 'mkdir "$DATA_DIR/x"; umask 0; echo >"$DATA_DIR/x/y"; echo echo >"$INSTALL_SCRIPT"\n',
 }
 

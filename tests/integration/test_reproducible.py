@@ -15,26 +15,14 @@ if TYPE_CHECKING:
 
     from support.doors import Yard
 
-SETUP = """
-    from setuptools import Extension, setup
-
-    setup(
-        name="hello",
-        version="1.0",
-        py_modules=["hello"],
-        ext_modules=[Extension("fast", ["fast.c"], extra_compile_args=["-g0"])],  # -g tells the folder
-        install_requires=["leaf", "sour"],
-        scripts=["bin/run"],
-        entry_points={"console_scripts": ["hello = hello:main"]},
-    )
-"""
-
 
 def project_in(folder: Path, umask: int) -> Path:
     before = os.umask(umask)
     try:
         files = {**projects.c_extension("fast"), "bin/run": "#!/usr/bin/env python\nprint('run')\n"}
-        return projects.hello(folder, {**files, "setup.py": SETUP, "post": "mkdir $DATA_DIR/x; date >$DATA_DIR/x/y\n"})
+        return projects.hello(
+            folder, {**files, "setup.py": projects.MIXED_SETUP, "post": "mkdir $DATA_DIR/x; date >$DATA_DIR/x/y\n"}
+        )
     finally:
         os.umask(before)
 

@@ -110,6 +110,22 @@ BACKEND = """
 """
 
 
+# An extension, a pure dependency and one from an sdist, scripts of both kinds: all that could tell where it was built.
+MIXED_SETUP = """
+    from setuptools import Extension, setup
+
+    setup(
+        name="hello",
+        version="1.0",
+        py_modules=["hello"],
+        ext_modules=[Extension("fast", ["fast.c"], extra_compile_args=["-g0"])],  # -g tells the folder
+        install_requires=["leaf", "sour"],
+        scripts=["bin/run"],
+        entry_points={"console_scripts": ["hello = hello:main"]},
+    )
+"""
+
+
 def write(folder: Path, files: Mapping[str, str]) -> Path:
     """Write files below a folder, each freed of the indentation it has in the test; gives the folder."""
     for name, content in files.items():
