@@ -92,6 +92,10 @@ class TestSelect:
         assert "'a'" in second
         assert "packages[" not in caught.value.message
 
+    def test_a_lock_that_was_resolved_for_what_is_asked(self) -> None:
+        made = lock(package("a", "a-1.0-py3-none-any.whl"))
+        assert [one.name for one, _artifact in made.select(target(), ["Fast"], ["prod"])] == ["a"]
+
     def test_groups_and_the_lock_s_own_default_ones(self) -> None:
         entries = [
             package(name, f"{name}-1.0-py3-none-any.whl", marker=f"'{name}' in dependency_groups") for name in "abc"

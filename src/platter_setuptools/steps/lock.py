@@ -21,7 +21,7 @@ from packaging.pylock import (
     PylockSelectError,
     PylockValidationError,
 )
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.ground.urls import redact, without_userinfo
@@ -68,13 +68,17 @@ class Lock:
     ) -> Iterator[tuple[Package, PackageWheel | Source]]:
         """What the target takes: for each package its best wheel, or the source that one can be built from.
 
-        `extras` and `groups` count for a lock whose packages carry markers about them. Packages that only another
-        patch release of the target's Python needs are among them. Raises WheelError with the whole list if packages
-        have neither a wheel nor a source for the target.
+        `extras` and `groups` count for a lock that declares them, and whose packages carry markers about them. Packages
+        that only another patch release of the target's Python needs are among them. Raises WheelError with the whole
+        list if packages have neither a wheel nor a source for the target.
         """
+        # A lock that was resolved for these extras and groups need not declare them, and must not be asked for them.
+        extras = {*map(canonicalize_name, extras)} & {*(self.pylock.extras or ())}
+        declared = {canonicalize_name(group) for group in self.pylock.dependency_groups or ()}
         # The lock's default groups are those of which nothing need be said; others come on top.
-        wanted = {*groups, *(self.pylock.default_groups or ())}
-        chosen, misfits = self._select(target, extras, wanted, target.environment)
+        defaults = {*map(canonicalize_name, self.pylock.default_groups or ())}
+        groups = {*map(canonicalize_name, groups)} & declared | defaults
+        chosen, misfits = self._select(target, extras, groups, target.environment)
         if misfits:
             raise WheelError(
                 f"the lock does not fit {target}:\n" + "\n".join(f"  {misfit}" for misfit in misfits),
@@ -82,7 +86,7 @@ class Lock:
             )
         for environment in target.other_patches:
             # A lock that does not serve that patch release has nothing to add for it.
-            more, misfits = self._select(target, extras, wanted, environment)
+            more, misfits = self._select(target, extras, groups, environment)
             chosen = chosen if misfits else {**more, **chosen}
         in_order = dict.fromkeys(package.name for package in self.pylock.packages)
         yield from (chosen[name] for name in in_order if name in chosen)
