@@ -66,21 +66,20 @@ def assemble(
         signer = open_key(options.sign_with, run) if options.sign_with else None
 
         if options.prebuild_script:
-            progress.step(f"Running {options.prebuild_script.name}")
-            workshop.stage.run_script(options.prebuild_script)
+            _run_script(options.prebuild_script, workshop.stage, progress)
 
         foresight = Foresight(source=source, target=target, store=store)
         foresight.look_ahead(None if options.lock else workshop.resolve, work)
 
-        progress.step(f"Building the project's wheel for {target}")
-        project = _described(workshop, project_wheel)
+        with progress.step(f"Building the project's wheel for {target}"):
+            project = _described(workshop, project_wheel)
 
         wheels = _complete_set(workshop, project, foresight, progress)
-        check_set(wheels, _asked(workshop, project), target)
-        places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
+        with progress.step(f"Checking {len(wheels)} wheels"):
+            check_set(wheels, _asked(workshop, project), target)
+            places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
+            needs = find_needs([one.wheel for one in wheels], target, store, run, work)
         foresight.remember(project, wheels)
-
-        needs = find_needs([one.wheel for one in wheels], target, store, run, work)
         for warning in warnings(needs):
             progress.warn(warning)
 
@@ -105,8 +104,8 @@ def assemble(
         members.append(checksums(members))
         if signer:
             members.append(signer.sign(members[-1], progress, work))
-        progress.step(f"Writing {manifest.stem}.{options.format}")
-        path, size, sha256 = write_archive(members, manifest.stem, options.format, options.output, mtime)
+        with progress.step(f"Writing {manifest.stem}.{options.format}"):
+            path, size, sha256 = write_archive(members, manifest.stem, options.format, options.output, mtime)
         artifact = Artifact(
             path=path,
             size=size,
@@ -153,8 +152,9 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
     wheel = project.wheel
     if given := workshop.given_lock(wheel.name):
         return _with_wheels(workshop, project, given)
-    progress.step(f"Resolving {project.description.name} {wheel.version}")
-    lock = foresight.lock_for(project) or workshop.resolve(wheel.path, wheel.name)
+    title = f"Resolving {project.description.name} {wheel.version}"
+    with progress.step(title):
+        lock = foresight.lock_for(project) or workshop.resolve(wheel.path, wheel.name)
     asked: tuple[str, ...] = ()
     while True:
         found = _with_wheels(workshop, project, lock)
@@ -164,7 +164,8 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
             return found
         asked += more
         try:
-            lock = workshop.resolve(wheel.path, wheel.name, asked)
+            with progress.step(f"{title} for all patch releases of Python {workshop.target.version}"):
+                lock = workshop.resolve(wheel.path, wheel.name, asked)
         except DependencyError as error:
             progress.warn(f"on some patch releases of Python {workshop.target.version}: {error.message}")
             return found
@@ -208,6 +209,10 @@ def _run_postbuild(script: Path | None, stage: Stage, members: list[Member], pro
     """Let the post-build script, if there is one, see the bundle; gives what the build scripts added to it."""
     if script:
         stage.place(member for member in members if not member.name.startswith(BOOTSTRAP))
-        progress.step(f"Running {script.name}")
-        stage.run_script(script)
+        _run_script(script, stage, progress)
     return stage.take(members)
+
+
+def _run_script(script: Path, stage: Stage, progress: Progress) -> None:
+    with progress.step(f"Running {script.name}"):
+        stage.run_script(script)

@@ -38,13 +38,13 @@ def write_lock(
     """
     with temporary_workspace(run) as work:
         workshop = Workshop(options, source, run, progress, work)
-        progress.step("Building the project's wheel, for its requirements")
         (work / "project").mkdir()
-        wheel = open_wheel(project_wheel(workshop, work / "project"), Origin.PROJECT)
+        with progress.step("Building the project's wheel, for its requirements"):
+            wheel = open_wheel(project_wheel(workshop, work / "project"), Origin.PROJECT)
         check_extras(Described(wheel=wheel, description=describe(wheel)), options.extras)
 
-        progress.step(f"Resolving {wheel.name} {wheel.version}")
-        lock = workshop.resolve(wheel.path, wheel.name, universal=universal).without({wheel.name})
+        with progress.step(f"Resolving {wheel.name} {wheel.version}"):
+            lock = workshop.resolve(wheel.path, wheel.name, universal=universal).without({wheel.name})
         chosen = list(lock.select(workshop.target, options.extras, options.group))
         for limit in lock.limits(universal=universal):
             progress.warn(limit)

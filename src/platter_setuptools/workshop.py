@@ -123,9 +123,9 @@ class Workshop:
     @functools.cached_property
     def environment(self) -> Environment:
         """The build scripts' virtual environment: with pip, setuptools and wheel, as Platter's had."""
-        self.progress.step("Making a virtual environment for the build")
-        environment = create_virtualenv(self.work / "environment", self.target, self.bootstrap.virtualenv, self.run)
-        install_wheels(environment, self.bootstrap.tools, self.run)
+        with self.progress.step("Making a virtual environment for the build"):
+            environment = create_virtualenv(self.work / "environment", self.target, self.bootstrap.virtualenv, self.run)
+            install_wheels(environment, self.bootstrap.tools, self.run)
         return environment
 
     @functools.cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from dataclasses import dataclass, field
@@ -19,8 +20,9 @@ from platter_setuptools.steps.target import find_target
 from platter_setuptools.steps.wheelfile import Description
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from platter_setuptools.ground.progress import Tell
     from platter_setuptools.steps.target import Target
 
 
@@ -80,13 +82,12 @@ class Diary:
     def __init__(self) -> None:
         self.entries: list[tuple[str, str]] = []
 
-    def step(self, text: str) -> None:
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[Tell]:
         self.entries.append(("step", text))
+        yield lambda text: self.entries.append(("advance", text))
 
     hand_over = step
-
-    def advance(self, text: str) -> None:
-        self.entries.append(("advance", text))
 
     def detail(self, line: str) -> None:
         self.entries.append(("detail", line))

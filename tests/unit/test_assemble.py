@@ -213,7 +213,7 @@ class TestBundle:
         steps = yard.diary.said("step")
         words = [step.split()[0] for step in steps]
         words.remove("Fetching")  # the tools, which come in the background
-        assert words == ["Building", "Resolving", "Fetching", "Compiling", "Writing"]
+        assert words == ["Building", "Resolving", "Fetching", "Checking", "Compiling", "Writing"]
         assert yard.diary.said("done") == [summary(artifact)]
 
 

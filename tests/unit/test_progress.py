@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,14 +30,20 @@ def colourful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
 
 
+def plain(text: str) -> str:
+    """The text without what moves the cursor and colours it."""
+    return re.sub("\x1b\\[[0-9;?]*[A-Za-z]|\r", "", text)
+
+
 def tell(progress: Progress) -> None:
-    progress.step("Fetching [3 files]")
-    progress.advance("Fetching 1 of 3, 2.0 kB")
-    progress.detail("a tool's line")
-    progress.detail("")
-    progress.advance("Fetching 3 of 3, 9.0 kB")
+    with progress.step("Fetching [3 files]") as tell_more:
+        tell_more("Fetching 1 of 3, 2.0 kB")
+        progress.detail("a tool's line")
+        progress.detail("")
+        tell_more("Fetching 3 of 3, 9.0 kB")
     progress.warn("something [odd]")
-    progress.step("Writing it")
+    with progress.step("Writing it"):
+        pass
     progress.done("the [end]\n  of it")
 
 
@@ -83,8 +91,8 @@ class TestPlain:
             assert type(progress) is Plain
 
     def test_standard_error_is_the_default(self, capsys: pytest.CaptureFixture[str]) -> None:
-        with open_progress(quiet=False, verbose=False) as progress:
-            progress.step("hello")
+        with open_progress(quiet=False, verbose=False) as progress, progress.step("hello"):
+            pass
         captured = capsys.readouterr()
         assert (captured.out, captured.err) == ("", "hello\n")
 
@@ -110,12 +118,15 @@ class TestLive:
 
     def test_nothing_moves_while_somebody_else_asks(self) -> None:
         stream = Terminal()
-        with open_progress(quiet=False, verbose=False, stream=stream) as progress:
-            progress.step("Building")
-            progress.hand_over("Signing [key]")
+        with (
+            open_progress(quiet=False, verbose=False, stream=stream) as progress,
+            progress.step("Building"),
+            progress.hand_over("Signing [key]"),
+        ):
             before = stream.getvalue()
             time.sleep(0.3)  # the running line turns several times in that
             assert stream.getvalue() == before
+        assert "✓\x1b[0m Building\n" in stream.getvalue()
         assert before.endswith("Signing [key]\n")
         assert before.rfind("\x1b[?25h") > before.rfind("\x1b[?25l")
 
@@ -127,8 +138,10 @@ class TestLive:
         stream = Terminal()
 
         def fail() -> None:
-            with open_progress(quiet=False, verbose=False, stream=stream) as progress:
-                progress.step("Building")
+            with (
+                open_progress(quiet=False, verbose=False, stream=stream) as progress,
+                progress.step("Building"),
+            ):
                 raise KeyError
 
         with pytest.raises(KeyError):
@@ -147,7 +160,6 @@ class TestLive:
     def test_what_comes_before_any_step(self) -> None:
         stream = Terminal()
         with open_progress(quiet=False, verbose=False, stream=stream) as progress:
-            progress.advance("early")
             progress.warn("careful")
             progress.done("over")
         assert "✓" not in stream.getvalue()
@@ -156,11 +168,45 @@ class TestLive:
     def test_from_several_threads(self) -> None:
         stream = Terminal()
         with open_progress(quiet=False, verbose=False, stream=stream) as progress:
-            progress.step("Building")
-            threads = [threading.Thread(target=progress.advance, args=(f"Building {n}",)) for n in range(20)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            with progress.step("Building") as tell_more:
+                threads = [threading.Thread(target=tell_more, args=(f"Building {n}",)) for n in range(20)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
             progress.done("over")
         assert stream.getvalue().count("✓") == 1
+
+    def test_steps_side_by_side(self) -> None:
+        stream = Terminal()
+        with open_progress(quiet=False, verbose=False, stream=stream) as progress, progress.step("Resolving"):
+            with progress.step("Fetching 2 files") as tell_more:
+                tell_more("Fetching 2 of 2")
+                time.sleep(0.3)  # the picture is drawn several times in that
+            drawn = stream.getvalue()
+        lines = [plain(line) for line in drawn.splitlines()]
+        assert any(first.endswith("Resolving") and "Fetching 2 of 2" in second for first, second in pairwise(lines))
+        assert [line[2:] for line in map(plain, stream.getvalue().splitlines()) if line.startswith("✓")] == [
+            "Fetching 2 of 2",
+            "Resolving",
+        ]
+
+    def test_what_is_still_going_on_at_the_end_says_no_more(self) -> None:
+        stream = Terminal()
+        with open_progress(quiet=False, verbose=False, stream=stream) as progress:
+            late = progress.step("Fetching")
+            late.__enter__()
+        before = stream.getvalue()
+        late.__exit__(None, None, None)
+        with progress.step("Building"):
+            time.sleep(0.2)
+        assert stream.getvalue() == before
+
+    def test_a_long_line_is_not_broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "20")
+        stream, path = Terminal(), "/a/long/path/that/somebody/wants/to/copy.tar.gz"
+        with open_progress(quiet=False, verbose=False, stream=stream) as progress:
+            with progress.step(path):
+                time.sleep(0.2)
+            progress.done(path)
+        assert [line for line in map(plain, stream.getvalue().splitlines()) if path in line] == [f"✓ {path}", path]

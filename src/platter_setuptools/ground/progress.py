@@ -1,18 +1,24 @@
-"""What a person sees while a bundle is made: a live line on a terminal, plain lines elsewhere. All on stderr."""
+"""What a person sees while a bundle is made: a live picture on a terminal, plain lines elsewhere. All on stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
 from platter_setuptools.ground.streams import standard_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
-    from rich.status import Status
+    from rich.live import Live as Display
+    from rich.spinner import Spinner
+    from rich.text import Text
+
+    Tell: TypeAlias = Callable[[str], None]
 
 
 def human_size(size: int) -> str:
@@ -28,14 +34,15 @@ def human_size(size: int) -> str:
 class Progress(Protocol):
     """Where the steps tell what they are doing."""
 
-    def step(self, text: str) -> None:
-        """Something begins: `Resolving for CPython 3.11`."""
+    def step(self, text: str) -> AbstractContextManager[Tell]:
+        """Something goes on as long as the block does: `Resolving for CPython 3.11`. Several may go on at once.
 
-    def hand_over(self, text: str) -> None:
-        """Something begins that may ask the user: nothing else moves on the terminal meanwhile."""
+        The block is given a function that takes how far it is: `Fetching 12 of 67, 34.1 MB`. It may be called often,
+        and from any thread.
+        """
 
-    def advance(self, text: str) -> None:
-        """The step goes on: `Fetching 12 of 67, 34.1 MB`. Comes often and from several threads."""
+    def hand_over(self, text: str) -> AbstractContextManager[Tell]:
+        """A step that may ask the user: nothing moves on the terminal meanwhile."""
 
     def detail(self, line: str) -> None:
         """A line of a tool that is running; shown when verbose."""
@@ -53,18 +60,22 @@ class Quiet:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def step(self, text: str) -> None: ...
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[Tell]:
+        self.done(text)
+        yield lambda _text: None
 
-    def hand_over(self, text: str) -> None: ...
-
-    def advance(self, text: str) -> None: ...
+    hand_over = step
 
     def detail(self, line: str) -> None: ...
 
     def warn(self, text: str) -> None:
-        print(f"warning: {text}", file=self._stream, flush=True)
+        self._print(f"warning: {text}")
 
     def done(self, text: str) -> None: ...
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
 
 
 class Plain(Quiet):
@@ -74,77 +85,91 @@ class Plain(Quiet):
         super().__init__(stream)
         self._verbose = verbose
 
-    def step(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
-
-    hand_over = step
-
     def detail(self, line: str) -> None:
         if self._verbose and line:
-            print(f"    {line}", file=self._stream, flush=True)
+            self._print(f"    {line}")
 
     def done(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        self._print(text)
 
 
 class Live:
-    """Finished steps stay as lines; the running one turns and counts below them."""
+    """What goes on turns and counts at the end of the screen, a line for each step; what is finished stays above."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console  # noqa: PLC0415 - a build without a terminal need not load it
 
-        self._console = Console(file=stream, highlight=False)
-        self._status: Status | None = None
-        self._latest = ""
+        # Soft wrapping leaves it to the terminal to break long lines: a path can be copied whole.
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._running: tuple[Spinner, ...] = ()  # replaced, never changed: the display reads it without our lock
+        self._display: Display | None = None
+        self._moves = True
         self._lock = threading.Lock()
 
-    def step(self, text: str) -> None:
-        with self._lock:
-            self._settle()
-            self._latest = text
-            self._status = self._console.status(_escaped(text))
-            self._status.start()
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[Tell]:
+        from rich.spinner import Spinner  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
 
-    def hand_over(self, text: str) -> None:
-        with self._lock:
-            self._settle()
-            self._console.print(_escaped(text))
+        spinner = Spinner("dots", Text(text), style="status.spinner")
+        finished = False
+        try:
+            with self._lock:
+                self._running += (spinner,)
+                self._update()
+            yield lambda text: spinner.update(text=Text(text))
+            finished = True
+        finally:
+            with self._lock:
+                self._running = tuple(one for one in self._running if one is not spinner)
+                if finished and self._moves:
+                    self._console.print(Text.assemble(("✓", "green"), " ", cast("Text", spinner.text)))
+                self._update()
 
-    def advance(self, text: str) -> None:
+    @contextlib.contextmanager
+    def hand_over(self, text: str) -> Iterator[Tell]:
+        self.close()
+        self._console.print(text)
+        yield lambda _text: None
         with self._lock:
-            self._latest = text
-            if self._status:
-                self._status.update(_escaped(text))
+            self._moves = True
+            self._update()
 
     def detail(self, line: str) -> None: ...
 
     def warn(self, text: str) -> None:
-        with self._lock:
-            self._console.print(f"[yellow]warning:[/yellow] {_escaped(text)}")
+        from rich.text import Text  # noqa: PLC0415
+
+        self._console.print(Text.assemble(("warning:", "yellow"), f" {text}"))
 
     def done(self, text: str) -> None:
-        with self._lock:
-            self._settle()
-            self._console.print(_escaped(text))
+        self._console.print(text)
 
     def close(self) -> None:
-        """Take the running line off the screen; what it said last stays."""
+        """Take what moves off the screen, and let nothing move any more."""
         with self._lock:
-            if self._status:
-                self._status.stop()
-                self._status = None
+            self._moves = False
+            self._update()
 
-    def _settle(self) -> None:
-        if self._status:
-            self._status.stop()
-            self._status = None
-            self._console.print(f"[green]✓[/green] {_escaped(self._latest)}")
+    def _update(self) -> None:
+        moves = bool(self._running) and self._moves
+        if moves and not self._display:
+            self._display = self._new_display()
+            self._display.start()
+        elif self._display and not moves:
+            self._display.stop()
+            self._display = None
 
+    def _new_display(self) -> Display:
+        from rich.console import Group  # noqa: PLC0415
+        from rich.live import Live as Display  # noqa: PLC0415
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415
-
-    return escape(text)
+        return Display(
+            console=self._console,
+            transient=True,
+            refresh_per_second=12.5,
+            get_renderable=lambda: Group(*self._running),
+        )
 
 
 @contextlib.contextmanager

@@ -37,13 +37,12 @@ def compile_wheels(
         else:
             to_compile.append(wheel)
     if to_compile:
-        progress.step(
-            f"Compiling bytecode of {len(to_compile)} wheel{'s' if len(to_compile) > 1 else ''} for {target.cache_tag}"
-        )
         folder = work / "bytecode"
         folder.mkdir(exist_ok=True)
         outputs = {wheel: folder / f"{wheel.path.stem}.{target.cache_tag}.zip" for wheel in to_compile}
-        compile_archives({wheel.path: output for wheel, output in outputs.items()}, target, run)
+        wheels_counted = f"{len(to_compile)} wheel{'s' if len(to_compile) > 1 else ''}"
+        with progress.step(f"Compiling bytecode of {wheels_counted} for {target.cache_tag}"):
+            compile_archives({wheel.path: output for wheel, output in outputs.items()}, target, run)
         for wheel, output in outputs.items():
             found[wheel] = _bytecode(store.keep_derived("bytecode", _key(wheel, target), output), store)
     return found

@@ -36,9 +36,9 @@ class Signer:
         """The signature over SHA256SUMS. ssh-keygen may ask the user for a passphrase. Raises PlatterError."""
         file = Path(tempfile.mkdtemp(prefix="sign-", dir=work)) / sums.name
         file.write_bytes(sums.content or b"")
-        progress.hand_over(f"Signing with {self.title}")
         try:
-            self.run(["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", self.key, file], terminal=True)
+            with progress.hand_over(f"Signing with {self.title}"):
+                self.run(["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", self.key, file], terminal=True)
         except CommandError as error:
             raise PlatterError(
                 f"the bundle is not signed: ssh-keygen cannot sign with {self.key}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from platter_setuptools.ground.progress import Tell
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.indexes import IndexSettings
     from platter_setuptools.steps.lock import Lock, Source
@@ -114,40 +115,35 @@ class Collector:
         if not entries:
             return []
         to_fetch = {entry.download: entry for entry in entries if entry.download}
-        to_build = [entry.package.name for entry in entries if not entry.is_wheel]
-        if to_fetch:
-            self.progress.step(f"Fetching {_count(len(to_fetch), 'file')}")
-        if to_build:
-            self.progress.step(f"Building {_count(len(to_build), 'wheel')}: {', '.join(to_build)}")
+        if any(not entry.is_wheel for entry in entries):
             self.builder()  # made before several threads ask for it
-        built: Counter[str] = Counter()
 
         def make(entry: _Entry, archive: Path | None) -> Wheel:
             if archive and entry.is_wheel:
                 wheel = self._keep(entry, archive)
             else:
-                wheel = self._build(lock, entry, archive)
-                built["wheels"] += 1
-                self.progress.advance(f"Building wheels, {built['wheels']} of {len(to_build)}: {wheel.name} is done")
+                with self.progress.step(f"Building {_named(entry.package)}"):
+                    wheel = self._build(lock, entry, archive)
             look(wheel)
             return wheel
 
-        with threads(CORES, self.run) as group:
+        fetching = self.progress.step(f"Fetching {_count(len(to_fetch), 'file')}") if to_fetch else _nothing()
+        with fetching as tell, threads(CORES, self.run) as group:
             futures = {entry: group.begin(make, entry, None) for entry in entries if not entry.download}
 
             def arrived(download: Download, path: Path) -> None:
                 futures[to_fetch[download]] = group.begin(make, to_fetch[download], path)
 
-            def tell(done: int, total: int, size: int) -> None:
+            def report(done: int, total: int, size: int) -> None:
                 group.check()
                 if self.run.stopped:  # while this went on in the background
                     raise InterruptedBuildError("the build is being stopped")
-                self.progress.advance(f"Fetching {done} of {total}, {human_size(size)}")
+                tell(f"Fetching {done} of {total}, {human_size(size)}")
 
             folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work))
             # What takes long comes first: sdists, which have to be built, and of both kinds the largest.
             order = sorted(to_fetch, key=lambda download: (to_fetch[download].is_wheel, -(download.size or 0)))
-            fetch_all(order, folder, settings=self.settings, progress=tell, arrived=arrived)
+            fetch_all(order, folder, settings=self.settings, progress=report, arrived=arrived)
             return [futures[entry].result() for entry in entries]
 
     def _keep(self, entry: _Entry, path: Path) -> Wheel:
@@ -165,8 +161,7 @@ class Collector:
             path = self.builder().build(tree, scratch / "wheel")
         except BuildError as error:
             raise DependencyError(
-                f"{package.name} {package.version or ''} has no wheel for {self.target} and cannot be built:"
-                f" {error.message}",
+                f"{_named(package)} has no wheel for {self.target} and cannot be built: {error.message}",
                 hint="install what its build needs (a compiler, headers), or choose a version that has a wheel",
                 output=error.output,
             ) from error
@@ -216,7 +211,7 @@ def _as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None
 
 def _refuse_downloads(missing: Iterable[_Entry]) -> None:
     names = [
-        f"{entry.package.name} {entry.package.version or ''}".strip()
+        _named(entry.package)
         for entry in missing
         if isinstance(entry.artifact, PackageVcs) or (entry.download and not entry.download.url.startswith("file:"))
     ]
@@ -225,6 +220,14 @@ def _refuse_downloads(missing: Iterable[_Entry]) -> None:
             f"the wheel cache lacks {', '.join(names)}",
             hint="run the build once without no-download, so that the wheel cache gets them",
         )
+
+
+def _named(package: Package) -> str:
+    return f"{package.name} {package.version or ''}".strip()
+
+
+def _nothing() -> contextlib.AbstractContextManager[Tell]:
+    return contextlib.nullcontext(lambda _text: None)
 
 
 def _count(number: int, noun: str) -> str:
