@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 
-.PHONY: help test faults demo bench checks format clean
+.PHONY: help test faults demo bench checks docs format clean
 
 help:
 	@echo "make test     the static checks, then all tests that this machine can run"
@@ -11,6 +11,7 @@ help:
 	@echo "make demo     builds the example, installs it without a network, starts it and asks it for a page"
 	@echo "make bench    compares us with our peers, and writes benchmarks/results.json (an hour; BENCH=--quick: minutes)"
 	@echo "make checks   the static checks alone"
+	@echo "make docs     makes the manual in build/docs"
 	@echo "make format   lets ruff put the sources in order"
 	@echo "make clean    removes .venv and build"
 
@@ -22,6 +23,9 @@ test: $(VENV)/ready
 
 checks: $(VENV)/ready
 	@PATH="$(BIN):$$PATH" nox --no-venv --no-install --tags checks
+
+docs: $(VENV)/ready
+	@PATH="$(BIN):$$PATH" nox --no-venv --no-install --session docs
 
 faults: $(VENV)/ready
 	@PATH="$(BIN):$$PATH" nox --no-venv --no-install --session faults
@@ -38,7 +42,7 @@ format: $(VENV)/ready
 $(VENV)/ready: pyproject.toml
 	@python=$$(scripts/find-python) && echo "Setting up $(VENV) with $$python" && "$$python" -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install -qq --editable . --group test --group check "nox>=2025.5"
+	@$(BIN)/python -m pip install -qq --editable . --group test --group check --group docs "nox>=2025.5"
 	@touch $@
 
 clean:

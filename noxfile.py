@@ -12,12 +12,12 @@ import nox
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["lint", "types", "imports", "shell", "spelling", "metadata", "tests"]
+nox.options.sessions = ["lint", "types", "imports", "shell", "spelling", "metadata", "docs", "tests"]
 
 ROOT = Path(__file__).parent
 EXAMPLE = "examples/corkboard"
-OWN_CODE = ["src", "tests", "benchmarks", "scripts", "noxfile.py"]
-TEXTS = [*OWN_CODE, "docs", "examples", ".ci", "Makefile", "README.md", "SECURITY.md", "CHANGELOG.md"]
+OWN_CODE = ["src", "tests", "benchmarks", "scripts", "docs", "noxfile.py"]
+TEXTS = [*OWN_CODE, "examples", ".ci", "Makefile", "README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 
 
 @nox.session(tags=["checks"])
@@ -34,9 +34,9 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["checks"])
 def types(session: nox.Session) -> None:
     """Check types with mypy, strictly."""
-    session.install("--editable", ".", "--group", "test", "--group", "check", "nox")
+    session.install("--editable", ".", "--group", "test", "--group", "check", "--group", "docs", "nox")
     session.run("mypy")
-    session.run("mypy", "scripts", "noxfile.py")
+    session.run("mypy", "scripts", "docs/conf.py", "noxfile.py")
 
 
 @nox.session(tags=["checks"])
@@ -66,6 +66,13 @@ def metadata(session: nox.Session) -> None:
     session.install("build", "validate-pyproject[all]")
     session.run("validate-pyproject", "pyproject.toml", f"{EXAMPLE}/pyproject.toml")
     session.run("python", "-m", "build", "--outdir", session.create_tmp(), silent=True)
+
+
+@nox.session(tags=["checks"])
+def docs(session: nox.Session) -> None:
+    """Make the manual in build/docs; every warning, a link that leads nowhere for one, is an error."""
+    session.install("--editable", ".", "--group", "docs")
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--nitpicky", "--quiet", "docs", "build/docs")
 
 
 @nox.session
