@@ -32,7 +32,7 @@ def ended(server: Server, moment: float, number: int, *options: str, alone: bool
 
 @pytest.mark.parametrize("part", [1, 2])
 def test_kill(trials: Trials, new_server: Callable[[], Server], duration: float, part: int) -> None:  # noqa: ARG001
-    for trial in trials("install.sh: kill -9 at any moment", full=35, few=3):
+    for trial in trials("install.sh: kill -9 at any moment", full=50, few=3):
         with trial:
             server = new_server()
             # Now and then the run that repairs is killed as well.

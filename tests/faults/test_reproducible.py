@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import shutil
 import subprocess
@@ -14,10 +15,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from platter_setuptools.ground.options import FORMATS
-from support import handmade, projects
+from support import clock, handmade, projects
 from support.doors import PLATTER, listing, unpack
 
 if TYPE_CHECKING:
@@ -56,22 +55,14 @@ def another_user() -> tuple[str, ...]:
         return ()
 
 
-@functools.cache
-def another_day() -> dict[str, str]:
-    """Variables that move the clock, where libfaketime is."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found:
-        return {}
-    return {"LD_PRELOAD": str(found[0]), "FAKETIME": "+401d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-
-
-def two_surroundings() -> list[Surroundings]:
+def two_surroundings(folder: Path) -> list[Surroundings]:
     here = {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1", "USER": "one", "LOGNAME": "one"}
     there = {"TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "2", "USER": "other", "LOGNAME": "other"}
-    # The one has another user and the other another day: libfaketime stumbles where the user is another one, too.
+    there |= clock.moved(folder, days=401)
+    away = "or/there, maybe"
     return [
-        Surroundings(folder="here", umask=0o022, changed=10**9, environ=here, command=another_user()),
-        Surroundings(folder="or/there, maybe", umask=0o077, changed=10**9 + 10**8, environ={**there, **another_day()}),
+        Surroundings(folder="here", umask=0o022, changed=10**9, environ=here),
+        Surroundings(folder=away, umask=0o077, changed=10**9 + 10**8, environ=there, command=another_user()),
     ]
 
 
@@ -132,16 +123,16 @@ def same(one: Path, other: Path) -> bool:
     return one.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.parametrize("door", ["command", "platter"])
-def test_two_builds(trials: Trials, yard: Yard, tmp_path: Path, door: str) -> None:
-    kinds = list(FORMATS)
-    trials.random.shuffle(kinds)
-    for trial in trials("two builds somewhere else, in every format", full=len(kinds), few=1):
+def test_two_builds(trials: Trials, yard: Yard, tmp_path: Path) -> None:
+    cases = list(itertools.product(FORMATS, ["command", "platter"]))
+    trials.random.shuffle(cases)
+    surroundings = two_surroundings(tmp_path)
+    for trial in trials("two builds somewhere else, in every format", full=len(cases), few=1):
         with trial:
-            kind = kinds[trial.number]
-            folder = tmp_path / kind
-            one, other = (build(yard, folder, around, door, kind) for around in two_surroundings())
-            assert same(one, other), f"{kind}: {first_difference(one, other, folder / 'unpacked')}"
+            kind, door = cases[trial.number]
+            folder = tmp_path / f"{door} {kind}"
+            one, other = (build(yard, folder, around, door, kind) for around in surroundings)
+            assert same(one, other), f"{door} {kind}: {first_difference(one, other, folder / 'unpacked')}"
             shutil.rmtree(folder)
 
 
