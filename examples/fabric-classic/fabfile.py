@@ -2,6 +2,7 @@
 
     fab build                   # or build:rev=1.0
     fab -H web1,web2 deploy     # or deploy:archive=dist/yourapp-1.0-linux-x86_64.tar.gz
+    fab -H web1,web2 -- ln -sfn 1.0 /srv/yourapp/versions/current    # back to 1.0
 """
 import os
 import tempfile

