@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from platter_setuptools.ground.errors import DependencyError
-from platter_setuptools.ground.values import Origin
 from platter_setuptools.ground.threads import settle
+from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.check import Described
 from platter_setuptools.steps.foresight import Foresight
 from platter_setuptools.steps.lock import Lock, parse_lock
