@@ -122,9 +122,9 @@ class Live:
         finally:
             with self._lock:
                 self._running = tuple(one for one in self._running if one is not spinner)
+                self._update()
                 if finished and self._moves:
                     self._console.print(Text.assemble(("✓", "green"), " ", cast("Text", spinner.text)))
-                self._update()
 
     @contextlib.contextmanager
     def hand_over(self, text: str) -> Iterator[Tell]:
