@@ -17,7 +17,7 @@ from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.ground.values import Artifact, Origin, Wheel
 from platter_setuptools.ground.workspace import temporary_workspace
-from platter_setuptools.steps.archive import check_output, write_archive
+from platter_setuptools.steps.archive import archive_name, check_output, write_archive
 from platter_setuptools.steps.bootstrap import FOLDER as BOOTSTRAP
 from platter_setuptools.steps.bytecode import compile_wheels
 from platter_setuptools.steps.check import (
@@ -104,7 +104,7 @@ def assemble(
         members.append(checksums(members))
         if signer:
             members.append(signer.sign(members[-1], progress, work))
-        with progress.step(f"Writing {manifest.stem}.{options.format}"):
+        with progress.step(f"Writing {archive_name(manifest.stem, options.format)}"):
             path, size, sha256 = write_archive(members, manifest.stem, options.format, options.output, mtime)
         artifact = Artifact(
             path=path,

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from platter_setuptools.steps.store import Store
 
-_PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
@@ -243,10 +241,12 @@ def _meant(word: str) -> str:
 
 
 def _closest_project(start: Path) -> Path:
+    from platter_setuptools.ground.configuration import PROJECT_FILES  # noqa: PLC0415
+
     for folder in (start, *start.parents):
-        if any((folder / name).is_file() for name in _PROJECT_FILES):
+        if any((folder / name).is_file() for name in PROJECT_FILES):
             return folder
     raise UsageError(
-        f"no project found: neither {start} nor a folder above it has a {', '.join(_PROJECT_FILES[:2])} or setup.cfg",
+        f"no project found: neither {start} nor a folder above it has a {' or '.join(PROJECT_FILES)}",
         hint="name the project: platter build PATH",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from platter_setuptools.ground.configuration import PROJECT_FILES
 from platter_setuptools.ground.errors import DependencyError, ProjectBuildError, UsageError
 from platter_setuptools.steps.build import BuildError
 from platter_setuptools.steps.sources import unpack
@@ -21,6 +22,8 @@ _HOW_TO_GIVE_ONE = (
     "there is no git history to take the version from: set SETUPTOOLS_SCM_PRETEND_VERSION, or commit a"
     " .git_archival.txt, which `git archive` fills in (docs/automation.md)"
 )
+_NAME_ANOTHER = "name the folder of a project, an sdist or a wheel"
+_ADD_SETUP_PY = "a setup.cfg needs a setup.py beside it: from setuptools import setup; setup()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +62,14 @@ class FinishedWheel:
 def open_project(path: Path, scratch: Path) -> SourceTree | FinishedWheel:
     """What is at `path`; an sdist is unpacked into `scratch`. Raises UsageError if it is nothing to build from."""
     if path.is_dir():
-        if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
+        if not any((path / name).is_file() for name in PROJECT_FILES):
             raise UsageError(
-                f"{path} is no project: it has neither pyproject.toml nor setup.py",
-                hint="name the folder of a project, an sdist or a wheel",
+                f"{path} is no project: it has neither {' nor '.join(PROJECT_FILES)}",
+                hint=_ADD_SETUP_PY if (path / "setup.cfg").is_file() else _NAME_ANOTHER,
             )
         return SourceTree(path)
     if not path.exists():
-        raise UsageError(f"{path} does not exist", hint="name the folder of a project, an sdist or a wheel")
+        raise UsageError(f"{path} does not exist", hint=_NAME_ANOTHER)
     if path.suffix == ".whl":
         return FinishedWheel(path)
     if path.name.endswith((".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")):

@@ -214,6 +214,7 @@ class TestBundle:
         words = [step.split()[0] for step in steps]
         words.remove("Fetching")  # the tools, which come in the background
         assert words == ["Building", "Resolving", "Fetching", "Checking", "Compiling", "Writing"]
+        assert steps[-1] == f"Writing {artifact.path.name}"
         assert yard.diary.said("done") == [summary(artifact)]
 
 

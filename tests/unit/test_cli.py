@@ -289,6 +289,20 @@ class TestOpenProject:
             open_project(tmp_path / name, tmp_path / "scratch")
         assert caught.value.exit_code == 2
 
+    def test_a_setup_cfg_alone_is_no_project(self, tmp_path: Path) -> None:
+        (tmp_path / "setup.cfg").write_text("[metadata]\nname = app\n")
+        with pytest.raises(UsageError, match="is no project") as caught:
+            open_project(tmp_path, tmp_path / "scratch")
+        assert "setup.py" in (caught.value.hint or "")
+
+    def test_a_setup_cfg_alone_does_not_end_the_search(
+        self, assembled: Room, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (project / "src" / "setup.cfg").write_text("[flake8]\n")
+        monkeypatch.chdir(project / "src")
+        assert cli.main(["build"]) == 0
+        assert assembled.source == project
+
     def test_a_source_tree_is_built_by_its_backend(self, tmp_path: Path) -> None:
         class Builder:
             def build(self, source: Path, output: Path) -> Path:

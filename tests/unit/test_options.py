@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -246,6 +247,12 @@ class TestMerge:
             merge([source(**values)], output=OUTPUT)
         path.touch()
         merge([source(**values)], output=OUTPUT)
+
+    def test_a_pipe_is_no_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        with pytest.raises(UsageError, match="pipe is no file"):
+            merge([source(requirements=(path,))], output=OUTPUT)
 
     def test_scripts(self) -> None:
         assert not Options(output=OUTPUT).has_scripts

@@ -12,6 +12,8 @@ from platter_setuptools.ground.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+# What makes a folder a project, to every build frontend. setup.cfg does not: many folders have one for other tools.
+PROJECT_FILES = ("pyproject.toml", "setup.py")
 SECTION = "bdist_platter"
 # distutils' name for where commands put their results; the CLI and TOML say `output`, as Platter did.
 OUTPUT = "dist_dir"

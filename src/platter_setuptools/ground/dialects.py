@@ -128,6 +128,8 @@ def _check_files(options: Options) -> None:
             raise UsageError(f"the build script {script} does not exist", hint=_NOT_THERE)
     for file in (*options.requirements, *options.constraints, options.lock, options.sign_with):
         if file and not file.is_file():
+            if file.exists():
+                raise UsageError(f"{file} is no file", hint="it is read more than once: a pipe or a folder will not do")
             raise UsageError(f"{file} does not exist", hint=_NOT_THERE)
 
 

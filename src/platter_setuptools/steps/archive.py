@@ -44,6 +44,11 @@ def check_output(output: Path) -> None:
         raise ArchiveError(f"nothing can be written to {output}: {nearest} {reason}", hint=_HINT)
 
 
+def archive_name(stem: str, kind: str) -> str:
+    """What a bundle is called in its output folder."""
+    return stem if kind == "dir" else f"{stem}.{kind}"
+
+
 def write_archive(
     members: Sequence[Member], stem: str, kind: str, output: Path, mtime: int
 ) -> tuple[Path, int, str | None]:
@@ -54,7 +59,7 @@ def write_archive(
     """
     checks, own, writer = Checks(), Checks(), Background()
     bundle = _Bundle(sorted(members, key=lambda member: member.name), stem, mtime, checks)
-    path = output / (stem if kind == "dir" else f"{stem}.{kind}")
+    path = output / archive_name(stem, kind)
     try:
         output.mkdir(parents=True, exist_ok=True)
         if kind == "dir":
