@@ -37,7 +37,7 @@ from platter_setuptools.steps.sbom import bill_of_materials
 from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
 from platter_setuptools.steps.wheelfile import describe, describe_once, open_wheel
-from platter_setuptools.workshop import Workshop
+from platter_setuptools.workshop import Workshop, open_workshop
 
 if TYPE_CHECKING:
     from platter_setuptools.ground.options import Options
@@ -59,8 +59,10 @@ def assemble(
     began = time.monotonic()
     mtime = source_date_epoch(os.environ)
     check_output(options.output)
-    with temporary_workspace(run) as work:
-        workshop = Workshop(options, source, run, progress, work)
+    with (
+        temporary_workspace(run) as work,
+        open_workshop(options, source, run, progress, work) as workshop,
+    ):
         workshop.get_ready()
         target, store = workshop.target, workshop.store
         signer = open_key(options.sign_with, run) if options.sign_with else None

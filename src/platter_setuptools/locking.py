@@ -10,7 +10,7 @@ from platter_setuptools.ground.values import Origin
 from platter_setuptools.ground.workspace import temporary_workspace
 from platter_setuptools.steps.check import Described, check_extras
 from platter_setuptools.steps.wheelfile import describe, open_wheel
-from platter_setuptools.workshop import Workshop
+from platter_setuptools.workshop import Workshop, open_workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,10 @@ def write_lock(
     A `universal` lock serves every platform, and the target's Python and every later one. What may keep a lock from
     being used elsewhere is warned about. Raises a PlatterError of the class that says what failed.
     """
-    with temporary_workspace(run) as work:
-        workshop = Workshop(options, source, run, progress, work)
+    with (
+        temporary_workspace(run) as work,
+        open_workshop(options, source, run, progress, work) as workshop,
+    ):
         (work / "project").mkdir()
         with progress.step("Building the project's wheel, for its requirements"):
             wheel = open_wheel(project_wheel(workshop, work / "project"), Origin.PROJECT)

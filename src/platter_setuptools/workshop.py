@@ -43,7 +43,7 @@ from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from packaging.requirements import Requirement
 
@@ -64,6 +64,14 @@ class Bootstrap:
     virtualenv: tuple[Wheel, ...]
     pip: Wheel
     tools: tuple[Wheel, ...]  # for the build scripts' virtual environment: setuptools and wheel
+
+
+@contextlib.contextmanager
+def open_workshop(options: Options, source: Path, run: Runner, progress: Progress, work: Path) -> Iterator[Workshop]:
+    """A Workshop whose store is in use, for as long as it is open."""
+    workshop = Workshop(options, source, run, progress, work)
+    with workshop.store.in_use():
+        yield workshop
 
 
 class Workshop:

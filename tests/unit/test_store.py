@@ -19,6 +19,7 @@ from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.steps.store import Store, default_location, key_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 NAME = "app-1.0-py3-none-any.whl"
@@ -213,6 +214,33 @@ class TestClean:
         monkeypatch.setattr(shutil, "rmtree", refuse)
         with pytest.raises(PlatterError, match=r"cannot be (emptied|written to): Permission denied"):
             store.clean()
+
+
+class TestInUse:
+    @pytest.mark.parametrize("clear", [Store.clean, lambda store: len(store.prune(max_size=0))])
+    def test_a_running_build_loses_nothing(
+        self, clear: Callable[[Store], int], store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with ThreadPoolExecutor() as threads, store.in_use():
+            with store.in_use():  # another build
+                path = store.add(*make(tmp_path))
+                cleared = threads.submit(clear, store)
+                time.sleep(0.3)
+            time.sleep(0.1)
+            assert not cleared.done()
+            assert path.exists()
+        assert cleared.result() == 1
+        assert not path.exists()
+        assert capsys.readouterr().err == f"waiting until no build uses the wheel cache {store.root}\n"
+
+    def test_a_disk_without_locks_serves(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_arguments: object) -> None:
+            raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr("fcntl.flock", refuse)
+        with store.in_use():
+            store.add(*make(tmp_path))
+            assert store.clean() == 1
 
 
 class TestUnwritable:

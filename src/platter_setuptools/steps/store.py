@@ -4,7 +4,7 @@
     refs/KIND/KEY.json       the blob that was once made from KEY: a wheel built from a source, compiled bytecode
 
 Builds share a store. Entries appear by rename, whole or not at all, and are hashed on the way out: what fails is
-dropped and made again.
+dropped and made again. While a build runs, nothing is cleared away: what it was given stays where it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.files import place, sha256_of_file
+from platter_setuptools.ground.streams import standard_error
 from platter_setuptools.ground.temporary import replacing
 
 if TYPE_CHECKING:
@@ -63,6 +65,14 @@ class Store:
     root: Path
     # What was found undamaged in this build, with its time of change: it is not hashed again.
     _known: dict[Path, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """What a build does all of its work in: `clean` and `prune` wait until it is over, and it until they are."""
+        with contextlib.suppress(OSError):  # where nothing can be kept, nothing is cleared away
+            self.root.mkdir(parents=True, exist_ok=True)
+        with self._locked(alone=False):
+            yield
 
     def find(self, sha256: str, name: str) -> Path | None:
         """The file of that name and hash, if the store has it undamaged."""
@@ -142,8 +152,8 @@ class Store:
 
     def clean(self) -> int:
         """Remove everything that is kept here, and nothing else; gives the number of files."""
-        count = sum(path.is_file() for path in self.root.glob("blobs/*/*/*"))
         with self._clearing("emptied"):
+            count = sum(path.is_file() for path in self.root.glob("blobs/*/*/*"))
             for part in ("blobs", "refs"):
                 with contextlib.suppress(FileNotFoundError):
                     shutil.rmtree(self.root / part)
@@ -161,17 +171,16 @@ class Store:
 
     def prune(self, *, older_than: float | None = None, max_size: int | None = None) -> list[Stored]:
         """Remove what was not used for `older_than` seconds, and more until it is `max_size` bytes; gives what went."""
-        files = self.usage()
-        left, now = sum(one.size for one in files), time.time()
         removed = []
-        for one in files:
-            old = older_than is not None and now - one.used > older_than
-            if not old and (max_size is None or left <= max_size):
-                break
-            left -= one.size
-            removed.append(one)
         with self._clearing("made smaller"):
-            for one in removed:
+            files = self.usage()
+            left, now = sum(one.size for one in files), time.time()
+            for one in files:
+                old = older_than is not None and now - one.used > older_than
+                if not old and (max_size is None or left <= max_size):
+                    break
+                left -= one.size
+                removed.append(one)
                 one.path.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):  # not empty, for once
                     one.path.parent.rmdir()
@@ -190,12 +199,35 @@ class Store:
     @contextlib.contextmanager
     def _clearing(self, done: str) -> Iterator[None]:
         try:
-            yield
+            with self._locked(alone=True):
+                yield
         except OSError as error:
             raise PlatterError(
-                f"the wheel cache {self.root} cannot be {done}: {error.strerror or error}",
-                hint="is it yours, and is no build using it just now?",
+                f"the wheel cache {self.root} cannot be {done}: {error.strerror or error}", hint="is it yours?"
             ) from error
+
+    @contextlib.contextmanager
+    def _locked(self, *, alone: bool) -> Iterator[None]:
+        """Hold the store, alone or with others; without a lock where it does not exist, or its disk knows no locks."""
+        import fcntl  # noqa: PLC0415 - Windows has none, and is told so by the doors
+
+        try:
+            descriptor = os.open(self.root, os.O_RDONLY)
+        except OSError:
+            yield
+            return
+        try:
+            kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+            with contextlib.suppress(OSError):
+                try:
+                    fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    who = "no build uses" if alone else "nobody clears"
+                    standard_error().write(f"waiting until {who} the wheel cache {self.root}\n")
+                    fcntl.flock(descriptor, kind)
+            yield
+        finally:
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
