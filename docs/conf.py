@@ -26,7 +26,12 @@ html_show_sphinx = False
 html_copy_source = False
 
 # Files beside this folder that are pages of the manual. What lies here in their place leads to them on the forge.
-BESIDE = {"security": "SECURITY.md", "changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}
+BESIDE = {
+    "security": "SECURITY.md",
+    "changelog": "CHANGELOG.md",
+    "contributing": "CONTRIBUTING.md",
+    "benchmark": "benchmarks/README.md",
+}
 
 
 def read_beside(app: Sphinx, page: str, source: list[str]) -> None:
@@ -34,7 +39,8 @@ def read_beside(app: Sphinx, page: str, source: list[str]) -> None:
     if page in BESIDE:
         path = Path(app.srcdir).parent / BESIDE[page]
         app.env.note_dependency(str(path))
-        text = re.sub(r"\]\((?!\w+:|#)", "](../", path.read_text("utf-8"))
+        folder = Path("..", BESIDE[page]).parent.as_posix()
+        text = re.sub(r"\]\((?!\w+:|#)", f"]({folder}/", path.read_text("utf-8"))
         source[0] = text.replace("](../docs/", "](")
     for name, file in BESIDE.items():
         source[0] = source[0].replace(f"](../{file}", f"]({name}.md")

@@ -6,6 +6,7 @@ import ast
 import configparser
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,8 @@ def test_page(page: str, stage: Stage) -> None:
     for block in blocks(page):
         if block.word.endswith("file"):
             stage.write(block)
+        elif block.word == "needs" and not shutil.which(block.about):
+            pytest.skip(f"there is no {block.about}")
         elif block.language == "console" and block.word != "not run":
             stage.play(block)
 

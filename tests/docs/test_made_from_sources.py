@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("path", [ROOT / file for file in PARTS], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [ROOT / file for file in (*PARTS, "docs/imports.svg")], ids=lambda path: path.name)
 def test_parts_are_of_today(path: Path) -> None:
     assert path.read_text("utf-8") == written()[path], "run python tests/support/manual.py, and look at the diff"
 

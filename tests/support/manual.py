@@ -18,6 +18,7 @@ from platter_setuptools.commands.outline import Argument, Command, outline
 from platter_setuptools.ground import errors
 from platter_setuptools.ground.options import OPTIONS, Kind, Option, Options
 from platter_setuptools.payload import operate
+from support.picture import picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def written() -> dict[Path, str]:
             part = _PART.format(name=name, text=f"\n{make().strip()}\n\n")
             text = text[: found.start()] + part + text[found.end() :]
         texts[path] = text
-    return texts
+    return {**texts, ROOT / "docs" / "imports.svg": picture()}
 
 
 def configuration() -> str:

@@ -2,6 +2,7 @@
 
     <!-- file: setup.py -->           the block is written to this file before the next commands are run
     <!-- wrong file: setup.py -->     the same, and what follows shows what is wrong with it
+    <!-- needs: ssh-keygen -->        without this program the page is left at this place
     <!-- not run: it needs web1 -->   the commands are looked at, and not run
 
 Commands stand in `console` blocks behind `$`, or `server$` for those that run on the server; a line that begins with
