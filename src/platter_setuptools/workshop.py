@@ -79,8 +79,7 @@ class Workshop:
 
     def __init__(self, options: Options, source: Path, run: Runner, progress: Progress, work: Path) -> None:
         self.options, self.source, self.run, self.progress, self.work = options, source, run, progress, work
-        location = options.wheel_cache or default_location()
-        self.store = Store(work / "store" if options.no_wheel_cache else location)
+        self.store = Store(work / "store" if options.no_wheel_cache else options.wheel_cache or default_location())
         self.target: Target = find_target(options.python, run, self.store)
 
     @property

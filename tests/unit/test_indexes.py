@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -66,6 +67,14 @@ class TestFiles:
         files = pip_config_files({"HOME": "/h", "PIP_CONFIG_FILE": str(named)}, TOP)
         assert files[-1] == named
         assert not [file for file in files if file.is_relative_to("/h")]
+
+    def test_a_user_without_a_home(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unknown(uid: int) -> None:
+            raise KeyError(uid)
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+        monkeypatch.delenv("HOME")
+        assert TOP / "pip.conf" in pip_config_files({}, TOP)
 
     def test_devnull_turns_files_off(self) -> None:
         assert pip_config_files({"HOME": "/h", "PIP_CONFIG_FILE": os.devnull}, TOP) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.machinery
 import json
 import os
@@ -240,6 +241,20 @@ class TestReport:
         assert (artifacts[2].subdirectory, artifacts[3].subdirectory) == ("sub", "sub")
         assert (artifacts[3].type, artifacts[3].commit_id) == ("git", "12" * 20)
         assert lock.folder_of(artifacts[4]) == Path("/srv/e")
+
+    def test_hashes_as_pip_had_them_before_23_1(self, tmp_path: Path) -> None:
+        file = tmp_path / "b c-1.0-py3-none-any.whl"
+        file.write_bytes(b"wheel")
+        lock = self.lock(
+            tmp_path,
+            item("a", "https://host/a-1.0-py3-none-any.whl", archive_info={"hash": "sha256=" + "ab" * 32}),
+            item("b", file.as_uri(), is_direct=True, archive_info={}),
+        )
+        wheels, archive = lock.pylock.packages[0].wheels, lock.pylock.packages[1].archive
+        assert wheels
+        assert wheels[0].hashes == HASHES
+        assert archive
+        assert archive.hashes == {"sha256": hashlib.sha256(b"wheel").hexdigest()}
 
     def test_an_index_without_hashes(self, tmp_path: Path) -> None:
         with pytest.raises(DependencyError, match="pip's report is not a valid lock") as caught:

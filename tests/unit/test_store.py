@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.ground.errors import PlatterError
+from platter_setuptools.ground.errors import PlatterError, UsageError
 from platter_setuptools.steps.store import Store, default_location, key_of
 
 if TYPE_CHECKING:
@@ -279,6 +280,27 @@ def test_the_default_is_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, 
     if sys.platform != "darwin":
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         assert default_location() == tmp_path / "platter"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has other folders")
+class TestNoPlace:
+    def test_a_home_that_is_none(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path / "file"))
+        with pytest.raises(UsageError, match=f"no place for the wheel cache: {tmp_path}/file is no folder") as caught:
+            default_location()
+        assert "HOME" in (caught.value.hint or "")
+
+    def test_a_user_without_a_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unknown(uid: int) -> None:
+            raise KeyError(uid)
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.delenv("HOME")
+        with pytest.raises(UsageError, match="no place for the wheel cache: this user has no home"):
+            default_location()
 
 
 def test_references_are_plain_json(store: Store, tmp_path: Path) -> None:

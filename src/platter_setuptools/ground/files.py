@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
+def obstacle(folder: Path) -> str | None:
+    """What keeps us from writing to this absolute path, a folder that need not be there yet; None if nothing does."""
+    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not nearest.is_dir():
+        return f"{nearest} is no folder"
+    return None if os.access(nearest, os.W_OK | os.X_OK) else f"{nearest} may not be written to"
+
+
 def sha256_of(source: BinaryIO) -> tuple[str, int]:
     """The SHA-256 (hexadecimal) and the size (bytes) of what is left to read, with constant memory."""
     digest, size = hashlib.sha256(), 0

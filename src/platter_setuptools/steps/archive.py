@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from platter_setuptools.ground.background import Background, Checks
 from platter_setuptools.ground.errors import ArchiveError, WheelError
-from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.files import obstacle, sha256_of_file
 from platter_setuptools.ground.temporary import replacing
 from platter_setuptools.steps.sinks import Beside, Gzip, Plain, Streams, bzip2, xz, zstd
 
@@ -38,10 +38,8 @@ _MARKS = ("info.json", "install.sh", "SHA256SUMS")  # a folder that has all of t
 
 def check_output(output: Path) -> None:
     """Raises ArchiveError if nothing can be written to this folder. Makes nothing."""
-    nearest = next(folder for folder in (output, *output.parents) if os.path.lexists(folder))
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        reason = "may not be written to" if nearest.is_dir() else "is no folder"
-        raise ArchiveError(f"nothing can be written to {output}: {nearest} {reason}", hint=_HINT)
+    if reason := obstacle(output):
+        raise ArchiveError(f"nothing can be written to {output}: {reason}", hint=_HINT)
 
 
 def archive_name(stem: str, kind: str) -> str:

@@ -115,7 +115,7 @@ def pip_config_files(environ: Mapping[str, str], prefix: Path) -> tuple[Path, ..
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
         return ()
-    home = Path(environ.get("HOME") or Path.home())
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises where there is none
     config_home = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     if sys.platform == "darwin":
         system = [Path("/Library/Application Support/pip")]
@@ -281,4 +281,5 @@ def _tagged(option: _PipOption) -> Callable[[str], tuple[_PipOption, str]]:
 def _located(value: str, base: Path) -> str:
     if "://" in value or value.startswith("file:"):
         return value
-    return os.path.abspath(base / Path(value).expanduser())  # noqa: PTH100 - `..` resolved, links left
+    # Unlike Path.expanduser, which raises for a user who is not there, and Path.resolve, which follows links.
+    return os.path.abspath(base / os.path.expanduser(value))  # noqa: PTH100, PTH111

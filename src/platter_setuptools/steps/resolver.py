@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
+from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.steps import indexes
 from platter_setuptools.steps.lock import Lock, parse_lock, read_lock
 from platter_setuptools.steps.pip_config import pip_arguments
@@ -216,7 +218,7 @@ def _package(item: dict[str, Any]) -> dict[str, Any]:
     elif "dir_info" in info:
         package["directory"] = {"path": url, **where}
     else:
-        artifact = {"url": url, "hashes": info["archive_info"].get("hashes", {})}
+        artifact = {"url": url, "hashes": _hashes(url, info["archive_info"])}
         if item.get("is_direct"):
             package["archive"] = {**artifact, **where}
         elif os.path.basename(urlsplit(url).path).endswith(".whl"):  # noqa: PTH119 - the path of a URL
@@ -224,6 +226,17 @@ def _package(item: dict[str, Any]) -> dict[str, Any]:
         else:
             package["sdist"] = artifact
     return package
+
+
+def _hashes(url: str, info: dict[str, Any]) -> dict[str, str]:
+    """What the report has of an archive's hashes; pip before 23.1 gives one at most, and none for a file at hand."""
+    if hashes := info.get("hashes"):
+        return dict(hashes)
+    if "hash" in info:
+        return dict([info["hash"].split("=", 1)])
+    if url.startswith("file:"):
+        return {"sha256": sha256_of_file(Path(url2pathname(urlsplit(url).path)))[0]}
+    return {}
 
 
 def requirement_line(wheel: Path, name: str, extras: Sequence[str]) -> str:

@@ -19,8 +19,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from platter_setuptools.ground.errors import PlatterError
-from platter_setuptools.ground.files import place, sha256_of_file
+from platter_setuptools.ground.errors import PlatterError, UsageError
+from platter_setuptools.ground.files import obstacle, place, sha256_of_file
 from platter_setuptools.ground.streams import standard_error
 from platter_setuptools.ground.temporary import replacing
 
@@ -33,10 +33,20 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def default_location() -> Path:
-    """The platform's cache folder for this user."""
+    """The platform's cache folder for this user. Raises UsageError if there is none that can be written."""
     import platformdirs  # noqa: PLC0415 - not needed where a folder is given
 
-    return platformdirs.user_cache_path("platter")
+    try:
+        location = platformdirs.user_cache_path("platter")
+        reason = obstacle(location)
+    except RuntimeError:  # as in a container: a user without a name, and no HOME
+        location, reason = None, "this user has no home"
+    if location is None or reason:
+        raise UsageError(
+            f"there is no place for the wheel cache: {reason}",
+            hint="set HOME, or XDG_CACHE_HOME, to a folder that can be written: the tools that we start need one, too",
+        )
+    return location
 
 
 def sha256_of_blob(path: Path) -> str:
