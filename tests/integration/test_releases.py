@@ -151,6 +151,9 @@ def test_keep(deploy: Callable[..., Done], root: Path) -> None:
     assert versions(root) == ["1.10", "1.9", "current"]
     deploy("2.0rc1", "--keep=1", "--no-activate")
     assert versions(root) == ["1.10", "1.9", "2.0rc1", "current"]
+    deploy("2.0rc1")
+    deploy("1.9", "--keep=1", "--no-activate")  # it is there already, and it is wanted
+    assert versions(root) == ["1.10", "1.9", "2.0rc1", "current"]
 
 
 def test_failing_commands(deploy: Callable[..., Done], root: Path) -> None:
@@ -416,6 +419,11 @@ def test_doctor(deploy: Callable[..., Done], root: Path) -> None:
     ):
         assert finding in text
     assert platter(root, "doctor", "1.9").stdout == "1.9: as it was installed\n"
+    (recorded,) = packages.glob("greet-*.dist-info/RECORD")
+    recorded.write_text("greet.py,,\n")
+    assert "greet-1.10.dist-info/RECORD is not whole" in platter(root, "doctor", "1.10", code=4).stderr
+    recorded.unlink()
+    assert "greet-1.10.dist-info/RECORD cannot be read" in platter(root, "doctor", "1.10", code=4).stderr
     python = release / "bin/python"
     python.unlink()
     python.symlink_to("/nonexistent/python3.11")

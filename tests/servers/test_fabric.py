@@ -86,6 +86,19 @@ class TestDeploy:
         assert told.count("uploading") == 1
         assert desk.greet(0) == "greet 1.9"
 
+    def test_what_is_not_needed_any_more_goes_and_nothing_else(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        uploads = f"{desk.hosts.disk}/uploads"
+        kept = ["letter", "tree/greet-1.8-linux-x86_64.tar.gz", "greet-1.7-linux-x86_64.tar.gz"]
+        old = ["greet-1.8-linux-x86_64.tar.gz", "letter", "tree/greet-1.8-linux-x86_64.tar.gz"]
+        younger = ["greet-1.8-linux-x86_64.tar.gz.0123.part", "greet-1.7-linux-x86_64.tar.gz"]
+        desk.hosts.run(0, "mkdir", "-p", f"{uploads}/tree")
+        desk.hosts.run(0, "touch", "-d", "9 days ago", *(f"{uploads}/{name}" for name in old))
+        desk.hosts.run(0, "touch", "-d", "3 days ago", *(f"{uploads}/{name}" for name in younger))
+        desk.take(bundles["1.9"])
+        desk.fab("deploy", "--only", desk.hosts.names[0])
+        left = desk.hosts.run(0, "find", uploads, "-type", "f", "-printf", "%P\n").splitlines()
+        assert sorted(left) == sorted([*kept, bundles["1.9"].name])
+
     def test_hosts_of_the_command_line(self, desk: Desk, bundles: dict[str, Path]) -> None:
         desk.take(bundles["1.9"])
         said, _told = desk.fab("-H", desk.hosts.names[3], "deploy")

@@ -80,6 +80,8 @@ def test_damaged(tmp_path: Path, format_: str, content: bytes | None) -> None:
     path.write_bytes(path.read_bytes()[:40] if content is None else content)
     with pytest.raises(ArchiveError, match="cannot be read"):
         newest(tmp_path)
+    wanted = bundle(tmp_path, "other-1.0-linux-x86_64")
+    assert newest(tmp_path, name="other").path == wanted
 
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

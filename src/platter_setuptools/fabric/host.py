@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 _TAIL = 25
 _EVERY = 2.0  # seconds between two lines about an upload
-# What is there under that name, the room in kB, and where that is. Uploads of more than a week ago go.
+# What is there under that name, the room in kB, and where that is. The project's uploads of more than a week ago go,
+# and what was cut off more than a day ago; nothing else, for the folder may be anybody's.
 _LOOK = """\
 umask 077 && mkdir -p {folder} && cd {folder} || exit 1
-find . -type f -mtime +7 -exec rm -f {{}} +
+find . ! -name . -prune -type f -name {kin} \\( -mtime +7 -o -name '*.part' -mtime +0 \\) -exec rm -f {{}} +
 {{ sha256sum {name} 2>/dev/null || echo none; }} | cut -d ' ' -f 1
 df -Pk . | awk 'NR == 2 {{ print $4 }}'
 pwd
@@ -67,7 +68,11 @@ class Host:
     def upload(self, bundle: Path, digest: str) -> str:
         """Have the file on the host with this SHA-256, unless it is there; gives its path there."""
         size = bundle.stat().st_size
-        look = _LOOK.format(folder=shlex.quote(self.settings.uploads), name=shlex.quote(f"./{bundle.name}"))
+        look = _LOOK.format(
+            folder=shlex.quote(self.settings.uploads),
+            kin=shlex.quote(f"{bundle.name.partition('-')[0]}-*.tar*"),
+            name=shlex.quote(f"./{bundle.name}"),
+        )
         found, free, folder = self.run(look, "the folder for uploads").stdout.splitlines()[-3:]
         path = f"{folder}/{bundle.name}"
         if found == digest:
@@ -81,17 +86,25 @@ class Host:
             )
         part = f"{path}.{secrets.token_hex(4)}.part"
         tell(f"{self.name}: uploading {human_size(size)}")
-        self.put(bundle, part)
-        arrived = self.run(_ARRIVE.format(part=shlex.quote(part)), "checking the upload").stdout.strip()
+        try:
+            self._send(bundle, digest, part)
+        except RemoteError:
+            if self._connection.is_connected:  # else it goes with the next deployment, from tomorrow on
+                with contextlib.suppress(RemoteError):
+                    self.run(f"rm -f {shlex.quote(part)}", "removing the upload")
+            raise
+        self.run(f"mv -f {shlex.quote(part)} {shlex.quote(path)}", "the upload")
+        return path
+
+    def _send(self, bundle: Path, digest: str, path: str) -> None:
+        self.put(bundle, path)
+        arrived = self.run(_ARRIVE.format(part=shlex.quote(path)), "checking the upload").stdout.strip()
         if arrived != digest:
-            self.run(f"rm -f {shlex.quote(part)}", "removing the upload")
             raise RemoteError(
                 f"{bundle.name} did not arrive as it was sent: its SHA-256 is {arrived or 'unknown'}, not {digest}",
                 hint="deploy again; was the file written to meanwhile?" if arrived else "the host needs sha256sum",
                 code=4,
             )
-        self.run(f"mv -f {shlex.quote(part)} {shlex.quote(path)}", "the upload")
-        return path
 
     def install(self, archive: str) -> str:
         """Install and activate the uploaded bundle; gives the last words of install.sh."""

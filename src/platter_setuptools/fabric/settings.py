@@ -92,4 +92,6 @@ def _checked(name: str, value: Any) -> Any:
         return {one: str(text) for one, text in pairs.items()}
     if not isinstance(value, str | Path):
         raise UsageError(f'"{name}" is {value!r}', hint="it takes a string")
+    if name == "uploads":
+        return str(value).removeprefix("~/")  # no shell will expand it, and that is where it is anyway
     return Path.cwd() / value if name == "dist" else str(value)

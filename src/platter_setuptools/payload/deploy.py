@@ -41,7 +41,7 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
         else:
             switch.check_health(root, version, commands)
         if options.keep:
-            prune(root, options.keep)
+            prune(root, options.keep, version)
 
 
 def _spare(root: Root, version: str, identity: str, *, force: bool) -> None:

@@ -1,6 +1,7 @@
 """What can go wrong with a release after it was installed: its interpreter, its files, the links."""
 
 import base64
+import csv
 import glob
 import hashlib
 import os
@@ -59,15 +60,21 @@ def _release(folder: str) -> Iterator[str]:
                 yield "%s is a link to %s, where there is nothing" % (os.path.relpath(path, folder), os.readlink(path))
     places = {os.path.realpath(path) for path in glob.glob(glob.escape(folder) + "/lib*/python*/site-packages")}
     for place in sorted(places):
-        for path in sorted(glob.glob(glob.escape(place) + "/*.dist-info/RECORD")):
-            for finding in _recorded(place, path, folder):
+        for path in sorted(glob.glob(glob.escape(place) + "/*.dist-info")):
+            for finding in _recorded(place, os.path.join(path, "RECORD"), folder):
                 yield finding
 
 
 def _recorded(place: str, path: str, folder: str) -> Iterator[str]:
     """Compare the files of one distribution with its RECORD; a file without a hash only has to be there."""
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        rows = record.parse(stream.read())
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            rows = record.parse(stream.read())
+    except (OSError, csv.Error) as error:
+        yield "%s cannot be read: %s" % (os.path.relpath(path, folder), error)
+        return
+    if os.path.relpath(path, place) not in rows:
+        yield "%s is not whole" % os.path.relpath(path, folder)
     for name, digest, _ in sorted(rows.values()):
         file = os.path.normpath(os.path.join(place, name))
         shown = os.path.relpath(file, folder)

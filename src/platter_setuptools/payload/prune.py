@@ -13,13 +13,13 @@ from .switch import previous
 _BESIDE = re.compile(r"\.(.+)\.platter-(?:lock|replaced|trash)")
 
 
-def prune(root: Root, keep: int) -> None:
-    """Leave the ``keep`` newest releases, the active one and the one to go back to; foreign ones are left alone."""
+def prune(root: Root, keep: int, wanted: str = "") -> None:
+    """Leave the ``keep`` newest releases, the active one, the one to go back to and ``wanted``, and foreign ones."""
     for name in sorted({match.group(1) for match in map(_BESIDE.fullmatch, os.listdir(root.versions)) if match}):
         _remove(root, name, ())
     releases, active = root.releases(), root.active()
     going = [one.version for one in releases if one.state == UNFINISHED and one.version != active]
-    going += superfluous(releases, keep, {active, previous(root)[0]})
+    going += superfluous(releases, keep, {active, previous(root)[0], wanted})
     for version in going:
         if _remove(root, version, (State.UNFINISHED, State.OTHER)):
             root.journal.write(REMOVE, version, "")

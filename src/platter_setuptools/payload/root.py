@@ -109,8 +109,10 @@ class Root:
         """Where ``current`` points, as it is written there; empty if there is none."""
         try:
             return os.readlink(self.current)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return ""
+        except PermissionError:
+            raise
         except OSError as error:
             raise DestinationError(
                 "%s is not a link" % self.current, hint="it was made by hand; move it away, then activate a release"
@@ -144,9 +146,15 @@ class Root:
             made.append(missing)
             missing = os.path.dirname(missing)
         made.reverse()
-        for folder in made:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder, 0o755)
+        try:
+            for folder in made:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder, 0o755)
+        except OSError as error:
+            raise HostError(
+                "%s cannot be made: %s" % (error.filename, error.strerror),
+                hint="make it as an administrator, and give it to %s" % user_name(os.geteuid()),
+            ) from error
         return made
 
     def _notice(self) -> None:

@@ -43,11 +43,12 @@ def newest(folder: Path, *, name: str | None = None, platform: str | None = None
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", hint="platter latest DIR looks for bundles in DIR")
-    found = [bundle for bundle in map(by_name, sorted(folder.iterdir())) if bundle and is_one(bundle)]
+    named = [bundle for bundle in map(by_name, sorted(folder.iterdir())) if bundle]
     if name is not None:
-        found = [bundle for bundle in found if bundle.name == canonicalize_name(name)]
+        named = [bundle for bundle in named if bundle.name == canonicalize_name(name)]
     if platform is not None:
-        found = [bundle for bundle in found if bundle.platform == platform]
+        named = [bundle for bundle in named if bundle.platform == platform]
+    found = list(filter(is_one, named))
     if not found:
         wanted = "".join([f" of {name}" if name else "", f" for {platform}" if platform else ""])
         raise UsageError(f"there is no bundle{wanted} in {folder}", hint="platter build makes one")

@@ -110,6 +110,15 @@ def test_check_refuses_files_for_folders(tmp_path: Path) -> None:
         Root(str(tmp_path / "versions"), Terminal()).check()
 
 
+def test_folders_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    root = Root(str(tmp_path / "file" / "root"), Terminal())
+    root.check()
+    with pytest.raises(HostError, match="root cannot be made: Not a directory") as caught, root.held(make=True):
+        pass
+    assert "make it as an administrator, and give it to" in caught.value.hint
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give folders away")
 def test_check_refuses_what_belongs_to_somebody_else(root: Root) -> None:
     root.check()
