@@ -47,13 +47,14 @@ class Bundle:
         return next(one for one in self.info["wheels"] if one["file"] == file)
 
     def swap(self, file: str, wheel: Path) -> None:
-        """Put another wheel in a wheel's place, so that info.json and the lock agree with it."""
+        """Put another wheel in a wheel's place, so that info.json, the lock and the bill of materials agree with it."""
         entry, old = self.entry(file), self.path / "data" / file
         before = entry["sha256"]
         content = wheel.read_bytes()
         entry["sha256"], entry["size"] = hashlib.sha256(content).hexdigest(), len(content)
-        lock = self.path / "data" / "pylock.toml"
-        lock.write_text(lock.read_text().replace(before, entry["sha256"]))
+        for name in ("pylock.toml", "sbom.cdx.json"):
+            text = (self.path / "data" / name).read_text()
+            (self.path / "data" / name).write_text(text.replace(before, entry["sha256"]))
         old.write_bytes(content)
 
     def seal(self) -> None:
@@ -260,6 +261,16 @@ class TestContradictions:
     def saying(name: str, text: str) -> Callable[[Bundle], object]:
         return lambda bundle: (bundle.path / name).write_text(text)
 
+    @staticmethod
+    def billed(change: Callable[[Any], object]) -> Callable[[Bundle], None]:
+        def rewrite(bundle: Bundle) -> None:
+            file = bundle.path / "data" / "sbom.cdx.json"
+            bill = json.loads(file.read_text())
+            change(bill)
+            file.write_text(json.dumps(bill))
+
+        return rewrite
+
     CASES: Sequence[tuple[Callable[[Bundle], object], str]] = (
         (lying, f"{LEAF}: leaf.py is in its RECORD, but not in the wheel"),
         (hostile, f"{LEAF}: the name '../../leaf.py' could leave its folder"),
@@ -284,6 +295,12 @@ class TestContradictions:
             "does not lock the wheels",
         ),
         (saying("data/pylock.toml", "broken"), "data/pylock.toml is not valid TOML"),
+        (saying("data/sbom.cdx.json", "{}"), "data/sbom.cdx.json: not legible, or not as platter writes it"),
+        (lambda bundle: (bundle.path / "data" / "sbom.cdx.json").unlink(), "data/sbom.cdx.json: not legible"),
+        (billed(lambda bill: bill["components"][0].update(version="9")), "sbom.cdx.json: does not list the wheels"),
+        (billed(lambda bill: bill["components"].pop()), "sbom.cdx.json: does not list the wheels"),
+        (billed(lambda bill: bill["dependencies"][0]["dependsOn"].clear()), "sbom.cdx.json: does not lead to each"),
+        (billed(lambda bill: bill["dependencies"].pop()), "data/sbom.cdx.json: not legible"),
         (saying("data/requirements.txt", "-i https://me:s3cr3t@host/\n"), "requirements.txt: holds a URL with a user"),
         (saying("post-install.sh", "pip download -i http://tok3n@host/ x\n"), "post-install.sh: holds a URL with"),
         (saying("data/conf/direct_url.json", '{"url":"git+https://a:b@host/x"}'), "direct_url.json: holds a URL with"),

@@ -25,6 +25,7 @@ from platter_setuptools.steps.check import Described
 from platter_setuptools.steps.entries import Entry, Kind, open_bundle
 from platter_setuptools.steps.foreign.compile import installed_name
 from platter_setuptools.steps.members import Member, from_bytes
+from platter_setuptools.steps.sbom import FILE as BILL
 from platter_setuptools.steps.soundness import Places, examine
 from platter_setuptools.steps.wheelfile import describe, open_wheel
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _MARKS = ("info.json", checksums.FILE)  # what has neither is no bundle
 LOCK, REQUIREMENTS = "data/pylock.toml", "data/requirements.txt"
-_KEPT = {*_MARKS, checksums.SIGNATURE, "PACKAGE", "VERSION", "PLATFORM", "post-install.sh", LOCK, REQUIREMENTS}
+_KEPT = {*_MARKS, checksums.SIGNATURE, "PACKAGE", "VERSION", "PLATFORM", "post-install.sh", LOCK, REQUIREMENTS, BILL}
 _LONGEST_TEXT = 1 << 26  # bytes: what is longer is cut off, and then not what SHA256SUMS says
 _HEADER = struct.Struct("<4s3I")  # of a .pyc with a time stamp (PEP 552): magic number, flags, time, size
 

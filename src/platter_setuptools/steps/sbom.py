@@ -73,16 +73,16 @@ def _graph(
 
 def _roots(graph: Graph, project: str) -> list[str]:
     """The project, and what is there though it does not lead to it: what was asked for beside it, and pip."""
-    roots, reached = [project], _below(project, graph)
+    roots, reached = [project], below(project, graph)
     required = {other for name in graph.keys() - reached for other in graph[name]}
     for name in sorted(graph, key=lambda name: (name in required, name)):
         if name not in reached:
             roots.append(name)
-            reached |= _below(name, graph)
+            reached |= below(name, graph)
     return roots
 
 
-def _below(name: str, graph: Graph) -> set[str]:
+def below(name: str, graph: Graph) -> set[str]:
     """The name, and all that it leads to."""
     reached, ahead = {name}, [name]
     while ahead:

@@ -22,6 +22,8 @@ from platter_setuptools.steps.check import Asked, Described, check_set
 from platter_setuptools.steps.contents import LOCK, Contents, WheelInside, read_contents
 from platter_setuptools.steps.lock import load_lock
 from platter_setuptools.steps.manifest import checksums
+from platter_setuptools.steps.sbom import FILE as BILL
+from platter_setuptools.steps.sbom import below
 from platter_setuptools.steps.signing import check_signature
 from platter_setuptools.steps.soundness import check_places
 from platter_setuptools.steps.target import Target
@@ -63,7 +65,7 @@ def verify(path: Path, *, allowed_signers: Path | None, run: Runner, progress: P
         findings.append(error.message if isinstance(error, InstallError) else f"info.json: {error}")
     else:
         findings += [*_about(plan, info, contents), *_wheels(plan, info, contents), *_bytecode(plan, contents)]
-        findings += [*_lock(plan, contents), *_set(plan, contents, progress)]
+        findings += [*_lock(plan, contents), *_bill(plan, contents), *_set(plan, contents, progress)]
     if findings := list(dict.fromkeys(findings)):
         more = len(findings) - _SHOWN
         lines = [f"  {finding}" for finding in findings[:_SHOWN]] + [f"  and {more} more"] * (more > 0)
@@ -175,6 +177,22 @@ def _lock(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
     locked = {(one.name, wheel.name, wheel.hashes.get("sha256")) for one in lock.packages for wheel in one.wheels or ()}
     if locked != {(canonicalize_name(one.name), one.file, one.sha256) for one in plan.wheels}:
         yield f"{LOCK}: does not lock the wheels of info.json"
+
+
+def _bill(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
+    """The bill of materials lists these wheels, and tells of each why it is there."""
+    try:
+        bill = json.loads(contents.texts.get(BILL, b""))
+        listed = {(one["name"], one["version"], one["hashes"][0]["content"]) for one in bill["components"]}
+        graph = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
+        reached = below(bill["metadata"]["component"]["bom-ref"], graph)
+    except (ValueError, LookupError, TypeError):
+        yield f"{BILL}: not legible, or not as platter writes it"
+        return
+    if listed != {(one.name, one.version, one.sha256) for one in plan.wheels}:
+        yield f"{BILL}: does not list the wheels of info.json"
+    elif not reached.issuperset(one["bom-ref"] for one in bill["components"]):
+        yield f"{BILL}: does not lead to each wheel"
 
 
 def _set(plan: manifest.Manifest, contents: Contents, progress: Progress) -> Iterator[str]:
