@@ -100,9 +100,9 @@ class TestTwine:
             assert "InvalidDistribution" in done.stdout + done.stderr
 
     def test_the_release_script(self, yard: Yard, index: Index, tool: Callable[[str, str], tuple[str, ...]]) -> None:
-        """The README's, line by line, with a local index for the upload."""
-        readme = (ROOT / "README.md").read_text()
-        (script,) = re.findall(r"```sh\n(python -m build\n.*?)```", readme, re.DOTALL)
+        """The manual's, line by line, with a local index for the upload."""
+        page = (ROOT / "docs" / "building.md").read_text()
+        (script,) = re.findall(r"```sh\n(python -m build\n.*?)```", page, re.DOTALL)
         project = projects.hello(yard.folder / "project")
         twine = shlex.join(tool("twine", "twine"))
         script = script.replace("python -m build\n", "python setup.py -q sdist bdist_wheel\n")
