@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from platter_setuptools.ground.errors import DependencyError, UsageError
+from platter_setuptools.ground.consent import GIVEN, Consent
+from platter_setuptools.ground.draft import Draft, Untold
+from platter_setuptools.ground.errors import DependencyError, PlatterError, UsageError
 from platter_setuptools.ground.progress import Progress, human_size
-from platter_setuptools.ground.times import source_date_epoch
+from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.ground.values import Artifact, Origin, Wheel
 from platter_setuptools.ground.workspace import temporary_workspace
@@ -34,7 +35,6 @@ from platter_setuptools.steps.members import Member, from_text
 from platter_setuptools.steps.needs import find_needs, linkage_of, warnings
 from platter_setuptools.steps.pins import flattened
 from platter_setuptools.steps.sbom import bill_of_materials
-from platter_setuptools.steps.signing import open_key
 from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
 from platter_setuptools.steps.wheelfile import describe, describe_once, open_wheel
 from platter_setuptools.workshop import Workshop, open_workshop
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 # How a door gets the project's own wheel: it builds it into a folder, with the workshop's tools or its own.
 ProjectWheel = Callable[[Workshop, Path], Path]
+Written = tuple[Path, int, str | None]  # the bundle, its size in bytes, and its SHA-256 if it is a file
 
 
 def assemble(
@@ -57,57 +58,30 @@ def assemble(
     Raises a PlatterError of the class that says what failed; nothing half-made is left behind then.
     """
     began = time.monotonic()
-    mtime = source_date_epoch(os.environ)
     check_output(options.output)
     with (
         temporary_workspace(run) as work,
         open_workshop(options, source, run, progress, work) as workshop,
     ):
         workshop.get_ready()
-        target, store = workshop.target, workshop.store
-        signer = open_key(options.sign_with, run) if options.sign_with else None
 
         if options.prebuild_script:
             _run_script(options.prebuild_script, workshop.stage, progress)
 
-        foresight = Foresight(source=source, target=target, store=store)
+        foresight = Foresight(source=source, target=workshop.target, store=workshop.store)
         foresight.look_ahead(None if options.lock else workshop.resolve, work)
 
-        with progress.step(f"Building the project's wheel for {target}"):
+        with progress.step(f"Building the project's wheel for {workshop.target}"):
             project = _described(workshop, project_wheel)
 
-        wheels = _complete_set(workshop, project, foresight, progress)
-        with progress.step(f"Checking {len(wheels)} wheels"):
-            check_set(wheels, _asked(workshop, project), target)
-            places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
-            needs = find_needs([one.wheel for one in wheels], target, store, run, work)
+        looked = Later(lambda: _look_at(project.wheel, workshop))
+        # Resolving takes longer than all the rest, and mostly leads to the wheels of last time.
+        with _draft(workshop, project, foresight, looked) as draft:
+            wheels = _complete_set(workshop, project, foresight, progress)
+            looked.result()
+            written = draft.outcome(progress, right=wheels == foresight.wheels_for(project))
+        path, size, sha256 = written or _write(workshop, project, wheels, progress)
         foresight.remember(project, wheels)
-        for warning in warnings(needs):
-            progress.warn(warning)
-
-        compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
-        bytecode = compile_wheels(compiled, target, store, run, progress, work)
-        manifest = Manifest(
-            project=project,
-            wheels=wheels,
-            bytecode=bytecode,
-            target=target,
-            needs=needs,
-            extras=options.extras,
-            groups=options.group,
-            excluded=sorted(_asked(workshop, project).excluded),
-        )
-        check_places(manifest.in_order, places, progress)
-        bill = bill_of_materials(manifest, _asked(workshop, project))
-        members = [*manifest.members(), bill, *_requirements(options), *workshop.installer]
-        if options.has_scripts:
-            members += _run_postbuild(options.postbuild_script, workshop.stage, members, progress)
-
-        members.append(checksums(members))
-        if signer:
-            members.append(signer.sign(members[-1], progress, work))
-        with progress.step(f"Writing {archive_name(manifest.stem, options.format)}"):
-            path, size, sha256 = write_archive(members, manifest.stem, options.format, options.output, mtime)
         artifact = Artifact(
             path=path,
             size=size,
@@ -117,6 +91,73 @@ def assemble(
         )
     progress.done(summary(artifact))
     return artifact
+
+
+def _draft(workshop: Workshop, project: Described, foresight: Foresight, looked: Later[None]) -> Draft[Written]:
+    """The bundle as it will be if the resolver says what it said last time."""
+    options = workshop.options
+    # With a lock there is nothing to wait for, and what scripts do or a signer asks is not done for a guess.
+    sensible = not (options.lock or options.has_scripts or options.sign_with) and options.output.is_dir()
+
+    def make(consent: Consent, progress: Progress) -> Written:
+        wheels = foresight.wheels_for(project) if sensible else None
+        if not wheels:
+            raise PlatterError("there is nothing to go by")
+        looked.result()
+        return _write(workshop, project, wheels, progress, consent)
+
+    return Draft(make)
+
+
+def _look_at(wheel: Wheel, workshop: Workshop) -> None:
+    """Find out, while other wheels are still on their way, what is asked of the project's later: the store notes it."""
+    target, store, work = workshop.target, workshop.store, workshop.work
+    if not workshop.options.no_bytecode:
+        compile_wheels([wheel], target, store, workshop.run, Untold(), work)
+    places_of(wheel, store)
+    linkage_of(wheel, target, store, work)
+
+
+def _write(
+    workshop: Workshop, project: Described, wheels: Sequence[Described], progress: Progress, consent: Consent = GIVEN
+) -> Written:
+    """Make the bundle of these wheels; it appears in the output folder with the consent."""
+    options, target, store, run, work = workshop.options, workshop.target, workshop.store, workshop.run, workshop.work
+    asked = _asked(workshop, project)
+    with progress.step(f"Checking {len(wheels)} wheels"):
+        check_set(wheels, asked, target)
+        places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
+        needs = find_needs([one.wheel for one in wheels], target, store, run, work)
+    for warning in warnings(needs):
+        progress.warn(warning)
+
+    compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
+    bytecode = compile_wheels(compiled, target, store, run, progress, work)
+    manifest = Manifest(
+        project=project,
+        wheels=wheels,
+        bytecode=bytecode,
+        target=target,
+        needs=needs,
+        extras=options.extras,
+        groups=options.group,
+        excluded=sorted(asked.excluded),
+    )
+    check_places(manifest.in_order, places, progress)
+    members = [
+        *manifest.members(),
+        bill_of_materials(manifest, asked),
+        *_requirements(options),
+        *workshop.installer,
+    ]
+    if options.has_scripts:
+        members += _run_postbuild(options.postbuild_script, workshop.stage, members, progress)
+
+    members.append(checksums(members))
+    if workshop.signer:
+        members.append(workshop.signer.sign(members[-1], progress, work))
+    with progress.step(f"Writing {archive_name(manifest.stem, options.format)}"):
+        return write_archive(members, manifest.stem, options.format, options.output, workshop.mtime, consent)
 
 
 def summary(artifact: Artifact) -> str:

@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from platter_setuptools.ground.config_settings import backend_settings
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.threads import Later
+from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.steps import bootstrap, uv_project
 from platter_setuptools.steps.build import WheelBuilder
 from platter_setuptools.steps.environments import (
@@ -38,6 +39,7 @@ from platter_setuptools.steps.resolver import (
     requirement_line,
     without_network,
 )
+from platter_setuptools.steps.signing import Signer, open_key
 from platter_setuptools.steps.store import Store, default_location, key_of
 from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse import Collector
@@ -81,11 +83,17 @@ class Workshop:
         self.options, self.source, self.run, self.progress, self.work = options, source, run, progress, work
         self.store = Store(work / "store" if options.no_wheel_cache else options.wheel_cache or default_location())
         self.target: Target = find_target(options.python, run, self.store)
+        self.mtime = source_date_epoch(os.environ)  # of all that is in the bundle
 
     @property
     def needs_environment(self) -> bool:
         """Whether anything runs in the build scripts' virtual environment."""
         return self.options.has_scripts or self.settings.no_build_isolation
+
+    @functools.cached_property
+    def signer(self) -> Signer | None:
+        """What signs the bundle, if the options name a key."""
+        return open_key(self.options.sign_with, self.run) if self.options.sign_with else None
 
     @functools.cached_property
     def settings(self) -> IndexSettings:
@@ -103,7 +111,7 @@ class Workshop:
     def get_ready(self) -> None:
         """Begin, in the background, with what every build needs, whatever its project turns out to require."""
         # In this order, and here, since afterwards several threads ask for them.
-        _ = self.settings, self._bootstrap, self._installer, self.resolver
+        _ = self.settings, self._bootstrap, self._installer, self.resolver, self.signer
 
     @property
     def bootstrap(self) -> Bootstrap:

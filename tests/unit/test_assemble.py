@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ class Play(FakeRunner):
     links: Path
     missing: frozenset[str] = frozenset()
     script: Callable[[Call], object] = staticmethod(lambda _call: None)
+    before_answer: Callable[[], object] = staticmethod(lambda: None)  # of what the project needs
 
     def keep_temporary_files_in(self, folder: Path) -> None:
         assert folder.is_dir()
@@ -63,6 +65,8 @@ class Play(FakeRunner):
     def resolve(self, call: Call) -> None:
         source = Path(call.command[call.command.index("--") + 1])
         names = [Requirement(line).name for line in source.read_text().splitlines()]
+        if "app" in names:
+            self.before_answer()
         wanted = ["dep"] if "app" in names else [name for name in TOOLS if name in {*names, "distlib"}]
         if self.missing & set(wanted):
             raise CommandError("uv", returncode=1, output=[f"Because {min(self.missing)} was not found in the cache"])
@@ -102,6 +106,12 @@ class Yard:
             handmade.wheel(self.play.links, name, "20.0")
         handmade.wheel(self.play.links, "dep", "1.5")
         self.wheel = self.project_wheel()
+
+    def wait_for_what_is_written_ahead(self) -> None:
+        deadline = time.monotonic() + 30
+        while not list((self.folder / "dist").glob(".platter-*.tmp/*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def project_wheel(self) -> Path:
         return handmade.wheel(self.folder / "project", "App", "1.0", metadata=self.metadata)
@@ -177,6 +187,44 @@ class TestBundle:
         assert dict(second.wheels) == {Origin.PROJECT: 1, Origin.STORE: 2}
         assert yard.play.count("compile") == 1  # only what the project needs is resolved again
         assert not [call for call in yard.play.calls if call.command[-1].endswith("compile.py")]
+
+    def test_what_is_written_ahead_is_kept_if_the_resolver_says_what_it_said(self, yard: Yard) -> None:
+        yard.assemble(format="tar.gz")
+        yard.play.before_answer = yard.wait_for_what_is_written_ahead
+        yard.diary.entries.clear()
+        artifact = yard.assemble(format="tar.gz")
+        assert yard.diary.said("step")[-2:] == ["Checking 3 wheels", f"Writing {artifact.path.name}"]
+        assert [path.name for path in (yard.folder / "dist").iterdir()] == [artifact.path.name]
+
+    @pytest.mark.parametrize("kind", ["tar.gz", "zip", "dir"])
+    def test_what_is_written_ahead_is_thrown_away_if_the_resolver_says_something_else(
+        self, yard: Yard, kind: str
+    ) -> None:
+        yard.assemble(format=kind)
+
+        yard.play.stopped = False  # as a new build's
+
+        def release() -> None:
+            yard.wait_for_what_is_written_ahead()
+            next(yard.play.links.glob("dep-1.5-*")).unlink()
+            handmade.wheel(yard.play.links, "dep", "1.6")
+
+        yard.play.before_answer = release
+        artifact = yard.assemble(format=kind)
+        assert dict(artifact.wheels) == {Origin.PROJECT: 1, Origin.FETCHED: 1, Origin.STORE: 1}
+        assert [path.name for path in (yard.folder / "dist").iterdir()] == [artifact.path.name]
+        if kind == "dir":
+            assert {"data/dep-1.6-py3-none-any.whl"} == {name for name in names(artifact) if "data/dep-" in name}
+        assert sum(step.startswith("Writing ") for step in yard.diary.said("step")) == 2  # one for each build
+
+    def test_what_is_written_ahead_is_not_there_when_the_resolver_fails(self, yard: Yard) -> None:
+        before = yard.assemble(format="tar.gz").path.read_bytes()
+        yard.wheel = handmade.wheel(yard.folder / "project", "App", "2.0", metadata=METADATA.replace("1.0", "2.0"))
+        yard.play.missing, yard.play.before_answer = frozenset({"dep"}), yard.wait_for_what_is_written_ahead
+        with pytest.raises(DependencyError, match="dep was not found"):
+            yard.assemble(format="tar.gz")
+        (path,) = (yard.folder / "dist").iterdir()
+        assert path.read_bytes() == before
 
     def test_no_wheel_cache(self, yard: Yard) -> None:
         yard.assemble(no_wheel_cache=True)
@@ -301,7 +349,7 @@ class TestRefused:
             yard.assemble(no_download=True)
         assert not any((yard.folder / "dist").glob("*"))
         assert os.listdir(yard.folder / "tmp") == []  # noqa: PTH208
-        assert all("--offline" in call.command for call in yard.play.calls)
+        assert all("--offline" in call.command for call in yard.play.calls if "compile" in call.command)
 
     def test_no_network_and_a_warm_store(self, yard: Yard) -> None:
         yard.assemble()

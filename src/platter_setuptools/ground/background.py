@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from platter_setuptools.ground.interrupts import signals_held_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _WAITING = 16  # tasks: enough to keep both sides busy, and memory small
 
@@ -65,7 +65,7 @@ class Background:
 class Digest(Protocol):
     """A hash object as hashlib makes it."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
 
     def hexdigest(self) -> str: ...
 
@@ -77,8 +77,8 @@ class Checks(Background):
         self._wrong: list[str] = []
         super().__init__()
 
-    def feed(self, digest: Digest, data: bytes) -> None:
-        self.do(functools.partial(digest.update, data))
+    def feed(self, digest: Digest, *parts: bytes | memoryview) -> None:
+        self.do(functools.partial(_update, digest, parts))
 
     def expect(self, digest: Digest, sha256: str, name: str) -> None:
         """Let what `digest` has been fed be compared with `sha256` (hexadecimal); `name` tells it apart."""
@@ -92,3 +92,8 @@ class Checks(Background):
     def _compare(self, digest: Digest, sha256: str, name: str) -> None:
         if digest.hexdigest() != sha256:
             self._wrong.append(name)
+
+
+def _update(digest: Digest, parts: Sequence[bytes | memoryview]) -> None:
+    for part in parts:
+        digest.update(part)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from platter_setuptools.ground.background import Background, Checks
+from platter_setuptools.ground.consent import GIVEN, Consent
 from platter_setuptools.ground.errors import ArchiveError, WheelError
 from platter_setuptools.ground.files import obstacle, sha256_of_file
 from platter_setuptools.ground.temporary import replacing
@@ -48,15 +49,16 @@ def archive_name(stem: str, kind: str) -> str:
 
 
 def write_archive(
-    members: Sequence[Member], stem: str, kind: str, output: Path, mtime: int
+    members: Sequence[Member], stem: str, kind: str, output: Path, mtime: int, consent: Consent = GIVEN
 ) -> tuple[Path, int, str | None]:
     """Write `STEM.KIND` into the folder `output`, replacing an older one.
 
-    Gives its path, its size in bytes, and its SHA-256 (None for a folder). Raises ArchiveError if it cannot be written,
-    or if a folder of that name is no bundle of ours; WheelError if a member changes meanwhile.
+    It gets its name only with the `consent`, which may come when it is written already, or be refused. Gives its path,
+    its size in bytes, and its SHA-256 (None for a folder). Raises ArchiveError if it cannot be written, or if a folder
+    of that name is no bundle of ours; WheelError if a member changes meanwhile; InterruptedBuildError without consent.
     """
     checks, own, writer = Checks(), Checks(), Background()
-    bundle = _Bundle(sorted(members, key=lambda member: member.name), stem, mtime, checks)
+    bundle = _Bundle(sorted(members, key=lambda member: member.name), stem, mtime, checks, consent)
     path = output / archive_name(stem, kind)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -76,6 +78,7 @@ def write_archive(
             bundle.finish_checks()
             own.finish()
             sha256 = sha256_of_file(name)[0] if kind == "zip" else hashed.digest.hexdigest()
+            consent.wait()
     except OSError as error:
         hint = "make room there, or choose another output folder" if error.errno == errno.ENOSPC else None
         raise ArchiveError(
@@ -89,7 +92,7 @@ def write_archive(
 
 
 @contextlib.contextmanager
-def _opened(member: Member, checks: Checks) -> Iterator[_Checked | BinaryIO]:
+def _opened(member: Member, checks: Checks, consent: Consent) -> Iterator[_Checked | BinaryIO]:
     try:
         source = member.open()
     except OSError as error:  # not to be taken for an error of the archive's own
@@ -99,17 +102,18 @@ def _opened(member: Member, checks: Checks) -> Iterator[_Checked | BinaryIO]:
         ) from error
     with source:
         # What is in memory was hashed there.
-        yield source if member.path is None else _Checked(member, source, checks)
+        yield source if member.path is None else _Checked(member, source, checks, consent)
 
 
 class _Checked:
     """Reads a member; what it reads is compared with what the manifest says."""
 
-    def __init__(self, member: Member, source: BinaryIO, checks: Checks) -> None:
-        self._member, self._source, self._checks = member, source, checks
+    def __init__(self, member: Member, source: BinaryIO, checks: Checks, consent: Consent) -> None:
+        self._member, self._source, self._checks, self._consent = member, source, checks, consent
         self._digest, self._left = hashlib.sha256(), member.size
 
     def read(self, size: int = _CHUNK) -> bytes:
+        self._consent.check()
         wanted = min(size, self._left)
         data = self._source.read(size)
         self._left -= len(data)
@@ -135,6 +139,10 @@ class _Hashed:
         self._checks.feed(self.digest, data)
         return self._file.write(data)
 
+    def writelines(self, parts: list[bytes | memoryview], /) -> None:
+        self._checks.feed(self.digest, *parts)
+        self._file.writelines(parts)
+
 
 @dataclass(frozen=True, slots=True)
 class _Bundle:
@@ -144,6 +152,7 @@ class _Bundle:
     stem: str
     mtime: int
     checks: Checks
+    consent: Consent
 
     def to_tar(self, sink: Sink) -> None:
         output = cast("BinaryIO", sink)
@@ -159,7 +168,7 @@ class _Bundle:
                     header = self._header(f"{self.stem}/{member.name}", tarfile.REGTYPE, member.mode)
                     header.size = member.size
                     sink.pack(member.packed)
-                    with _opened(member, self.checks) as source:
+                    with _opened(member, self.checks, self.consent) as source:
                         tar.addfile(header, cast("BinaryIO", source))
                     sink.pack(False)
         sink.close()
@@ -178,7 +187,7 @@ class _Bundle:
                     method = zipfile.ZIP_STORED if member.packed else zipfile.ZIP_DEFLATED
                     entry = self._entry(name, stat.S_IFREG | member.mode, method)
                     entry.file_size = member.size
-                    with _opened(member, self.checks) as source, archive.open(entry, "w") as destination:
+                    with _opened(member, self.checks, self.consent) as source, archive.open(entry, "w") as destination:
                         shutil.copyfileobj(cast("BinaryIO", source), destination, _CHUNK)
 
     def to_folder(self, path: Path) -> None:
@@ -187,6 +196,7 @@ class _Bundle:
         with replacing(path) as new:
             self._fill(new)
             self.finish_checks()
+            self.consent.wait()
 
     def finish_checks(self) -> None:
         """Raises WheelError if a member was not what it was said to be."""
@@ -203,7 +213,7 @@ class _Bundle:
             if member.link is not None:
                 destination.symlink_to(member.link)
             elif not member.is_folder:
-                with _opened(member, self.checks) as source, destination.open("wb") as file:
+                with _opened(member, self.checks, self.consent) as source, destination.open("wb") as file:
                     shutil.copyfileobj(cast("BinaryIO", source), file, _CHUNK)
                 destination.chmod(member.mode)
                 os.utime(destination, (self.mtime, self.mtime))

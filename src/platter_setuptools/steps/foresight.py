@@ -18,6 +18,8 @@ from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.bytecode import find_compiled
+from platter_setuptools.steps.check import Described
+from platter_setuptools.steps.needs import linkage_of
 from platter_setuptools.steps.soundness import places_of
 from platter_setuptools.steps.store import key_of
 from platter_setuptools.steps.wheelfile import describe_once, open_wheel
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from platter_setuptools.steps.check import Described
     from platter_setuptools.steps.lock import Lock
     from platter_setuptools.steps.store import Store
     from platter_setuptools.steps.target import Target
@@ -45,6 +46,7 @@ class Foresight:
     store: Store
     _asked: object = field(default=None, init=False)
     _lock: Later[Lock] | None = field(default=None, init=False)
+    _wheels: Later[list[Described] | None] | None = field(default=None, init=False)
 
     def look_ahead(self, resolve: Callable[[Path, str], Lock] | None, work: Path) -> None:
         """Begin. `resolve` is given a wheel that asks for what the project's last one did, and its name."""
@@ -53,13 +55,24 @@ class Foresight:
             if resolve and note["asked"]:
                 self._asked, wheel = note["asked"], _stand_in(note["asked"], work)
                 self._lock = Later(lambda: resolve(wheel, canonicalize_name(note["asked"]["name"])))
-            Later(lambda: self._read(note["wheels"]))
+            self._wheels = Later(lambda: self._read(note["wheels"], work))
 
     def lock_for(self, project: Described) -> Lock | None:
         """The lock of what this project's wheel asks for, if that is what was foreseen; waits until it is there."""
         if self._lock and self._asked == _asks_for(project):
             with contextlib.suppress(PlatterError):  # the next to ask will be told
                 return self._lock.result()
+        return None
+
+    def wheels_for(self, project: Described) -> list[Described] | None:
+        """All that the bundle will hold, if the resolver says what it said last time, and the store has all of it.
+
+        None if the project asks for something else than last time.
+        """
+        if self._wheels and self._asked == _asks_for(project):
+            with contextlib.suppress(*_UNUSABLE):
+                wheels = self._wheels.result()
+                return [*wheels, project] if wheels else None
         return None
 
     def remember(self, project: Described, wheels: Sequence[Described]) -> None:
@@ -81,13 +94,16 @@ class Foresight:
     def _key(self) -> str:
         return key_of(str(self.source), self.target.key)
 
-    def _read(self, wheels: Sequence[Sequence[str]]) -> None:
+    def _read(self, wheels: Sequence[Sequence[str]], work: Path) -> list[Described] | None:
+        found = []
         for sha256, filename in wheels:
             if path := self.store.find(sha256, filename):
                 wheel = open_wheel(path, Origin.STORE, sha256=sha256)
                 places_of(wheel, self.store)
+                linkage_of(wheel, self.target, self.store, work)
                 find_compiled(wheel, self.target, self.store)
-                describe_once(wheel, self.store)
+                found.append(Described(wheel=wheel, description=describe_once(wheel, self.store)))
+        return found if len(found) == len(wheels) else None
 
 
 def _asks_for(project: Described) -> dict[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from platter_setuptools.ground.background import Background
 
+_LARGE = 1 << 18  # bytes
 _STORED = 0xFFFF  # bytes: the most that a stored block of a deflate stream holds
 
 
@@ -21,6 +22,8 @@ class Output(Protocol):
     """Where a sink writes."""
 
     def write(self, data: bytes, /) -> int: ...
+
+    def writelines(self, parts: list[bytes | memoryview], /) -> None: ...
 
 
 class Sink(Protocol):
@@ -37,23 +40,44 @@ class Sink(Protocol):
 
 
 class Beside:
-    """Another sink, which works in the background while the next bytes are read."""
+    """Another sink, which works in the background while the next bytes are read.
+
+    What is written in small pieces is handed over in large ones: to wake a thread takes longer than to copy a header.
+    """
 
     def __init__(self, sink: Sink, background: Background) -> None:
-        self._sink, self._background = sink, background
+        self._sink, self._background, self._packed = sink, background, False
+        self._parts: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> int:
-        self._background.do(functools.partial(self._sink.write, data))
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= _LARGE:
+            self._hand_over()
         return len(data)
 
     def tell(self) -> int:
         return 0
 
     def pack(self, packed: bool, /) -> None:
-        self._background.do(functools.partial(self._sink.pack, packed))
+        if packed != self._packed:
+            self._hand_over()
+            self._packed = packed
+            self._background.do(functools.partial(self._sink.pack, packed))
 
     def close(self) -> None:
+        self._hand_over()
         self._background.do(self._sink.close)
+
+    def _hand_over(self) -> None:
+        if self._parts:
+            self._background.do(functools.partial(self._write, self._parts))
+            self._parts, self._size = [], 0
+
+    def _write(self, parts: list[bytes]) -> None:
+        for part in parts:
+            self._sink.write(part)
 
 
 class Plain:
@@ -76,13 +100,15 @@ class Plain:
 class Gzip:
     """One gzip member (RFC 1952) whose deflate blocks are compressed or stored, as `pack` says.
 
-    A deflate stream (RFC 1951) may be cut at any block that ends on a byte, which a full flush brings about. What is
-    packed is written between such cuts as stored blocks, which costs no more than copying it.
+    A deflate stream (RFC 1951) may be cut at any block that ends on a byte, which a full flush brings about: what
+    comes after it does not refer to anything before. What is packed is written between such cuts as stored blocks,
+    which costs no more than copying it.
     """
 
     def __init__(self, file: Output) -> None:
         self._file, self._crc, self._size, self._packed = file, 0, 0, False
-        self._deflate = self._compressor()
+        # Level 4 takes half the time of 6, and little is left to compress: four per cent more of it.
+        self._deflate = zlib.compressobj(4, zlib.DEFLATED, -zlib.MAX_WBITS)
         # No name and no time; 0xFF: the system is not told.
         file.write(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
 
@@ -90,7 +116,8 @@ class Gzip:
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)
         if not self._packed:
-            self._file.write(self._deflate.compress(data))
+            if compressed := self._deflate.compress(data):
+                self._file.write(compressed)
             return len(data)
         blocks: list[bytes | memoryview] = []
         view = memoryview(data)
@@ -99,7 +126,7 @@ class Gzip:
             length = len(block)
             # Not the last block, stored: three bits, filled up to a byte; the length, and its complement.
             blocks += b"\0", length.to_bytes(2, "little"), (length ^ 0xFFFF).to_bytes(2, "little"), block
-        self._file.write(b"".join(blocks))
+        self._file.writelines(blocks)
         return len(data)
 
     def tell(self) -> int:
@@ -108,17 +135,11 @@ class Gzip:
     def pack(self, packed: bool, /) -> None:
         if packed and not self._packed:
             self._file.write(self._deflate.flush(zlib.Z_FULL_FLUSH))
-            self._deflate = self._compressor()
         self._packed = packed
 
     def close(self) -> None:
         self._file.write(self._deflate.flush(zlib.Z_FINISH))
         self._file.write(self._crc.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little"))
-
-    @staticmethod
-    def _compressor() -> zlib._Compress:
-        # Level 4 takes half the time of 6, and little is left to compress: four per cent more of it.
-        return zlib.compressobj(4, zlib.DEFLATED, -zlib.MAX_WBITS)
 
 
 class _Compressor(Protocol):
