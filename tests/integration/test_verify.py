@@ -57,6 +57,12 @@ class Bundle:
             (self.path / "data" / name).write_text(text.replace(before, entry["sha256"]))
         old.write_bytes(content)
 
+    def bill_anew(self, change: Callable[[Any], object]) -> None:
+        file = self.path / "data" / "sbom.cdx.json"
+        bill = json.loads(file.read_text())
+        change(bill)
+        file.write_text(json.dumps(bill))
+
     def seal(self) -> None:
         handmade.Bundle(path=self.path, info=self.info).seal()
 
@@ -119,6 +125,11 @@ class TestInOrder:
         assert main(["verify", str(built)]) == 0
         said = f"{built} is in order: hello 1.0, {look(built).files} files, 3 wheels, not signed\n"
         assert capsys.readouterr() == ("", said)
+
+    def test_a_wheel_that_writes_its_name_in_capitals(self, bundle: Bundle) -> None:
+        bundle.bill_anew(lambda bill: [one.update(name=one["name"].upper()) for one in bill["components"]])
+        bundle.seal()
+        assert look(bundle.path).wheels == 3
 
     def test_two_owners_of_one_file_are_warned_about(self, bundle: Bundle, tmp_path: Path) -> None:
         files = {"leaf.py": "NAME = 'leaf 1.0'\n", "branch.py": ""}
@@ -263,13 +274,7 @@ class TestContradictions:
 
     @staticmethod
     def billed(change: Callable[[Any], object]) -> Callable[[Bundle], None]:
-        def rewrite(bundle: Bundle) -> None:
-            file = bundle.path / "data" / "sbom.cdx.json"
-            bill = json.loads(file.read_text())
-            change(bill)
-            file.write_text(json.dumps(bill))
-
-        return rewrite
+        return lambda bundle: bundle.bill_anew(change)
 
     CASES: Sequence[tuple[Callable[[Bundle], object], str]] = (
         (lying, f"{LEAF}: leaf.py is in its RECORD, but not in the wheel"),

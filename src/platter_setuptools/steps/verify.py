@@ -183,13 +183,15 @@ def _bill(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
     """The bill of materials lists these wheels, and tells of each why it is there."""
     try:
         bill = json.loads(contents.texts.get(BILL, b""))
-        listed = {(one["name"], one["version"], one["hashes"][0]["content"]) for one in bill["components"]}
+        listed = {
+            (canonicalize_name(one["name"]), one["version"], one["hashes"][0]["content"]) for one in bill["components"]
+        }
         graph = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
         reached = below(bill["metadata"]["component"]["bom-ref"], graph)
     except (ValueError, LookupError, TypeError):
         yield f"{BILL}: not legible, or not as platter writes it"
         return
-    if listed != {(one.name, one.version, one.sha256) for one in plan.wheels}:
+    if listed != {(canonicalize_name(one.name), one.version, one.sha256) for one in plan.wheels}:
         yield f"{BILL}: does not list the wheels of info.json"
     elif not reached.issuperset(one["bom-ref"] for one in bill["components"]):
         yield f"{BILL}: does not lead to each wheel"
