@@ -1,8 +1,9 @@
-"""Deploy a bundle to many hosts on loopback, three ways, and go back: python scripts/measure_fleet.py BUNDLE.
+"""Deploy a bundle to hosts on loopback, three ways, and go back: python scripts/measure_fleet.py BUNDLE FIGURES.
 
-Each host is an ssh server with a disk of its own, in memory. Needs root, and rsync on this machine. All three ways
-serve five hosts at a time and end with `current` switched. The figures are seconds of wall time: for all hosts, divided
-by their number; and medians for a rollback.
+Each host is an ssh server with a disk of its own, in memory, and new for each way. Needs root, and rsync on this
+machine. A round is a batch of five hosts: the three ways one after the other, each with all five at once and with
+`current` switched in the end. FIGURES, a JSON file, keeps the seconds of all rounds, whenever they were run: of wall
+time, for a deployment divided by the number of hosts, for a rollback the median of eleven.
 """
 
 from __future__ import annotations
@@ -28,8 +29,15 @@ from support.ssh import Fleet, fleet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AT_ONCE = 5
+HOSTS = 5
 ROLLBACKS = 11
+# What is compared with what.
+RATIOS = {
+    "fabric": "rsync",
+    "pip": "fabric",
+    "ssh host ROOT/platter rollback": "ssh host true",
+    "fab rollback": "ssh host true",
+}
 FABFILE = "from platter_setuptools.fabric import namespace\n\nnamespace.configure({'platter': %r})\n"
 
 
@@ -50,7 +58,7 @@ class Ways:
             "uploads": f"{self.hosts.disk}/uploads",
             "hosts": self.hosts.names,
             "python": sys.executable,
-            "batch": AT_ONCE,
+            "batch": HOSTS,
             "canary": 0,
         }
         (self.desk / "fabfile.py").write_text(FABFILE % settings)
@@ -91,7 +99,7 @@ class Ways:
         self.everywhere(act)
 
     def everywhere(self, act: Callable[[int], None]) -> None:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(HOSTS) as pool:
             list(pool.map(act, self.hosts.ports))
 
     def ssh(self, port: int, script: str) -> None:
@@ -120,24 +128,37 @@ class Ways:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("bundle", type=Path, help="a .tar.gz for the Python that runs this")
-    parser.add_argument("--hosts", type=int, default=20)
+    parser.add_argument("figures", type=Path, help="a JSON file to add to")
+    parser.add_argument("--rounds", type=int, default=4)
     given = parser.parse_args()
-    bundle = given.bundle.resolve()
+    rounds = json.loads(given.figures.read_text()) if given.figures.exists() else []
+    for _ in range(given.rounds):
+        rounds.append(measure(given.bundle.resolve()))
+        given.figures.write_text(json.dumps(rounds, indent=2) + "\n")
+    for name, base in RATIOS.items():
+        ratios = [one[name] / one[base] for one in rounds]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} rounds"
+        print(f"{name}: {statistics.median(one[name] for one in rounds):.2f} s")
+        print(f"    {statistics.median(ratios):.2f} of {base} ({spread})")
+
+
+def measure(bundle: Path) -> dict[str, float]:
+    """One round."""
     figures: dict[str, float] = {}
-    for name in ("with_fabric", "with_rsync", "with_pip"):
+    for name, way in (("fabric", Ways.with_fabric), ("rsync", Ways.with_rsync), ("pip", Ways.with_pip)):
         with (
             tempfile.TemporaryDirectory() as scratch,
-            fleet(Path(scratch, "hosts"), given.hosts, ["3g"] * given.hosts) as hosts,
+            fleet(Path(scratch, "hosts"), HOSTS, ["3g"] * HOSTS) as hosts,
         ):
             desk = Path(scratch, "desk")
             desk.mkdir()
             ways = Ways(hosts, bundle, desk)
-            if name == "with_rsync":
+            if name == "rsync":
                 install_here(bundle, desk, Path(ways.versions, ways.version))
-            figures[f"deploy {name}, s per host"] = timed(getattr(ways, name)) / given.hosts
-            if name == "with_fabric":
+            figures[name] = timed(lambda: way(ways)) / HOSTS  # noqa: B023 - it is called at once
+            if name == "fabric":
                 figures.update(ways.rollbacks())
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}, indent=2))
+    return figures
 
 
 def install_here(bundle: Path, desk: Path, target: Path) -> None:
