@@ -332,7 +332,8 @@ def test_a_build_script_that_fails(yard: Yard, project: Path, stage: str, script
 
 
 def test_a_build_script_that_is_a_folder(yard: Yard, project: Path) -> None:
-    assert "does not exist" in yard.refuse(2, project, "--prebuild-script=dist")
+    (project / "scripts").mkdir()
+    assert "scripts is no file" in yard.refuse(2, project, "--prebuild-script=scripts")
 
 
 # Interrupts

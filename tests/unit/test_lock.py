@@ -210,6 +210,7 @@ class TestReading:
         with pytest.raises(DependencyError, match=f"(?s)the lock is not a valid lock.*{where}") as caught:
             lock(entry)
         assert caught.value.exit_code == 4
+        assert ("without a hash" in str(caught.value.hint)) == ("wheels" in entry)
 
     def test_a_version_of_the_format_that_is_to_come(self) -> None:
         with pytest.raises(DependencyError, match=r"2\.0 is not supported"):

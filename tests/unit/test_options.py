@@ -239,14 +239,18 @@ class TestMerge:
         assert caught.value.exit_code == 2
         assert caught.value.hint
 
-    @pytest.mark.parametrize("name", ["prebuild_script", "postbuild_script", "lock", "requirements", "constraints"])
+    @pytest.mark.parametrize(
+        "name", ["prebuild-script", "postbuild-script", "lock", "requirements", "constraints", "sign-with"]
+    )
     def test_files_that_are_not_there(self, name: str, tmp_path: Path) -> None:
         path = tmp_path / "missing"
-        values: dict[str, Any] = {name: (path,) if BY_NAME[name.replace("_", "-")].kind.is_list else path}
-        with pytest.raises(UsageError, match="missing does not exist"):
-            merge([source(**values)], output=OUTPUT)
+        value = [str(path)] if BY_NAME[name].kind.is_list else str(path)
+        table = read_table("pyproject.toml [tool.platter]", BASE, {name: value})
+        with pytest.raises(UsageError) as caught:
+            merge([table], output=OUTPUT)
+        assert caught.value.message == f"pyproject.toml [tool.platter] {name}: {path} does not exist"
         path.touch()
-        merge([source(**values)], output=OUTPUT)
+        merge([table], output=OUTPUT)
 
     def test_a_pipe_is_no_file(self, tmp_path: Path) -> None:
         path = tmp_path / "pipe"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _TYPO = 0.75  # how like a known name an unknown variable has to be to be a mistake and not somebody else's
 
+_FILES = ("prebuild_script", "postbuild_script", "requirements", "constraints", "lock", "sign_with")
 _NOT_THERE = (
     "in the project's files paths start at its folder; a build from an sdist finds there what the sdist holds"
     " (setuptools: MANIFEST.in)"
@@ -105,7 +106,8 @@ def decide(sources: Sequence[Source]) -> dict[str, Choice]:
 
 def merge(sources: Sequence[Source], *, output: Path) -> Options:
     """One Options from the sources, the strongest first; `output` is used where none names it."""
-    options = Options(**{"output": output, **{name: choice.value for name, choice in decide(sources).items()}})
+    choices = decide(sources)
+    options = Options(**{"output": output, **{name: choice.value for name, choice in choices.items()}})
     if options.no_download and options.no_wheel_cache:
         raise UsageError(
             "no-download and no-wheel-cache contradict each other",
@@ -118,19 +120,21 @@ def merge(sources: Sequence[Source], *, output: Path) -> Options:
         )
     if options.quiet and options.verbose:
         raise UsageError("quiet and verbose contradict each other", hint="leave one of them out")
-    _check_files(options)
+    _check_files(choices)
     return options
 
 
-def _check_files(options: Options) -> None:
-    for script in (options.prebuild_script, options.postbuild_script):
-        if script and not script.is_file():
-            raise UsageError(f"the build script {script} does not exist", hint=_NOT_THERE)
-    for file in (*options.requirements, *options.constraints, options.lock, options.sign_with):
-        if file and not file.is_file():
+def _check_files(choices: Mapping[str, Choice]) -> None:
+    for choice in (choices[name] for name in _FILES if name in choices):
+        for file in choice.value if isinstance(choice.value, tuple) else (choice.value,):
+            if file.is_file():
+                continue
             if file.exists():
-                raise UsageError(f"{file} is no file", hint="it is read more than once: a pipe or a folder will not do")
-            raise UsageError(f"{file} does not exist", hint=_NOT_THERE)
+                raise UsageError(
+                    f"{choice.place}: {file} is no file",
+                    hint="it is read more than once: a pipe or a folder will not do",
+                )
+            raise UsageError(f"{choice.place}: {file} does not exist", hint=_NOT_THERE)
 
 
 def find(name: str, where: str, prefix: str = "") -> Option:

@@ -48,6 +48,7 @@ _SYSTEMS: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
     ),
     "macOS": ({"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"}, ("macosx",)),
 }
+_WRITES_ONE = "a lock is a pylock.toml (PEP 751): `platter lock` writes one"
 Source = PackageSdist | PackageVcs | PackageArchive | PackageDirectory
 
 
@@ -171,9 +172,7 @@ def load_lock(content: bytes, *, base: Path, where: str) -> Lock:
     try:
         data = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DependencyError(
-            f"{where} is not valid TOML: {error}", hint="a lock is a pylock.toml (PEP 751)"
-        ) from error
+        raise DependencyError(f"{where} is not valid TOML: {error}", hint=_WRITES_ONE) from error
     return parse_lock(data, base=base, where=where)
 
 
@@ -182,10 +181,10 @@ def parse_lock(data: Mapping[str, Any], *, base: Path, where: str) -> Lock:
     try:
         return Lock(pylock=Pylock.from_dict(data), base=base)
     except PylockValidationError as error:
-        raise DependencyError(
-            f"{where} is not a valid lock (PEP 751): {redact(str(error))}",
-            hint="a distribution without a hash comes from an index that offers none: it has to",
-        ) from error
+        hint = _WRITES_ONE
+        if "hashes" in str(error):
+            hint = "a distribution without a hash comes from an index that offers none: it has to"
+        raise DependencyError(f"{where} is not a valid lock (PEP 751): {redact(str(error))}", hint=hint) from error
 
 
 def _local_path(path: str) -> str | None:
