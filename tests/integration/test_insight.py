@@ -18,6 +18,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from platter_setuptools.cli import main
 from platter_setuptools.ground.options import FORMATS
+from platter_setuptools.ground.progress import human_size
 from platter_setuptools.insight.portrait import portray
 from platter_setuptools.steps.archive import write_archive
 from platter_setuptools.steps.members import from_folder
@@ -106,6 +107,10 @@ class TestInspect:
     def test_the_table(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
         title, *lines = said(capsys, "inspect", built).splitlines()
         assert title.startswith("hello 1.0 for ")
+        wheels = sum(path.stat().st_size for path in (built / "data").glob("*.whl"))
+        assert next(line for line in lines if line.startswith("  size ")).endswith(
+            f", {human_size(wheels)} of it wheels"
+        )
         start = next(number for number, line in enumerate(lines) if line.startswith("wheel "))
         rows = {line.split()[0]: line for line in lines[start + 1 :]}
         assert list(rows) == [part.name for part in portray(built).parts]

@@ -122,6 +122,7 @@ def test_everything_is_drawn(browser: Browser) -> None:
         return {
             title: document.title, heading: text("h1")[0], nodes: text("#graph g text").sort(),
             edges: document.querySelectorAll("#graph path").length, licences: text("#licences strong"),
+            facts: text("#facts dd"),
             rows: text("tbody td:first-child"), why: text("tbody td:last-child"), count: text("#count")[0],
             cells: [...document.querySelectorAll(".cell")].map(one => {
                 const box = one.getBoundingClientRect();
@@ -134,6 +135,7 @@ def test_everything_is_drawn(browser: Browser) -> None:
     assert found["nodes"] == sorted(SIZES)
     assert found["edges"] == sum(map(len, REQUIRES.values()))
     assert found["licences"] == ["MIT (5)", "BSD-3-Clause (1)", "unknown (1)"]
+    assert "9.5 MB, 9.4 MB of it wheels" in found["facts"]
     assert found["rows"] == by_size
     assert found["why"][by_size.index("forms")] == "app > web > forms"
     assert found["why"][by_size.index("extra")] == "asked for beside the project > extra"

@@ -60,7 +60,7 @@ def summary(portrait: Portrait) -> str:
     facts = {
         "python": f"{pythons} ({about.requires_python})" if about.requires_python else pythons,
         "needs": ", ".join([portrait.libc or "any C library", *portrait.libraries]),
-        "size": human_size(portrait.size),
+        "size": f"{human_size(portrait.size)}, {human_size(sum(part.size for part in portrait.parts))} of it wheels",
         "installed": f"{human_size(about.installed_size)} in {about.installed_files} files",
         "commands": ", ".join(portrait.project.scripts) or "none",
         "signed": "yes (platter verify tells by whom)" if portrait.signed else "no",
