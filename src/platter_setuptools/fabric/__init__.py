@@ -12,7 +12,7 @@ settings.py tells what else can be said there. What happens on a host is up to `
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ from platter_setuptools.ground.progress import human_size
 from platter_setuptools.steps.bundles import by_name, newest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from invoke.context import Context
 
@@ -42,23 +42,18 @@ __all__ = ["build", "deploy", "namespace", "prune", "releases", "rollback"]
 @task(help={"rev": "the revision to build, as git names it"})
 def build(c: Context, rev: str = "HEAD") -> None:
     """Build a bundle of a git revision on the build host, and fetch it into dist."""
-    try:
+    with _errors_as_exits():
         settings = read(c.config.get("platter", {}))
         path = build_on(_host(c, settings, settings.need("build_host")), rev)
-    except PlatterError as error:
-        raise _exit(error) from error
     print(path)  # noqa: T201 - the artifact's path alone goes to standard output
 
 
 @task(help={"bundle": "the file [default: the newest in dist]", "only": "these hosts, with commas between them"})
 def deploy(c: Context, bundle: str = "", only: str = "") -> None:
     """Install a bundle on all hosts and activate it: on one host first, then in batches."""
-    try:
-        settings = read(c.config.get("platter", {}))
-        path = _bundle(settings, bundle)
+    with _errors_as_exits():
+        path = _bundle(read(c.config.get("platter", {})), bundle)
         digest, size = sha256_of_file(path)
-    except PlatterError as error:
-        raise _exit(error) from error
     fleet.tell(f"Deploying {path.name}, {human_size(size)}")
     _on_all(c, only, lambda host: host.install(host.upload(path, digest)))
 
@@ -91,7 +86,7 @@ namespace = Collection(build, deploy, rollback, releases, prune)
 
 def _on_all(c: Context, only: str, act: Callable[[Host], str], *, cautious: bool = True) -> None:
     """Do it on every host, print the table, and end with its exit code."""
-    try:
+    with _errors_as_exits():
         settings = read(c.config.get("platter", {}))
         settings.need("root")
         plan = fleet.Plan(
@@ -100,8 +95,6 @@ def _on_all(c: Context, only: str, act: Callable[[Host], str], *, cautious: bool
             canary=settings.canary if cautious else 0,
             max_failures=settings.max_failures if cautious else sys.maxsize,
         )
-    except PlatterError as error:
-        raise _exit(error) from error
     outcomes = fleet.go(plan, partial(_act, c, settings, act))
     print("\n".join(fleet.table(outcomes)))  # noqa: T201
     if code := fleet.exit_code(outcomes):
@@ -145,6 +138,13 @@ def _bundle(settings: Settings, given: str) -> Path:
     return found.path
 
 
-def _exit(error: PlatterError) -> Exit:
-    lines = [*(f"    {line}" for line in error.output), f"error: {error.message}"]
-    return Exit("\n".join(lines + ([f"  hint: {error.hint}"] if error.hint else [])), code=error.exit_code)
+@contextmanager
+def _errors_as_exits() -> Iterator[None]:
+    """Our errors the way Invoke shows them: without a traceback."""
+    try:
+        yield
+    except PlatterError as error:
+        lines = [*(f"    {line}" for line in error.output), f"error: {error.message}"]
+        raise Exit(
+            "\n".join(lines + ([f"  hint: {error.hint}"] if error.hint else [])), code=error.exit_code
+        ) from error
