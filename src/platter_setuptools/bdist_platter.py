@@ -18,6 +18,7 @@ from platter_setuptools.ground.configuration import SECTION, from_pyproject
 from platter_setuptools.ground.dialects import find, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import PlatterError, ProjectBuildError
 from platter_setuptools.ground.options import OPTIONS, Kind, Option
+from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.ground.times import reproducible_build, source_date_epoch
 from platter_setuptools.ground.ziptimes import set_times
 
@@ -137,8 +138,9 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         """The wheel that this setup() call has built, or builds now: what a door hands to `assemble`."""
         ready = self._wheel_is_ready
         if not ready:
-            with self._tree_left_clean(workshop.work), reproducible_build(), _few_words(verbose=self.options.verbose):
-                self.run_command("bdist_wheel")
+            verbose = self.options.verbose
+            with self._tree_left_clean(workshop.work), reproducible_build(), _few_words(verbose=verbose):
+                self._build_wheel()
         wheels = [file for kind, _python, file in self.distribution.dist_files if kind == "bdist_wheel"]
         if not wheels:
             raise ProjectBuildError("bdist_wheel built no wheel", hint="run it alone: python setup.py bdist_wheel")
@@ -147,6 +149,25 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             # It was built as of today; the other doors have their wheels built as of always.
             set_times(wheel, source_date_epoch(os.environ))
         return wheel
+
+    def _build_wheel(self) -> None:
+        """Run bdist_wheel, which writes where it is told to from the first byte on: its folder gets what is whole."""
+        command = self._command("bdist_wheel")
+        command.ensure_finalized()
+        given, files = command.dist_dir, self.distribution.dist_files
+        folder = Path(given)
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(folder) as draft:
+            command.dist_dir = os.fspath(draft)
+            try:
+                self.run_command("bdist_wheel")
+            finally:
+                command.dist_dir = given
+            for path in draft.iterdir():  # a bdist_wheel of the project's own may write more than one file
+                path.replace(folder / path.name)
+            for index, (kind, python, file) in enumerate(files):
+                if Path(file).parent == draft:
+                    files[index] = (kind, python, os.fspath(Path(given, Path(file).name)))
 
     def _command(self, name: str) -> Any:
         """Another command of this setup() call; its options are attributes that only it knows."""

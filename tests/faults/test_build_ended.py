@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faults.server import end_group
+from support import projects
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
+    from pathlib import Path
 
     from faults.builds import Builder
     from faults.ledger import Trials
+    from support.doors import Yard
 
     NewBuilder = Callable[[], Builder]
     NewScene = Callable[[random.Random], "Scene"]
@@ -117,3 +121,26 @@ def test_damaged_store(trials: Trials, new_builder: NewBuilder, warm: Builder, e
             path.unlink()  # a hard link elsewhere stays as it is
             path.write_bytes(content)
             assert builder.build() == expected("tar.gz")
+
+
+def test_kill_while_setuptools_writes_the_wheel(trials: Trials, yard: Yard, tmp_path: Path) -> None:
+    """setuptools writes a wheel where it belongs from the first byte on; so that is somewhere else."""
+    setup = projects.SETUP_PY.replace("py_modules", "data_files=[('', ['big'])],\n        py_modules")
+    for trial in trials("setup.py bdist_platter: kill -9 while the wheel is written", full=5, few=1):
+        with trial:
+            project = projects.hello(tmp_path / str(trial.number), {"setup.py": setup})
+            (project / "big").write_bytes(trial.random.randbytes(30_000_000))  # a second of work
+            dist = project / "dist"
+            words = [sys.executable, "setup.py", "bdist_platter"]
+            quiet = subprocess.DEVNULL
+            process = subprocess.Popen(
+                words, cwd=project, env=yard.environ, stdout=quiet, stderr=quiet, start_new_session=True
+            )
+            while not [path for path in dist.rglob("*.whl") if path.stat().st_size]:
+                assert process.poll() is None
+                time.sleep(0.01)
+            end_group(process, signal.SIGKILL)
+            assert not [path.name for path in dist.iterdir() if not path.name.startswith(".")]
+            yard.command(project)
+            names = sorted(path.name for path in dist.iterdir())
+            assert names == ["hello-1.0-linux-x86_64.tar.gz", "hello-1.0-py3-none-any.whl"]
