@@ -139,7 +139,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         ready = self._wheel_is_ready
         if not ready:
             verbose = self.options.verbose
-            with self._tree_left_clean(workshop.work), reproducible_build(), _few_words(verbose=verbose):
+            with self._tree_left_clean(workshop.work), reproducible_build(Path.cwd()), _few_words(verbose=verbose):
                 self._build_wheel()
         wheels = [file for kind, _python, file in self.distribution.dist_files if kind == "bdist_wheel"]
         if not wheels:

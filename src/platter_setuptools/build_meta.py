@@ -94,7 +94,7 @@ def _with_bundle(options: Options, build: Callable[[], str], folder: Path) -> st
     names = []
 
     def project_wheel(_workshop: Workshop, _output: Path) -> Path:
-        with reproducible_build():
+        with reproducible_build(Path.cwd()):
             names.append(build())
         return folder / names[0]
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
+import zipfile
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support import projects
 from support.doors import listing
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from support.doors import Yard
 
@@ -28,16 +31,30 @@ def project_in(folder: Path, umask: int) -> Path:
 
 
 def test_nothing_of_this_machine_is_in_a_bundle(yard: Yard, tmp_path: Path) -> None:
-    artifact = yard.command(project_in(tmp_path / "project", 0o077))
+    names = []
+    cold = str(tmp_path / "wheels")
+    project = project_in(tmp_path / "project", 0o077)
+    artifact = yard.command(project, projects.FROM_SOURCE, PLATTER_BUILD_WHEEL_CACHE=cold)
     with tarfile.open(artifact) as archive:
         for member in archive:
             assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
             assert member.mode in ({0o755} if member.isdir() else {0o644, 0o755})
             assert member.mtime == 315532800
-            if member.isfile() and not member.name.endswith(".whl"):
-                file = archive.extractfile(member)
-                assert file
-                assert str(tmp_path).encode() not in file.read(), member.name
+            if file := archive.extractfile(member):
+                for name, content in contents(member.name, file.read()):
+                    assert str(tmp_path).encode() not in content, name
+                    names.append(Path(name.rpartition(" ")[2]).name)
+    compiled = {name.partition(".")[0] for name in names if name.endswith(".so")}
+    assert compiled == {"fast", "speck"}  # the project's own, and that of a dependency that came as a source
+
+
+def contents(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """A file of a bundle, and the files in it if it is an archive: what compilers write down is compressed there."""
+    yield name, content
+    if name.endswith((".whl", ".zip")):
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            for member in archive.namelist():
+                yield f"{name}: {member}", archive.read(member)
 
 
 def test_source_date_epoch(yard: Yard, tmp_path: Path) -> None:

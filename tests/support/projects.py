@@ -118,12 +118,13 @@ MIXED_SETUP = """
         name="hello",
         version="1.0",
         py_modules=["hello"],
-        ext_modules=[Extension("fast", ["fast.c"], extra_compile_args=["-g0"])],  # -g tells the folder
-        install_requires=["leaf", "sour"],
+        ext_modules=[Extension("fast", ["fast.c"], extra_compile_args=["-g"])],  # as most Pythons have it
+        install_requires=["leaf", "sour", "speck"],
         scripts=["bin/run"],
         entry_points={"console_scripts": ["hello = hello:main"]},
     )
 """
+FROM_SOURCE = "--pip-option=--no-binary=speck"  # the option with which its dependency is compiled, too
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:

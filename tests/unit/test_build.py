@@ -107,6 +107,7 @@ class TestBuild:
             assert call.command[0] == str(Path(environment.command[-1]) / "bin" / "python")
             assert call.cwd == source
             assert call.env["SOURCE_DATE_EPOCH"] == "315532800"
+            assert call.env["CPPFLAGS"].endswith(f" -fdebug-prefix-map={source}=.")
             assert Path(call.env["DIST_EXTRA_CONFIG"]).is_relative_to(tmp_path / "work")
             assert call.env["PATH"].startswith(str(Path(environment.command[-1]) / "bin"))
         assert sorted(one.name for one in source.iterdir()) == ["pyproject.toml", "src"]

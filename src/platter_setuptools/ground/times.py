@@ -6,10 +6,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from platter_setuptools.ground.debugging import without_folders
 from platter_setuptools.ground.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 EARLIEST, LATEST = 315532800, 4354819198  # 1980 and the end of 2107: what a zip file can hold
 
@@ -25,16 +27,18 @@ def source_date_epoch(environ: Mapping[str, str]) -> int:
 
 
 @contextlib.contextmanager
-def reproducible_build() -> Iterator[None]:
-    """Within the block what this process builds depends on neither the day nor the umask."""
-    before = os.environ.get("SOURCE_DATE_EPOCH")
+def reproducible_build(source: Path) -> Iterator[None]:
+    """Within the block what this process builds depends neither on the day, nor on the umask, nor on where it lies."""
+    ours = {"SOURCE_DATE_EPOCH": str(source_date_epoch(os.environ)), **without_folders(os.environ, {source: "."})}
+    before = {name: os.environ.get(name) for name in ours}
     umask = os.umask(0o022)
-    os.environ["SOURCE_DATE_EPOCH"] = str(source_date_epoch(os.environ))
+    os.environ.update(ours)
     try:
         yield
     finally:
         os.umask(umask)
-        if before is None:
-            del os.environ["SOURCE_DATE_EPOCH"]
-        else:
-            os.environ["SOURCE_DATE_EPOCH"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

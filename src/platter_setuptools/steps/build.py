@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platter_setuptools.ground.debugging import without_folders
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.times import source_date_epoch
 
@@ -44,7 +45,7 @@ class WheelBuilder:
         scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self.work))
         try:
             with _without_new_egg_info(source):  # setuptools makes one for each hook
-                return self._build(source, output, self._runner(scratch))
+                return self._build(source, output, self._runner(source, scratch))
         except build.BuildBackendException as error:
             cause = error.exception
             # pypa/build takes every Exception for a backend's.
@@ -69,11 +70,12 @@ class WheelBuilder:
             builder = build.ProjectBuilder.from_isolated_env(environment, source, runner)
         return Path(builder.build("wheel", output, self.config_settings))
 
-    def _runner(self, scratch: Path) -> _BackendRunner:
+    def _runner(self, source: Path, scratch: Path) -> _BackendRunner:
         # setuptools puts stale files of an old build/ folder into the wheel: give it a fresh one elsewhere.
         config = scratch / "extra.cfg"
         config.write_text(f"[build]\nbuild_base = {scratch / 'base'}\n".replace("%", "%%"), "utf-8")
-        return _BackendRunner(self.run, os.environ.get("DIST_EXTRA_CONFIG") or os.fspath(config))
+        folders = {self.environments.folder: "environments", scratch: "build", source: "."}
+        return _BackendRunner(self.run, os.environ.get("DIST_EXTRA_CONFIG") or os.fspath(config), folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class _BackendRunner:
 
     run: Runner
     extra_config: str
+    folders: Mapping[Path, str]  # which debug information shall not tell
 
     def __call__(
         self,
@@ -92,6 +95,7 @@ class _BackendRunner:
         environ = {
             "DIST_EXTRA_CONFIG": self.extra_config,
             "SOURCE_DATE_EPOCH": str(source_date_epoch(os.environ)),  # the same source gives the same wheel
+            **without_folders(os.environ, self.folders),
             **(extra_environ or {}),
         }
         self.run(cmd, cwd=Path(cwd) if cwd is not None else None, env=environ)
