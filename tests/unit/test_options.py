@@ -127,6 +127,9 @@ class TestStrings:
             strings(pythonn="x")
         assert caught.value.hint == "did you mean python?"
         with pytest.raises(UsageError) as caught:
+            strings(dist_dir="x")  # the command's word
+        assert caught.value.hint == "did you mean output?"
+        with pytest.raises(UsageError) as caught:
             strings(zzz="x")
         assert "wheel-cache" in str(caught.value.hint)
         with pytest.raises(UsageError) as caught:

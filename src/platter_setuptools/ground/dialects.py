@@ -150,8 +150,9 @@ def find(name: str, where: str, prefix: str = "") -> Option:
 
 def closest(name: str, cutoff: float = 0.6) -> Option | None:
     """The option whose name is most like this one, if any is."""
-    close = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=cutoff)
-    return BY_NAME[close[0]] if close else None
+    options = {**BY_NAME, "dist-dir": BY_NAME["output"]}  # which the setuptools command calls so
+    close = difflib.get_close_matches(name, options, n=1, cutoff=cutoff)
+    return options[close[0]] if close else None
 
 
 def _split(text: str, variable: str) -> list[str]:
