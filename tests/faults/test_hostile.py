@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 
@@ -83,7 +83,7 @@ def examples(trials: Trials, *, full: int, few: int) -> Callable[[Callable[..., 
         deadline=None,
         database=None,
         suppress_health_check=checks,
-        phases=[Phase.generate, Phase.shrink],
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
     return lambda test: hypothesis_seed(trials.random.randrange(2**32))(how(test))
 
@@ -125,6 +125,7 @@ def test_wheels_on_the_server(trials: Trials) -> None:
     tries, installed = 0, 0
 
     @examples(trials, full=600, few=40)
+    @example(name="evil", version="1.0", files=["a b"], scripts=["$(x)"], entry="evil", reference="evil:main")
     @given(name=NAMES, version=NAMES, files=FILES, scripts=FILES, entry=NAMES, reference=WORDS | st.just("evil:main"))
     def check(name: str, version: str, files: list[str], scripts: list[str], entry: str, reference: str) -> None:
         nonlocal tries, installed
