@@ -48,9 +48,10 @@ def parse(text: str, path: str = FILE) -> Dict[str, str]:
 
 
 def digest(stream: BinaryIO) -> str:
-    """SHA-256 of the rest of the stream, in constant memory."""
+    """SHA-256 of the rest of an open file, in constant memory."""
     state = hashlib.sha256()
-    buffer = bytearray(CHUNK)
+    # Most files are small: to clear a whole chunk for each takes longer than to hash it.
+    buffer = bytearray(min(CHUNK, os.fstat(stream.fileno()).st_size) or 1)
     view = memoryview(buffer)
     while True:
         count = stream.readinto(buffer)  # type: ignore[attr-defined]  # BinaryIO lacks it, every real file has it
