@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.urls import without_userinfo
 from platter_setuptools.steps.indexes import credentials, origin
+from platter_setuptools.steps.lookups import Adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +67,7 @@ class Transfers:
         self._session.headers["Accept-Encoding"] = "identity"
         self._session.headers["User-Agent"] = "platter-setuptools"
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=connections, pool_maxsize=connections))
+            self._session.mount(scheme, Adapter(pool_connections=connections, pool_maxsize=connections))
         if settings.trusted_hosts:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         for host in settings.trusted_hosts:
@@ -131,7 +131,7 @@ class _Session(requests.Session):
             prepared_request.prepare_auth(known)
 
 
-class _TrustingAdapter(HTTPAdapter):
+class _TrustingAdapter(Adapter):
     """Takes any certificate; mounted for the hosts that the user trusts, wherever a redirect comes from."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
