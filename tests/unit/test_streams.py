@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from platter_setuptools.ground.streams import standard_error
 
 CODE = """
 import os, sys
@@ -43,6 +46,17 @@ def test_nobody_reads_errors(redirection: str) -> None:
         pytest.skip("there is no /dev/full")
     done = run(redirection)
     assert (done.returncode, done.stdout, done.stderr) == (0, "the result\n", "")
+
+
+def test_a_stream_that_somebody_closed_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced = io.StringIO()
+    monkeypatch.setattr("sys.stderr", replaced)
+    stream = standard_error()
+    replaced.close()
+    stream.write("told")
+    stream.flush()
+    assert not stream.isatty()
+    stream.close()
 
 
 def test_closed_output_is_no_failure() -> None:

@@ -67,7 +67,7 @@ class _Unfailing(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        return self._stream is not None and self._stream.isatty()
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
 
     def write(self, text: str, /) -> int:
         self._try(lambda stream: stream.write(text))
@@ -77,7 +77,8 @@ class _Unfailing(io.TextIOBase):
         self._try(lambda stream: stream.flush())
 
     def _try(self, action: Callable[[TextIO], object]) -> None:
-        if self._stream is not None:
+        # Who replaced sys.stderr may have closed it by now, and whatever is an io object is flushed when it goes.
+        if self._stream is not None and not self._stream.closed:
             try:
                 action(self._stream)
             except OSError:
