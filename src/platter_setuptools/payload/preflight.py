@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import sys
 from typing import Iterator, List, Sequence, Set, Tuple
 
@@ -21,6 +22,11 @@ _SHOWN = 8
 _PATH_ROOM = 256
 # Beside DST stands .NAME.platter-replaced for a while.
 _NAME_ROOM = len("..platter-replaced")
+# What --force does not replace, for nobody means that: the folders of the Filesystem Hierarchy Standard.
+_SYSTEM = re.compile(
+    "/(bin|boot|dev|etc|home|lib|lib32|lib64|libx32|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)|/(usr|var)/[^/]+"
+)
+_NOT_THAT = "name a folder in it; if you do mean this one, empty it yourself"
 _ELSEWHERE = "choose a folder on another filesystem, or have this one changed"
 
 
@@ -184,8 +190,15 @@ def _destination(destination: Destination, bundle: str, *, force: bool) -> Itera
     if not force:
         error = destination.in_the_way(state)
         yield Finding(DestinationError, error.message, error.hint)
-    elif contains(path, bundle) or os.path.dirname(path) == path or os.path.ismount(path):
+        return
+    if contains(path, bundle) or os.path.dirname(path) == path or os.path.ismount(path):
         yield Finding(DestinationError, "folder: %s holds the bundle or is a mounted filesystem" % path)
+    elif state is State.FOREIGN and _SYSTEM.fullmatch(path):
+        yield Finding(DestinationError, "folder: %s belongs to the system" % path, _NOT_THAT)
+    elif contains(path, os.path.realpath(sys.base_prefix)):
+        yield Finding(DestinationError, "folder: %s holds the Python that this installation is for" % path)
+    elif state is State.FOREIGN and contains(path, os.path.realpath(os.path.expanduser("~"))):
+        yield Finding(DestinationError, "folder: %s holds a home folder" % path, _NOT_THAT)
 
 
 def contains(folder: str, path: str) -> bool:

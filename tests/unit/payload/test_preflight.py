@@ -227,3 +227,28 @@ def test_forced_over_what_holds_the_bundle(tmp_path: Path) -> None:
     assert [finding.kind for finding in found] == [DestinationError]
     found = preflight.examine(PLAN, HERE, Destination("/", ""), "/bundle", force=True)
     assert DestinationError in [finding.kind for finding in found]
+
+
+@pytest.mark.parametrize("folder", ["/etc", "/usr", "/usr/lib", "/var/lib"])
+def test_forced_over_the_system(folder: str) -> None:
+    found = preflight.examine(PLAN, HERE, Destination(folder, ""), "/bundle", force=True)
+    assert f"folder: {folder} belongs to the system" in [one.text for one in found if one.kind is DestinationError]
+
+
+def test_forced_over_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "homes" / "me").mkdir(parents=True)
+    (tmp_path / "dst").mkdir()
+    (tmp_path / "dst" / "thing").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "homes" / "me"))
+    for name in ("homes", "homes/me"):
+        (tmp_path / name / "thing").touch()
+        (finding,) = examine(tmp_path, name=name, force=True)
+        assert (finding.kind, finding.text) == (DestinationError, f"folder: {tmp_path / name} holds a home folder")
+    assert examine(tmp_path, force=True) == []
+
+
+def test_forced_over_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dst" / "python3").mkdir(parents=True)
+    monkeypatch.setattr("sys.base_prefix", str(tmp_path / "dst" / "python3"))
+    (finding,) = examine(tmp_path, force=True)
+    assert finding.text == f"folder: {tmp_path / 'dst'} holds the Python that this installation is for"
