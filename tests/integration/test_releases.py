@@ -257,7 +257,7 @@ def test_two_operators(deploy: Callable[..., Done], root: Path, tmp_path: Path) 
 
 
 def until(path: Path) -> None:
-    for _ in range(400):
+    for _ in range(1200):
         if path.exists():
             return
         time.sleep(0.05)
