@@ -114,8 +114,8 @@ def _look_at(wheel: Wheel, workshop: Workshop) -> None:
     target, store, work = workshop.target, workshop.store, workshop.work
     if not workshop.options.no_bytecode:
         compile_wheels([wheel], target, store, workshop.run, Untold(), work)
-    places_of(wheel, store)
     linkage_of(wheel, target, store, work)
+    places_of(wheel, store)
 
 
 def _write(
@@ -126,8 +126,8 @@ def _write(
     asked = _asked(workshop, project)
     with progress.step(f"Checking {len(wheels)} wheels"):
         check_set(wheels, asked, target)
-        places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
         needs = find_needs([one.wheel for one in wheels], target, store, run, work)
+        places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
     for warning in warnings(needs):
         progress.warn(warning)
 
@@ -220,8 +220,8 @@ def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Des
     def look(wheel: Wheel) -> None:
         """Find out, while others are still on their way, what is asked of each wheel later."""
         describe_once(wheel, store)
-        places_of(wheel, store)
         linkage_of(wheel, workshop.target, store, workshop.work)
+        places_of(wheel, store)
 
     excluded = _asked(workshop, project).excluded
     if useless := sorted(excluded - {package.name for package in lock.pylock.packages} - {"pip"}):

@@ -5,12 +5,10 @@ Takes its time to load, so it is imported only for wheels that the store knows n
 
 from __future__ import annotations
 
+import itertools
 import re
-import shutil
 import tempfile
-import zipfile
 from dataclasses import dataclass
-from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 from elftools.common.exceptions import ELFError
@@ -19,15 +17,13 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Version = tuple[int, int]
 Machine = tuple[int, bool, str | int]  # bits, little-endian, the processor
 
 _MAGIC = b"\x7fELF"
-# Most of what is in wheels, and no loader is ever given: not even to be looked at.
-_NEVER = (".py", ".pyi", ".pxd", ".json", ".gz", ".txt", ".mo", ".po", ".h", ".html", ".js", ".css", ".svg", ".xml")
 _IN_MEMORY = 32 << 20  # bytes: what is larger is unpacked to disk, for some libraries take gigabytes
 _MOST_ENTRIES = 10_000  # of a table: a damaged file may claim billions
 _WEAK = 2  # VER_FLG_WEAK: the loader does without that version
@@ -48,20 +44,41 @@ class Linkage:
     offers: frozenset[str]
 
 
-def read_linkage(wheel: Path, interpreter: Path) -> Linkage:
-    """What those of the wheel's ELF files say that are for the interpreter's kind of machine; others are mere data.
+class Reader:
+    """Reads the ELF files among a wheel's members that are for the interpreter's kind of machine; others are mere data.
 
     A file that begins like ELF and goes on otherwise is passed over: no loader takes it either.
     """
-    with interpreter.open("rb") as file:
-        machine = _machine_of(file)
-    members = _elf_members(wheel) if machine else ()
-    found = [linkage for name, file in members if (linkage := _linkage(name, file, machine))]
-    return Linkage(
-        glibc=max((one.glibc for one in found if one.glibc), default=None),
-        needs=frozenset().union(*(one.needs for one in found)),
-        offers=frozenset().union(*(one.offers for one in found)),
-    )
+
+    def __init__(self, interpreter: Path) -> None:
+        with interpreter.open("rb") as file:
+            self._machine = _machine_of(file)
+        self._found: list[Linkage] = []
+
+    def watch(self, name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """A member's content, as it is, for whoever else reads it: wheels are unpacked only once."""
+        whole = iter(chunks)
+        first = next(whole, b"")
+        if not (self._machine and first.startswith(_MAGIC)):
+            yield first
+            yield from whole
+            return
+        # Its tables are read back and forth.
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+            for chunk in itertools.chain([first], whole):
+                file.write(chunk)
+                yield chunk
+            if linkage := _linkage(name, file, self._machine):
+                self._found.append(linkage)
+
+    @property
+    def linkage(self) -> Linkage:
+        """What those that were read say, as if they were one."""
+        return Linkage(
+            glibc=max((one.glibc for one in self._found if one.glibc), default=None),
+            needs=frozenset().union(*(one.needs for one in self._found)),
+            offers=frozenset().union(*(one.offers for one in self._found)),
+        )
 
 
 def _machine_of(file: IO[bytes]) -> Machine | None:
@@ -75,21 +92,6 @@ def _machine(elf: ELFFile) -> Machine:
     return elf.elfclass, elf.little_endian, elf["e_machine"]
 
 
-def _elf_members(wheel: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with zipfile.ZipFile(wheel) as archive:
-        for member in archive.infolist():
-            if member.is_dir() or member.filename.endswith(_NEVER):
-                continue
-            with archive.open(member) as packed:
-                if packed.read(len(_MAGIC)) != _MAGIC:
-                    continue
-                # Its tables are read back and forth, which would unpack the member again and again.
-                with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-                    file.write(_MAGIC)
-                    shutil.copyfileobj(packed, file)
-                    yield member.filename, file
-
-
 def _linkage(name: str, file: IO[bytes], machine: Machine | None) -> Linkage | None:
     glibc = set[Version]()
     names: dict[str, set[str]] = {"needed": set(), "soname": {name.rpartition("/")[2]}}
@@ -99,7 +101,7 @@ def _linkage(name: str, file: IO[bytes], machine: Machine | None) -> Linkage | N
             return None
         for section in elf.iter_sections():
             if isinstance(section, DynamicSection):
-                for tag in islice(section.iter_tags(), _MOST_ENTRIES):
+                for tag in itertools.islice(section.iter_tags(), _MOST_ENTRIES):
                     if role := _ROLES.get(tag.entry.d_tag):
                         # What is no plain text would speak to the terminals that it is shown on.
                         names[role].add(getattr(tag, role).encode("unicode_escape").decode("ascii"))
@@ -111,8 +113,8 @@ def _linkage(name: str, file: IO[bytes], machine: Machine | None) -> Linkage | N
 
 
 def _versions(section: GNUVerNeedSection) -> Iterator[Version]:
-    for _library, names in islice(section.iter_versions(), _MOST_ENTRIES):
-        for one in islice(names, _MOST_ENTRIES):
+    for _library, names in itertools.islice(section.iter_versions(), _MOST_ENTRIES):
+        for one in itertools.islice(names, _MOST_ENTRIES):
             if one["vna_flags"] & _WEAK:
                 continue
             if match := _GLIBC.fullmatch(one.name):

@@ -99,8 +99,8 @@ class Foresight:
         for sha256, filename in wheels:
             if path := self.store.find(sha256, filename):
                 wheel = open_wheel(path, Origin.STORE, sha256=sha256)
-                places_of(wheel, self.store)
                 linkage_of(wheel, self.target, self.store, work)
+                places_of(wheel, self.store)
                 find_compiled(wheel, self.target, self.store)
                 found.append(Described(wheel=wheel, description=describe_once(wheel, self.store)))
         return found if len(found) == len(wheels) else None

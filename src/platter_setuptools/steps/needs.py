@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.threads import in_threads
+from platter_setuptools.steps.soundness import examine_once
 from platter_setuptools.steps.store import Store, key_of
 from platter_setuptools.steps.wheelfile import tags_of
 
@@ -93,17 +91,20 @@ def _promised(wheel: Wheel) -> Iterator[tuple[int, int]]:
 
 
 def linkage_of(wheel: Wheel, target: Target, store: Store, work: Path) -> dict[str, Any]:
-    """The Linkage of elf.py as JSON has it: read from the wheel, or else from what the store keeps of it."""
+    """The Linkage of elf.py as JSON has it: read from the wheel, or else from what the store keeps of it.
+
+    Raises WheelError for a wheel that is not sound.
+    """
     key = key_of(_FORMAT, wheel.sha256, target.platform)
     if known := store.find_derived("linkage", key):
         kept: dict[str, Any] = json.loads(known.read_text("utf-8"))
         return kept
-    from platter_setuptools.steps.elf import read_linkage  # noqa: PLC0415 - it loads the library that reads ELF
+    from platter_setuptools.steps.elf import Reader  # noqa: PLC0415 - it loads the library that reads ELF
 
-    try:
-        linkage = read_linkage(wheel.path, target.executable)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
-        raise WheelError(f"{wheel.filename} cannot be read: {error}", hint="build or fetch it again") from error
+    # Unpacking a wheel takes longer than what is done with it: in one go it is compared with its RECORD.
+    reader = Reader(target.executable)
+    examine_once(wheel, store, reader.watch)
+    linkage = reader.linkage
     found = {"glibc": linkage.glibc, "needs": sorted(linkage.needs), "offers": sorted(linkage.offers)}
     path = work / f"linkage-{wheel.sha256}.json"
     path.write_text(json.dumps(found), "utf-8")

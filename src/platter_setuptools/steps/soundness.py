@@ -11,6 +11,7 @@ import csv
 import functools
 import hashlib
 import os
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import WheelError
@@ -24,8 +25,7 @@ from platter_setuptools.payload.tree import Tree
 from platter_setuptools.steps.store import Store, key_of
 
 if TYPE_CHECKING:
-    import zipfile
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from platter_setuptools.ground.progress import Progress
     from platter_setuptools.ground.run import Runner
@@ -46,6 +46,13 @@ _SHOWN = 5
 
 # Where the files of each wheel will lie below the virtualenv, such as `bin/flask` and `site-packages/flask/app.py`.
 Places = tuple[str, ...]
+Watch = Callable[
+    [str, Iterable[bytes]], Iterable[bytes]
+]  # gives what it is given: a file's name in the wheel, its content
+
+
+def _unwatched(_name: str, content: Iterable[bytes]) -> Iterable[bytes]:
+    return content
 
 
 def examine_wheels(wheels: Sequence[Wheel], store: Store, run: Runner) -> Mapping[Wheel, Places]:
@@ -56,17 +63,24 @@ def examine_wheels(wheels: Sequence[Wheel], store: Store, run: Runner) -> Mappin
 @functools.cache
 def places_of(wheel: Wheel, store: Store) -> Places:
     """The places of a wheel that the store knows as sound, or that is now found to be. Raises WheelError."""
-    key = key_of(_RULES, wheel.filename, wheel.sha256)
-    known = store.recall(_KIND, key)
+    known = store.recall(_KIND, _key(wheel))
     if isinstance(known, list) and all(isinstance(place, str) for place in known):
         return tuple(known)
-    places = examine(wheel)
-    store.note(_KIND, key, places)
+    return examine_once(wheel, store)
+
+
+def examine_once(wheel: Wheel, store: Store, watch: Watch = _unwatched) -> Places:
+    """As `examine`; the store notes what is found. Raises WheelError."""
+    places = examine(wheel, watch)
+    store.note(_KIND, _key(wheel), places)
     return places
 
 
-def examine(wheel: Wheel) -> Places:
-    """Install a wheel into nothing, and compare all that is in it with its RECORD. Raises WheelError."""
+def examine(wheel: Wheel, watch: Watch = _unwatched) -> Places:
+    """Install a wheel into nothing, and compare all that is in it with its RECORD. Raises WheelError.
+
+    `watch` sees every file's content on its way.
+    """
     census = _Census()
     try:
         with Archive(os.fspath(wheel.path), wheel.sha256) as archive:
@@ -74,7 +88,7 @@ def examine(wheel: Wheel) -> Places:
             installation = unpacking.Installation(opened, _SCHEME, census)
             installation.members()
             installation.entry_points(opened.entry_points)
-            _check_record(opened)
+            _check_record(opened, watch)
             _check_origin(opened)
     except (BundleError, csv.Error) as error:
         reason = str(error) if isinstance(error, csv.Error) else error.message.removeprefix(f"{wheel.path}: ")
@@ -109,6 +123,10 @@ def check_places(wheels: Iterable[Wheel], places: Mapping[Wheel, Places], progre
         progress.warn(f"{loser} and {winner} both have {named}: {winner}'s will be installed")
 
 
+def _key(wheel: Wheel) -> str:
+    return key_of(_RULES, wheel.filename, wheel.sha256)
+
+
 class _Census(Tree):
     """A tree that takes down what would be written, and writes nothing."""
 
@@ -123,7 +141,7 @@ class _Census(Tree):
         self.places.append(path.removeprefix(_ROOT + "/"))
 
 
-def _check_record(wheel: unpacking.Wheel) -> None:
+def _check_record(wheel: unpacking.Wheel, watch: Watch) -> None:
     """RECORD lists every file with its hash, and no file that is not there (PyPA: binary distribution format)."""
     archive, rows = wheel.archive, wheel.recorded()
     for name in rows:
@@ -135,20 +153,20 @@ def _check_record(wheel: unpacking.Wheel) -> None:
             if name not in rows:
                 raise archive.damaged(f"{name} is not in its RECORD")
             _, digest, size = rows[name]
-            if wrong := _unlike(archive, info, digest, size):
+            if wrong := _unlike(watch(name, archive.chunks(info)), info.file_size, digest, size):
                 raise archive.damaged(f"{name} {wrong}")
 
 
-def _unlike(archive: Archive, info: zipfile.ZipInfo, digest: str, size: str) -> str:
+def _unlike(content: Iterable[bytes], length: int, digest: str, size: str) -> str:
     """What is wrong with a member, going by its row in RECORD; empty if nothing is."""
     algorithm, _, expected = digest.partition("=")
     if algorithm not in _ALGORITHMS:
         return f"has no hash in RECORD that could be trusted ({algorithm or 'none at all'})"
     state = hashlib.new(algorithm)
-    for chunk in archive.chunks(info):
+    for chunk in content:
         state.update(chunk)
     found = base64.urlsafe_b64encode(state.digest()).decode().rstrip("=")
-    if found != expected.rstrip("=") or size not in {"", str(info.file_size)}:
+    if found != expected.rstrip("=") or size not in {"", str(length)}:
         return "is not what its RECORD says"
     return ""
 

@@ -128,14 +128,17 @@ class Collector:
             return wheel
 
         fetching = self.progress.step(f"Fetching {_count(len(to_fetch), 'file')}") if to_fetch else _nothing()
-        with fetching as tell, threads(CORES, self.run) as group:
-            futures = {entry: group.begin(make, entry, None) for entry in entries if not entry.download}
+        # A build mostly waits for its processes: it takes no thread from those who look at wheels.
+        with fetching as tell, threads(CORES, self.run) as builders, threads(CORES, self.run) as others:
+            futures = {entry: builders.begin(make, entry, None) for entry in entries if not entry.download}
 
             def arrived(download: Download, path: Path) -> None:
-                futures[to_fetch[download]] = group.begin(make, to_fetch[download], path)
+                entry = to_fetch[download]
+                futures[entry] = (others if entry.is_wheel else builders).begin(make, entry, path)
 
             def report(done: int, total: int, size: int) -> None:
-                group.check()
+                builders.check()
+                others.check()
                 if self.run.stopped:  # while this went on in the background
                     raise InterruptedBuildError("the build is being stopped")
                 tell(f"Fetching {done} of {total}, {human_size(size)}")
