@@ -76,7 +76,7 @@ def ended(scene: Scene, moment: float, number: int) -> int:
 
 @pytest.mark.parametrize("part", [1, 2])
 def test_kill(trials: Trials, new_scene: NewScene, expected: Expected, part: int) -> None:  # noqa: ARG001
-    for trial in trials("platter build: kill -9 at any moment", full=50, few=2):
+    for trial in trials("platter build: kill -9 at any moment", full=50, few=1):
         with trial:
             scene = new_scene(trial.random)
             builder = scene.builder
@@ -129,7 +129,7 @@ def test_kill_while_setuptools_writes_the_wheel(trials: Trials, yard: Yard, tmp_
     for trial in trials("setup.py bdist_platter: kill -9 while the wheel is written", full=5, few=1):
         with trial:
             project = projects.hello(tmp_path / str(trial.number), {"setup.py": setup})
-            (project / "big").write_bytes(trial.random.randbytes(30_000_000))  # a second of work
+            (project / "big").write_bytes(trial.random.randbytes(15_000_000))  # half a second of work
             dist = project / "dist"
             words = [sys.executable, "setup.py", "bdist_platter"]
             quiet = subprocess.DEVNULL

@@ -255,7 +255,7 @@ NAMES = [
 def test_names(trials: Trials, new_server: NewServer) -> None:
     activated = '. "$1/bin/activate" && python -c "import sys; print(sys.prefix)"'
     names = trials.random.sample(NAMES, len(NAMES))
-    for trial in trials(FOLDERS, full=len(NAMES), few=6):
+    for trial in trials(FOLDERS, full=len(NAMES), few=3):
         with trial:
             server = new_server(names[trial.number])
             server.install(cwd=server.folder)

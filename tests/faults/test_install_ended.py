@@ -32,7 +32,7 @@ def ended(server: Server, moment: float, number: int, *options: str, alone: bool
 
 @pytest.mark.parametrize("part", [1, 2])
 def test_kill(trials: Trials, new_server: Callable[[], Server], duration: float, part: int) -> None:  # noqa: ARG001
-    for trial in trials("install.sh: kill -9 at any moment", full=50, few=3):
+    for trial in trials("install.sh: kill -9 at any moment", full=50, few=2):
         with trial:
             server = new_server()
             # Now and then the run that repairs is killed as well.
@@ -45,7 +45,7 @@ def test_kill(trials: Trials, new_server: Callable[[], Server], duration: float,
 
 
 def test_kill_while_replacing(trials: Trials, new_server: Callable[[], Server], duration: float) -> None:
-    for trial in trials("install.sh: kill -9 at any moment, --force", full=35, few=3):
+    for trial in trials("install.sh: kill -9 at any moment, --force", full=35, few=2):
         with trial:
             server = new_server()
             server.occupy()
@@ -64,7 +64,7 @@ def test_kill_while_replacing(trials: Trials, new_server: Callable[[], Server], 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_signals(trials: Trials, new_server: Callable[[], Server], duration: float, number: signal.Signals) -> None:
-    for trial in trials("install.sh: SIGINT, SIGTERM, SIGHUP", full=20, few=2):
+    for trial in trials("install.sh: SIGINT, SIGTERM, SIGHUP", full=20, few=1):
         with trial:
             server = new_server()
             force = trial.random.random() < 0.3
