@@ -69,9 +69,10 @@ def _complain(what: str, hint: str, status: int) -> int:
 
 def _leave(status: int) -> None:
     """End at once: to take the interpreter apart, with all that virtualenv loads, is a fiftieth of an installation."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is when its descriptor was closed
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
     os._exit(status)
 
 
