@@ -367,7 +367,7 @@ class TestWholeOrAbsent:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", full)
+            patch.setattr(Path, "replace", full)
             patch.setattr(Path, "rename", full)
             with pytest.raises(ArchiveError, match="cannot be written: No space left on device") as caught:
                 write_archive([], STEM, kind, output, MTIME)

@@ -158,7 +158,8 @@ class TestSet:
 
 class TestOtherPatches:
     def needed(self, *wheels: Described, extras: str = "") -> tuple[str, ...]:
-        here = target(version="3.11", full_version="3.11.7", environment={"python_full_version": "3.11.7"})
+        environment = {"python_version": "3.11", "python_full_version": "3.11.7"}
+        here = target(version="3.11", full_version="3.11.7", environment=environment)
         return needed_by_other_patches(wheels, Asked(extras={wheels[0].wheel.name: frozenset(extras.split())}), here)
 
     def test_what_an_older_or_a_newer_one_needs(self) -> None:
