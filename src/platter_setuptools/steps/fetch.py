@@ -30,7 +30,7 @@ _ALGORITHMS = (
     *("sha256", "sha512", "sha384", "sha3_256", "sha3_512", "sha3_384", "blake2b", "blake2s"),
     *("sha224", "sha3_224"),
 )
-_CHUNK = 1 << 16
+_CHUNK = 1 << 18
 _TICK = 0.1  # seconds between two reports
 _PATIENCE = 1.0  # seconds that a failed or interrupted fetch waits for its threads
 

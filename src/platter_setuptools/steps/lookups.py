@@ -1,7 +1,6 @@
 """Lookups: each host's name is resolved once, not for each of the connections to it.
 
-A resolver may lose a question, the more so when many come at once, and glibc asks again after five seconds: that is
-longer than all that is fetched takes. Here it asks again after one second, and in the end is more patient.
+A resolver may lose a question, the more so when many come at once: then all that waits for the answer waits long.
 """
 
 from __future__ import annotations
@@ -16,10 +15,12 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from platter_setuptools.ground.run import LOOKUPS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:5")  # resolv.conf(5); each time it waits twice as long
+os.environ.setdefault("RES_OPTIONS", LOOKUPS)
 
 
 class _Book:
