@@ -17,12 +17,12 @@ from pathlib import Path
 from platter_setuptools.ground.progress import Quiet
 from platter_setuptools.ground.run import Processes
 from platter_setuptools.ground.values import Origin
-from platter_setuptools.steps.archive import write_archive
-from platter_setuptools.steps.bytecode import compile_wheels
-from platter_setuptools.steps.members import from_file
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.members import from_file
 from platter_setuptools.steps.store import Store
 from platter_setuptools.steps.target import find_target
-from platter_setuptools.steps.wheelfile import open_wheel
+from platter_setuptools.steps.wheels.bytecode import compile_wheels
+from platter_setuptools.steps.wheels.wheelfile import open_wheel
 
 
 def compile_all(wheels: Path, work: Path) -> float:

@@ -18,10 +18,15 @@ from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.ground.values import Artifact, Origin, Wheel
 from platter_setuptools.ground.workspace import temporary_workspace
-from platter_setuptools.steps.archive import archive_name, check_output, write_archive
-from platter_setuptools.steps.bootstrap import FOLDER as BOOTSTRAP
-from platter_setuptools.steps.bytecode import compile_wheels
-from platter_setuptools.steps.check import (
+from platter_setuptools.steps.bundle.archive import archive_name, check_output, write_archive
+from platter_setuptools.steps.bundle.bootstrap import FOLDER as BOOTSTRAP
+from platter_setuptools.steps.bundle.manifest import Manifest, checksums
+from platter_setuptools.steps.bundle.members import Member, from_text
+from platter_setuptools.steps.bundle.sbom import bill_of_materials
+from platter_setuptools.steps.foresight import Foresight
+from platter_setuptools.steps.resolving.pins import flattened
+from platter_setuptools.steps.wheels.bytecode import compile_wheels
+from platter_setuptools.steps.wheels.check import (
     Asked,
     Described,
     check_extras,
@@ -29,21 +34,16 @@ from platter_setuptools.steps.check import (
     check_set,
     needed_by_other_patches,
 )
-from platter_setuptools.steps.foresight import Foresight
-from platter_setuptools.steps.manifest import Manifest, checksums
-from platter_setuptools.steps.members import Member, from_text
-from platter_setuptools.steps.needs import find_needs, linkage_of, warnings
-from platter_setuptools.steps.pins import flattened
-from platter_setuptools.steps.sbom import bill_of_materials
-from platter_setuptools.steps.soundness import check_places, examine_wheels, places_of
-from platter_setuptools.steps.wheelfile import describe, describe_once, open_wheel
+from platter_setuptools.steps.wheels.needs import find_needs, linkage_of, warnings
+from platter_setuptools.steps.wheels.soundness import check_places, examine_wheels, places_of
+from platter_setuptools.steps.wheels.wheelfile import describe, describe_once, open_wheel
 from platter_setuptools.workshop import Workshop, open_workshop
 
 if TYPE_CHECKING:
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.run import Processes
     from platter_setuptools.steps.hooks import Stage
-    from platter_setuptools.steps.lock import Lock
+    from platter_setuptools.steps.resolving.lock import Lock
 
 # How a door gets the project's own wheel: it builds it into a folder, with the workshop's tools or its own.
 ProjectWheel = Callable[[Workshop, Path], Path]

@@ -79,7 +79,7 @@ def verify(parsed: argparse.Namespace) -> None:
     from platter_setuptools.ground.progress import Quiet  # noqa: PLC0415
     from platter_setuptools.ground.run import Processes  # noqa: PLC0415
     from platter_setuptools.ground.temporary import temporary_folder  # noqa: PLC0415
-    from platter_setuptools.steps.verify import verify as look  # noqa: PLC0415
+    from platter_setuptools.steps.bundle.verify import verify as look  # noqa: PLC0415
 
     bundle, signers = Path(parsed.bundle), parsed.allowed_signers and Path(parsed.allowed_signers)
     for file in (bundle, signers):
@@ -114,7 +114,7 @@ def _open_store(parsed: argparse.Namespace) -> Store:
 
 def latest(parsed: argparse.Namespace) -> None:
     """`platter latest`: print the path of the newest bundle."""
-    from platter_setuptools.steps.bundles import newest  # noqa: PLC0415
+    from platter_setuptools.steps.bundle.bundles import newest  # noqa: PLC0415
 
     folder = Path(parsed.folder).resolve() if parsed.folder else Path.cwd() / "dist"
     print_result(f"{newest(folder, name=parsed.name, platform=parsed.platform).path}")

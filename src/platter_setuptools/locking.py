@@ -8,8 +8,8 @@ from platter_setuptools.ground.errors import ArchiveError
 from platter_setuptools.ground.temporary import replacing
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.ground.workspace import temporary_workspace
-from platter_setuptools.steps.check import Described, check_extras
-from platter_setuptools.steps.wheelfile import describe, open_wheel
+from platter_setuptools.steps.wheels.check import Described, check_extras
+from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
 from platter_setuptools.workshop import Workshop, open_workshop
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.configuration import PROJECT_FILES
 from platter_setuptools.ground.errors import DependencyError, ProjectBuildError, UsageError
-from platter_setuptools.steps.build import BuildError
-from platter_setuptools.steps.sources import unpack
+from platter_setuptools.steps.wheelhouse.build import BuildError
+from platter_setuptools.steps.wheelhouse.sources import unpack
 
 if TYPE_CHECKING:
     from pathlib import Path

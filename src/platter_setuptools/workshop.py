@@ -17,21 +17,16 @@ from platter_setuptools.ground.config_settings import backend_settings
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.times import source_date_epoch
-from platter_setuptools.steps import bootstrap, uv_project
-from platter_setuptools.steps.build import WheelBuilder
-from platter_setuptools.steps.environments import (
-    Environment,
-    Environments,
-    create_virtualenv,
-    install_wheels,
-)
-from platter_setuptools.steps.groups import read_groups
+from platter_setuptools.steps.bundle import bootstrap
+from platter_setuptools.steps.bundle.signing import Signer, open_key
 from platter_setuptools.steps.hooks import Stage
-from platter_setuptools.steps.indexes import IndexSettings, read_settings, uv_arguments, uv_environment
-from platter_setuptools.steps.lock import Lock, read_lock
-from platter_setuptools.steps.pins import Pins, read_pins
-from platter_setuptools.steps.pip_config import pip_config_files
-from platter_setuptools.steps.resolver import (
+from platter_setuptools.steps.resolving import uv_project
+from platter_setuptools.steps.resolving.groups import read_groups
+from platter_setuptools.steps.resolving.indexes import IndexSettings, read_settings, uv_arguments, uv_environment
+from platter_setuptools.steps.resolving.lock import Lock, read_lock
+from platter_setuptools.steps.resolving.pins import Pins, read_pins
+from platter_setuptools.steps.resolving.pip_config import pip_config_files
+from platter_setuptools.steps.resolving.resolver import (
     PipResolver,
     Request,
     Resolver,
@@ -39,10 +34,16 @@ from platter_setuptools.steps.resolver import (
     requirement_line,
     without_network,
 )
-from platter_setuptools.steps.signing import Signer, open_key
 from platter_setuptools.steps.store import Store, default_location, key_of
 from platter_setuptools.steps.target import Target, find_target
-from platter_setuptools.steps.wheelhouse import Collector
+from platter_setuptools.steps.wheelhouse.build import WheelBuilder
+from platter_setuptools.steps.wheelhouse.collector import Collector
+from platter_setuptools.steps.wheelhouse.environments import (
+    Environment,
+    Environments,
+    create_virtualenv,
+    install_wheels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.progress import Progress
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.ground.values import Wheel
-    from platter_setuptools.steps.members import Member
+    from platter_setuptools.steps.bundle.members import Member
 
 
 _DAY = 24 * 60 * 60.0  # seconds

@@ -24,7 +24,7 @@ from platter_setuptools.payload import wheel as payload_wheel
 from platter_setuptools.payload.environment import Scheme
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.tree import Tree
-from platter_setuptools.steps.wheelfile import describe, open_wheel
+from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
 from support import handmade, projects
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from platter_setuptools.cli import main
 from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.ground.progress import human_size
 from platter_setuptools.insight.portrait import portray
-from platter_setuptools.steps.archive import write_archive
-from platter_setuptools.steps.members import from_folder
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.members import from_folder
 from support import handmade, projects
 from support.doors import PLATTER
 

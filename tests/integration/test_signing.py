@@ -15,8 +15,8 @@ import pytest
 
 from platter_setuptools.ground.errors import PlatterError, UsageError
 from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.members import from_text
-from platter_setuptools.steps.signing import open_key
+from platter_setuptools.steps.bundle.members import from_text
+from platter_setuptools.steps.bundle.signing import open_key
 from support import handmade, keys, projects
 from support.fakes import Diary
 
@@ -31,8 +31,8 @@ import sys
 from pathlib import Path
 from platter_setuptools.ground.progress import Plain
 from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.members import from_text
-from platter_setuptools.steps.signing import open_key
+from platter_setuptools.steps.bundle.members import from_text
+from platter_setuptools.steps.bundle.signing import open_key
 key, work = map(Path, sys.argv[1:])
 member = open_key(key, Processes()).sign(from_text("SHA256SUMS", "sums"), Plain(sys.stderr), work)
 print(member.name, member.size)

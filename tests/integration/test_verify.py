@@ -20,9 +20,9 @@ from platter_setuptools.cli import main
 from platter_setuptools.ground.errors import ArchiveError, BundleError, PlatterError
 from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.archive import write_archive
-from platter_setuptools.steps.members import from_folder
-from platter_setuptools.steps.verify import Verdict, verify
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.members import from_folder
+from platter_setuptools.steps.bundle.verify import Verdict, verify
 from support import handmade, keys, projects
 from support.doors import PLATTER
 from support.fakes import Diary

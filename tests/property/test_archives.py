@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload.errors import BundleError
-from platter_setuptools.steps.archive import write_archive
-from platter_setuptools.steps.manifest import checksums
-from platter_setuptools.steps.members import Member, from_bytes, from_folder
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.manifest import checksums
+from platter_setuptools.steps.bundle.members import Member, from_bytes, from_folder
 
 if sys.version_info >= (3, 14):
     from compression import zstd

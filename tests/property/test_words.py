@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from platter_setuptools.ground.dialects import read_environment, read_strings, read_table
 from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
 from platter_setuptools.ground.urls import redact, without_userinfo
-from platter_setuptools.steps.pip_config import pip_arguments
+from platter_setuptools.steps.resolving.pip_config import pip_arguments
 from platter_setuptools.steps.store import key_of
 
 if sys.version_info >= (3, 11):

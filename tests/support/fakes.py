@@ -15,9 +15,9 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from platter_setuptools.ground.errors import CommandError
 from platter_setuptools.ground.values import Origin, Wheel
-from platter_setuptools.steps.check import Described
 from platter_setuptools.steps.target import find_target
-from platter_setuptools.steps.wheelfile import Description
+from platter_setuptools.steps.wheels.check import Described
+from platter_setuptools.steps.wheels.wheelfile import Description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

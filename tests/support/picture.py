@@ -46,7 +46,7 @@ _LETTER, _HEIGHT, _COLUMN, _ROW, _EDGE = 8.0, 30.0, 126.0, 74.0, 20.0
 def layers() -> list[list[str]]:
     """The rows from above, each with the names of modules and packages."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
-    (found,) = (one["layers"] for one in contracts if one["type"] == "layers")
+    (found,) = (one["layers"] for one in contracts if one["type"] == "layers" and "containers" not in one)
     rows = [[part.strip().rpartition(".")[2] for part in row.split("|")] for row in found]
     for name, neighbour in BESIDE.items():
         next(row for row in rows if neighbour in row).append(name)

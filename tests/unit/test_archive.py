@@ -26,8 +26,8 @@ import pytest
 
 from platter_setuptools.ground.errors import ArchiveError, InterruptedBuildError, WheelError
 from platter_setuptools.ground.options import FORMATS
-from platter_setuptools.steps.archive import write_archive
-from platter_setuptools.steps.members import Member, from_bytes, from_file, from_text
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.members import Member, from_bytes, from_file, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,14 @@ import pytest
 
 from platter_setuptools.ground.errors import CommandError, InterruptedBuildError
 from platter_setuptools.ground.values import Origin
-from platter_setuptools.steps.build import BuildError, WheelBuilder
-from platter_setuptools.steps.environments import Environment, Environments, create_virtualenv, install_wheels
-from platter_setuptools.steps.wheelfile import open_wheel
+from platter_setuptools.steps.wheelhouse.build import BuildError, WheelBuilder
+from platter_setuptools.steps.wheelhouse.environments import (
+    Environment,
+    Environments,
+    create_virtualenv,
+    install_wheels,
+)
+from platter_setuptools.steps.wheels.wheelfile import open_wheel
 from support import handmade
 from support.fakes import Call, FakeRunner, failing, target
 

@@ -11,9 +11,9 @@ import pytest
 from platter_setuptools import cli
 from platter_setuptools.ground.errors import ArchiveError, UsageError
 from platter_setuptools.ground.options import FORMATS
-from platter_setuptools.steps.archive import write_archive
-from platter_setuptools.steps.bundles import newest
-from platter_setuptools.steps.members import from_text
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.bundles import newest
+from platter_setuptools.steps.bundle.members import from_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,16 +13,16 @@ import pytest
 from platter_setuptools import payload
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.values import Origin, Wheel
-from platter_setuptools.steps import bootstrap
-from platter_setuptools.steps.bytecode import compile_archives, compile_wheels
+from platter_setuptools.steps.bundle import bootstrap
 from platter_setuptools.steps.foreign import compile as foreign
 from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.wheelfile import open_wheel
+from platter_setuptools.steps.wheels.bytecode import compile_archives, compile_wheels
+from platter_setuptools.steps.wheels.wheelfile import open_wheel
 from support import handmade
 from support.fakes import Call, Diary, FakeRunner, failing, target
 
 if TYPE_CHECKING:
-    from platter_setuptools.steps.members import Member
+    from platter_setuptools.steps.bundle.members import Member
 
 HERE = target(cache_tag="cpython-311", magic="a70d0d0a")
 

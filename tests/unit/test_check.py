@@ -7,7 +7,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.errors import UsageError, WheelError
-from platter_setuptools.steps.check import (
+from platter_setuptools.steps.wheels.check import (
     Asked,
     Described,
     check_extras,

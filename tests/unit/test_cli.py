@@ -28,7 +28,7 @@ from platter_setuptools.ground.errors import (
 from platter_setuptools.ground.options import OPTIONS, Kind, Options
 from platter_setuptools.ground.values import Artifact
 from platter_setuptools.project import FinishedWheel, SourceTree, open_project
-from platter_setuptools.steps.build import BuildError
+from platter_setuptools.steps.wheelhouse.build import BuildError
 from support import handmade
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import http.server
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -20,9 +19,9 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from platter_setuptools.ground.errors import DependencyError, PlatterError, WheelError
-from platter_setuptools.steps import lookups, transfer
-from platter_setuptools.steps.fetch import Download, fetch_all, shown
-from platter_setuptools.steps.indexes import IndexSettings
+from platter_setuptools.steps.resolving.indexes import IndexSettings
+from platter_setuptools.steps.wheelhouse import transfer
+from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -118,48 +117,6 @@ def fails(
     return caught.value
 
 
-class TestLookups:
-    @pytest.fixture
-    def asked(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-        """The names that are looked up; `two.example` has an address where nobody answers, and then the server's."""
-        asked: list[str] = []
-        real = socket.getaddrinfo
-
-        def look_up(host: str, *rest: Any, **more: Any) -> Any:
-            if not host.endswith(".example"):
-                return real(host, *rest, **more)
-            asked.append(host)
-            return [entry for address in ("127.0.0.2", "127.0.0.1") for entry in real(address, *rest, **more)]
-
-        monkeypatch.setattr(socket, "getaddrinfo", look_up)
-        yield asked
-        lookups._book.forget("two.example")
-
-    def test_once_for_all_connections_and_whichever_address_answers(
-        self, server: Server, tmp_path: Path, asked: list[str]
-    ) -> None:
-        at_once = threading.Barrier(4)
-
-        def slow(request: Request) -> None:
-            at_once.wait(10)
-            whole(request)
-
-        for number in range(4):
-            server.routes[f"/{number}"] = slow
-        wanted = [download(server.url(f"/{n}", host="two.example"), filename=f"{n}.whl") for n in range(4)]
-        fetch_all(wanted, tmp_path, settings=PLAIN)
-        assert asked == ["two.example"]
-        assert {headers["Host"] for _path, headers in server.seen} == {f"two.example:{server.server_port}"}
-
-    def test_anew_when_no_address_answers(self, tmp_path: Path, asked: list[str]) -> None:
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))
-            url = f"http://two.example:{nobody.getsockname()[1]}/a"
-            error = fails(DependencyError, download(url), folder=tmp_path)
-        assert "Connection refused" in error.message
-        assert asked == ["two.example"] * 3  # two of them retries
-
-
 class TestWhole:
     def test_many_over_few_connections_in_their_order(self, server: Server, tmp_path: Path) -> None:
         wanted, reports = [], []
@@ -188,8 +145,8 @@ class TestWhole:
         (tmp_path / "a b.whl").write_bytes(BODY)
         wanted = download((tmp_path / "a b.whl").as_uri())
         script = (
-            "import sys; from pathlib import Path; from platter_setuptools.steps.fetch import *;"
-            "from platter_setuptools.steps.indexes import IndexSettings;"
+            "import sys; from pathlib import Path; from platter_setuptools.steps.wheelhouse.fetch import *;"
+            "from platter_setuptools.steps.resolving.indexes import IndexSettings;"
             f"fetch_all([{wanted!r}], Path({str(tmp_path / 'out')!r}), settings=IndexSettings());"
             "sys.exit('requests' in sys.modules)"
         )

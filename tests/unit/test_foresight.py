@@ -10,11 +10,11 @@ import pytest
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.threads import settle
 from platter_setuptools.ground.values import Origin
-from platter_setuptools.steps.check import Described
 from platter_setuptools.steps.foresight import Foresight
-from platter_setuptools.steps.lock import Lock, parse_lock
+from platter_setuptools.steps.resolving.lock import Lock, parse_lock
 from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.wheelfile import describe, open_wheel
+from platter_setuptools.steps.wheels.check import Described
+from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
 from support import handmade
 from support.fakes import target
 

@@ -19,8 +19,8 @@ from platter_setuptools.ground.files import place, sha256_of, sha256_of_file
 from platter_setuptools.ground.times import EARLIEST, LATEST, source_date_epoch
 from platter_setuptools.ground.urls import redact, without_userinfo
 from platter_setuptools.payload.errors import InstallError
-from platter_setuptools.steps.archive import write_archive
-from platter_setuptools.steps.members import from_text
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.members import from_text
 
 if TYPE_CHECKING:
     from pathlib import Path

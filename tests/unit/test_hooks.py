@@ -9,9 +9,9 @@ import pytest
 
 from platter_setuptools.ground.errors import CommandError, ScriptError
 from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.environments import Environment
+from platter_setuptools.steps.bundle.members import Member, from_bytes, from_text
 from platter_setuptools.steps.hooks import Stage
-from platter_setuptools.steps.members import Member, from_bytes, from_text
+from platter_setuptools.steps.wheelhouse.environments import Environment
 from support.fakes import Call, FakeRunner, failing
 
 if TYPE_CHECKING:

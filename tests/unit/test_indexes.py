@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from platter_setuptools.ground.errors import UsageError
-from platter_setuptools.steps.indexes import (
+from platter_setuptools.steps.resolving.indexes import (
     IndexSettings,
     credentials,
     origin,
@@ -20,7 +20,7 @@ from platter_setuptools.steps.indexes import (
     uv_arguments,
     uv_environment,
 )
-from platter_setuptools.steps.uv_project import index_urls
+from platter_setuptools.steps.resolving.uv_project import index_urls
 
 TOP = Path(os.sep)
 

@@ -10,7 +10,7 @@ import pytest
 from packaging.pylock import PackageDirectory, PackageSdist, PackageWheel
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
-from platter_setuptools.steps.lock import Lock, parse_lock, read_lock
+from platter_setuptools.steps.resolving.lock import Lock, parse_lock, read_lock
 from support.fakes import target
 
 if TYPE_CHECKING:

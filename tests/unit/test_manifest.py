@@ -18,12 +18,12 @@ from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.values import Bytecode, Origin
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload import manifest as payload_manifest
-from platter_setuptools.steps.archive import write_archive
-from platter_setuptools.steps.check import Described
-from platter_setuptools.steps.manifest import Manifest, checksums
-from platter_setuptools.steps.members import Member, from_text
-from platter_setuptools.steps.needs import Needs
-from platter_setuptools.steps.wheelfile import describe, open_wheel
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.manifest import Manifest, checksums
+from platter_setuptools.steps.bundle.members import Member, from_text
+from platter_setuptools.steps.wheels.check import Described
+from platter_setuptools.steps.wheels.needs import Needs
+from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
 from support import handmade
 from support.fakes import target
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from platter_setuptools.ground.errors import ScriptError
-from platter_setuptools.steps.members import Member, from_bytes, from_file, from_folder, from_text
+from platter_setuptools.steps.bundle.members import Member, from_bytes, from_file, from_folder, from_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.values import Origin
-from platter_setuptools.steps.elf import Linkage, Reader
-from platter_setuptools.steps.needs import Needs, find_needs, warnings
-from platter_setuptools.steps.soundness import examine
 from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.wheelfile import open_wheel
+from platter_setuptools.steps.wheels.elf import Linkage, Reader
+from platter_setuptools.steps.wheels.needs import Needs, find_needs, warnings
+from platter_setuptools.steps.wheels.soundness import examine
+from platter_setuptools.steps.wheels.wheelfile import open_wheel
 from support import handmade
 from support.compiled import shared_object
 from support.fakes import FakeRunner, target
@@ -186,7 +186,7 @@ class TestNeeds:
     def test_a_wheel_is_read_once(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         path = bench.wheel("one", {"libc.so.6": ["GLIBC_2.34"], "libpq.so.5": []})
         first = bench.needs(path)
-        monkeypatch.setitem(sys.modules, "platter_setuptools.steps.elf", None)
+        monkeypatch.setitem(sys.modules, "platter_setuptools.steps.wheels.elf", None)
         bench.store = Store(bench.folder / "store")
         assert bench.needs(path) == first
         with pytest.raises(ImportError):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
-from platter_setuptools.steps.lock import Lock, parse_lock
-from platter_setuptools.steps.pins import Pins, flattened, read_pins
+from platter_setuptools.steps.resolving.lock import Lock, parse_lock
+from platter_setuptools.steps.resolving.pins import Pins, flattened, read_pins
 from support import projects
 
 ONE, TWO = "1" * 64, "2" * 64

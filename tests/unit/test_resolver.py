@@ -17,8 +17,8 @@ from packaging.pylock import PackageArchive, PackageDirectory, PackageSdist, Pac
 from packaging.requirements import Requirement
 
 from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
-from platter_setuptools.steps.indexes import IndexSettings
-from platter_setuptools.steps.resolver import (
+from platter_setuptools.steps.resolving.indexes import IndexSettings
+from platter_setuptools.steps.resolving.resolver import (
     PipResolver,
     Request,
     UvResolver,
@@ -31,7 +31,7 @@ from support.fakes import Call, FakeRunner, failing, target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from platter_setuptools.steps.lock import Lock
+    from platter_setuptools.steps.resolving.lock import Lock
 
 LOCK = """
 lock-version = "1.0"
@@ -192,7 +192,7 @@ class TestPip:
         code = (
             "import sys, setuptools, distutils; before = dict(sys.modules)\n"
             "from pathlib import Path; from support.fakes import failing\n"
-            "from platter_setuptools.steps.resolver import pip_command\n"
+            "from platter_setuptools.steps.resolving.resolver import pip_command\n"
             "pip_command(Path('/opt/python'), failing())\n"
             "assert sys.modules['distutils'] is before['distutils']\n"
         )

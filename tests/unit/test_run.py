@@ -64,14 +64,6 @@ class TestResults:
         monkeypatch.setenv("PLATTER_BUILD", "1")
         assert Processes()(sh("echo [$PLATTER_BUILD]")) == "[]\n"
 
-    def test_a_lost_lookup_is_asked_for_again_soon_unless_the_user_says_when(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.delenv("RES_OPTIONS", raising=False)
-        assert Processes()(sh("echo $RES_OPTIONS")) == "timeout:1 attempts:5\n"
-        monkeypatch.setenv("RES_OPTIONS", "timeout:9")
-        assert Processes()(sh("echo $RES_OPTIONS")) == "timeout:9\n"
-
     def test_temporary_files_go_where_they_are_removed(self, tmp_path: Path) -> None:
         run = Processes()
         run.keep_temporary_files_in(tmp_path)

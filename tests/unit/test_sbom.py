@@ -11,15 +11,15 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
-from platter_setuptools.steps.check import Asked
-from platter_setuptools.steps.manifest import Manifest
-from platter_setuptools.steps.sbom import bill_of_materials
+from platter_setuptools.steps.bundle.manifest import Manifest
+from platter_setuptools.steps.bundle.sbom import bill_of_materials
+from platter_setuptools.steps.wheels.check import Asked
 from support.fakes import described, target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from platter_setuptools.steps.check import Described
+    from platter_setuptools.steps.wheels.check import Described
 
 NONE: Mapping[str, str] = {}
 

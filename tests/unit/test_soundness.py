@@ -11,9 +11,9 @@ import pytest
 
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.values import Origin, Wheel
-from platter_setuptools.steps.soundness import check_places, examine, examine_wheels, places_of
 from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.wheelfile import open_wheel
+from platter_setuptools.steps.wheels.soundness import check_places, examine, examine_wheels, places_of
+from platter_setuptools.steps.wheels.wheelfile import open_wheel
 from support import handmade
 from support.fakes import Diary, FakeRunner
 from support.handmade import Member

@@ -13,7 +13,7 @@ import pytest
 
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.sources import check_out, copy_tree, hash_tree, unpack
+from platter_setuptools.steps.wheelhouse.sources import check_out, copy_tree, hash_tree, unpack
 from support.fakes import FakeRunner, failing
 
 if TYPE_CHECKING:

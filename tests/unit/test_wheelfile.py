@@ -14,7 +14,7 @@ from packaging.version import Version
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.values import Origin, Wheel
 from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.wheelfile import Description, describe, describe_once, open_wheel, tags_of
+from platter_setuptools.steps.wheels.wheelfile import Description, describe, describe_once, open_wheel, tags_of
 from support import handmade
 
 if TYPE_CHECKING:

@@ -14,19 +14,19 @@ import pytest
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.ground.values import Origin
-from platter_setuptools.steps.build import BuildError
-from platter_setuptools.steps.indexes import IndexSettings
-from platter_setuptools.steps.lock import parse_lock
+from platter_setuptools.steps.resolving.indexes import IndexSettings
+from platter_setuptools.steps.resolving.lock import parse_lock
 from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.wheelhouse import Collector
+from platter_setuptools.steps.wheelhouse.build import BuildError
+from platter_setuptools.steps.wheelhouse.collector import Collector
 from support import handmade
 from support.fakes import Call, Diary, FakeRunner, target
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
-    from platter_setuptools.steps.build import WheelBuilder
     from platter_setuptools.steps.target import Target
+    from platter_setuptools.steps.wheelhouse.build import WheelBuilder
 
 HERE = target()
 

@@ -29,7 +29,7 @@ from platter_setuptools.fabric.settings import Settings, read
 from platter_setuptools.ground.errors import PlatterError, UsageError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.progress import human_size
-from platter_setuptools.steps.bundles import by_name, newest
+from platter_setuptools.steps.bundle.bundles import by_name, newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

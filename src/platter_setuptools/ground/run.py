@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 _TAIL = 25  # lines of a failed tool that are shown: enough for a compiler's error, few enough to read
 
-# For resolv.conf(5). When a question or its answer is lost, glibc asks again after five seconds, longer than a build
-# takes. So it does after one, then after twice as long each time, and in the end is more patient.
-LOOKUPS = "timeout:1 attempts:5"
-
 
 class Runner(Protocol):
     """What the steps need of a process runner; tests hand in a fake one."""
@@ -67,7 +63,7 @@ class Processes:
         self.stopped = False
         self._reason: Exception | None = None
         # What a build starts may build other projects: whoever asked for a bundle asked for this one.
-        self._environ: dict[str, str] = {"PLATTER_BUILD": "", "RES_OPTIONS": os.environ.get("RES_OPTIONS", LOOKUPS)}
+        self._environ: dict[str, str] = {"PLATTER_BUILD": ""}
 
     def keep_temporary_files_in(self, folder: Path) -> None:
         """Let every command make its temporary files there: one that is killed cannot remove them itself."""

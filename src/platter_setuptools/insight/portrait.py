@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from platter_setuptools.ground.errors import BundleError
 from platter_setuptools.payload import checksums, manifest
 from platter_setuptools.payload.errors import InstallError
-from platter_setuptools.steps.entries import Kind, open_bundle
-from platter_setuptools.steps.sbom import FILE as BILL
-from platter_setuptools.steps.sbom import SCRIPT
+from platter_setuptools.steps.bundle.entries import Kind, open_bundle
+from platter_setuptools.steps.bundle.sbom import FILE as BILL
+from platter_setuptools.steps.bundle.sbom import SCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

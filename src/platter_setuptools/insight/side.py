@@ -17,7 +17,7 @@ from platter_setuptools.ground.errors import BundleError, UsageError
 from platter_setuptools.insight.portrait import portray
 from platter_setuptools.payload import marker, record
 from platter_setuptools.payload.manifest import FILE as INFO
-from platter_setuptools.steps.entries import open_bundle
+from platter_setuptools.steps.bundle.entries import open_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,18 +17,18 @@ from packaging.utils import canonicalize_name
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.values import Origin
-from platter_setuptools.steps.bytecode import find_compiled
-from platter_setuptools.steps.check import Described
-from platter_setuptools.steps.needs import linkage_of
-from platter_setuptools.steps.soundness import places_of
 from platter_setuptools.steps.store import key_of
-from platter_setuptools.steps.wheelfile import describe_once, open_wheel
+from platter_setuptools.steps.wheels.bytecode import find_compiled
+from platter_setuptools.steps.wheels.check import Described
+from platter_setuptools.steps.wheels.needs import linkage_of
+from platter_setuptools.steps.wheels.soundness import places_of
+from platter_setuptools.steps.wheels.wheelfile import describe_once, open_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from platter_setuptools.steps.lock import Lock
+    from platter_setuptools.steps.resolving.lock import Lock
     from platter_setuptools.steps.store import Store
     from platter_setuptools.steps.target import Target
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import CommandError, ScriptError
 from platter_setuptools.payload.checksums import SIGNATURE
-from platter_setuptools.steps.members import Member, from_bytes, from_folder
+from platter_setuptools.steps.bundle.members import Member, from_bytes, from_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from platter_setuptools.ground.run import Runner
-    from platter_setuptools.steps.environments import Environment
+    from platter_setuptools.steps.wheelhouse.environments import Environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

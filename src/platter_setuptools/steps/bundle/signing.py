@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import ArchiveError, CommandError, PlatterError, UsageError, WheelError
 from platter_setuptools.payload.checksums import SIGNATURE
-from platter_setuptools.steps.members import Member, from_bytes
+from platter_setuptools.steps.bundle.members import Member, from_bytes
 
 if TYPE_CHECKING:
     from platter_setuptools.ground.progress import Progress

@@ -15,15 +15,15 @@ from urllib.request import url2pathname
 
 from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
 from platter_setuptools.ground.files import sha256_of_file
-from platter_setuptools.steps import indexes
-from platter_setuptools.steps.lock import Lock, parse_lock, read_lock
-from platter_setuptools.steps.pip_config import pip_arguments
+from platter_setuptools.steps.resolving import indexes
+from platter_setuptools.steps.resolving.lock import Lock, parse_lock, read_lock
+from platter_setuptools.steps.resolving.pip_config import pip_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from platter_setuptools.ground.run import Runner
-    from platter_setuptools.steps.indexes import IndexSettings
+    from platter_setuptools.steps.resolving.indexes import IndexSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

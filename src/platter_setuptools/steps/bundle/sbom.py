@@ -13,14 +13,14 @@ from urllib.parse import quote
 from packaging.utils import canonicalize_name
 
 import platter_setuptools
-from platter_setuptools.steps.check import in_force
-from platter_setuptools.steps.members import Member, from_text
+from platter_setuptools.steps.bundle.members import Member, from_text
+from platter_setuptools.steps.wheels.check import in_force
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from platter_setuptools.steps.check import Asked, Described
-    from platter_setuptools.steps.manifest import Manifest
+    from platter_setuptools.steps.bundle.manifest import Manifest
+    from platter_setuptools.steps.wheels.check import Asked, Described
 
 FILE = "data/sbom.cdx.json"
 SCRIPT = "platter:script"  # a property for each command that a wheel installs

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from packaging.pylock import Package
 
-    from platter_setuptools.steps.lock import Lock
+    from platter_setuptools.steps.resolving.lock import Lock
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _NESTED = re.compile(r"(?:-r|--requirement)[=\s]*(?P<path>\S.*)")

@@ -18,16 +18,16 @@ from platter_setuptools.payload import checksums as sums
 from platter_setuptools.payload import manifest
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.wheel import source_of
-from platter_setuptools.steps.check import Asked, Described, check_set
-from platter_setuptools.steps.contents import LOCK, Contents, WheelInside, read_contents
-from platter_setuptools.steps.lock import load_lock
-from platter_setuptools.steps.manifest import checksums
-from platter_setuptools.steps.sbom import FILE as BILL
-from platter_setuptools.steps.sbom import below
-from platter_setuptools.steps.signing import check_signature
-from platter_setuptools.steps.soundness import check_places
+from platter_setuptools.steps.bundle.contents import LOCK, Contents, WheelInside, read_contents
+from platter_setuptools.steps.bundle.manifest import checksums
+from platter_setuptools.steps.bundle.sbom import FILE as BILL
+from platter_setuptools.steps.bundle.sbom import below
+from platter_setuptools.steps.bundle.signing import check_signature
+from platter_setuptools.steps.resolving.lock import load_lock
 from platter_setuptools.steps.target import Target
-from platter_setuptools.steps.wheelfile import tags_of
+from platter_setuptools.steps.wheels.check import Asked, Described, check_set
+from platter_setuptools.steps.wheels.soundness import check_places
+from platter_setuptools.steps.wheels.wheelfile import tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

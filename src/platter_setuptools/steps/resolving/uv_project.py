@@ -13,8 +13,8 @@ from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.configuration import read_pyproject
 from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
-from platter_setuptools.steps.lock import Lock, read_lock
-from platter_setuptools.steps.resolver import uv_command
+from platter_setuptools.steps.resolving.lock import Lock, read_lock
+from platter_setuptools.steps.resolving.resolver import uv_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.ground.threads import in_threads
-from platter_setuptools.steps.soundness import examine_once
 from platter_setuptools.steps.store import Store, key_of
-from platter_setuptools.steps.wheelfile import tags_of
+from platter_setuptools.steps.wheels.soundness import examine_once
+from platter_setuptools.steps.wheels.wheelfile import tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +99,7 @@ def linkage_of(wheel: Wheel, target: Target, store: Store, work: Path) -> dict[s
     if known := store.find_derived("linkage", key):
         kept: dict[str, Any] = json.loads(known.read_text("utf-8"))
         return kept
-    from platter_setuptools.steps.elf import Reader  # noqa: PLC0415 - it loads the library that reads ELF
+    from platter_setuptools.steps.wheels.elf import Reader  # noqa: PLC0415 - it loads the library that reads ELF
 
     # Unpacking a wheel takes longer than what is done with it: in one go it is compared with its RECORD.
     reader = Reader(target.executable)

@@ -20,8 +20,8 @@ from platter_setuptools.ground.urls import without_userinfo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from platter_setuptools.steps.indexes import IndexSettings
-    from platter_setuptools.steps.transfer import Transfers
+    from platter_setuptools.steps.resolving.indexes import IndexSettings
+    from platter_setuptools.steps.wheelhouse.transfer import Transfers
 
     # Called with the files that are done, the files in all, and the bytes that have come in.
     OnProgress = Callable[[int, int, int], None]
@@ -137,7 +137,7 @@ class _Batch:
         for job in self._jobs.items():
             self._waiting.put(job)
         if not all(_is_file(download) for download in self._jobs.values()):
-            from platter_setuptools.steps.transfer import Transfers  # noqa: PLC0415 - loads requests
+            from platter_setuptools.steps.wheelhouse.transfer import Transfers  # noqa: PLC0415 - loads requests
 
             self._transfers = Transfers(self._settings, connections=connections)
         threads = [

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import platter_setuptools
 from platter_setuptools.ground.errors import WheelError
-from platter_setuptools.steps.members import Member, from_file, from_text
+from platter_setuptools.steps.bundle.members import Member, from_file, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from platter_setuptools.ground.values import Bytecode, Wheel
-    from platter_setuptools.steps.check import Described
-    from platter_setuptools.steps.needs import Needs
     from platter_setuptools.steps.target import Target
+    from platter_setuptools.steps.wheels.check import Described
+    from platter_setuptools.steps.wheels.needs import Needs
 
 FORMAT = 1
 

@@ -11,16 +11,16 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.urls import without_userinfo
-from platter_setuptools.steps.indexes import credentials, origin
-from platter_setuptools.steps.lookups import Adapter
+from platter_setuptools.steps.resolving.indexes import credentials, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from platter_setuptools.steps.indexes import IndexSettings
+    from platter_setuptools.steps.resolving.indexes import IndexSettings
 
 _RETRIES = 5  # as many, and a timeout as long, as pip's
 _TIMEOUT = 15.0  # seconds
@@ -67,7 +67,7 @@ class Transfers:
         self._session.headers["Accept-Encoding"] = "identity"
         self._session.headers["User-Agent"] = "platter-setuptools"
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, Adapter(pool_connections=connections, pool_maxsize=connections))
+            self._session.mount(scheme, HTTPAdapter(pool_connections=connections, pool_maxsize=connections))
         if settings.trusted_hosts:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         for host in settings.trusted_hosts:
@@ -131,7 +131,7 @@ class _Session(requests.Session):
             prepared_request.prepare_auth(known)
 
 
-class _TrustingAdapter(Adapter):
+class _TrustingAdapter(HTTPAdapter):
     """Takes any certificate; mounted for the hosts that the user trusts, wherever a redirect comes from."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]

@@ -21,13 +21,13 @@ from platter_setuptools.payload import checksums
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.names import relative
 from platter_setuptools.payload.wheel import timestamp
-from platter_setuptools.steps.check import Described
-from platter_setuptools.steps.entries import Entry, Kind, open_bundle
+from platter_setuptools.steps.bundle.entries import Entry, Kind, open_bundle
+from platter_setuptools.steps.bundle.members import Member, from_bytes
+from platter_setuptools.steps.bundle.sbom import FILE as BILL
 from platter_setuptools.steps.foreign.compile import installed_name
-from platter_setuptools.steps.members import Member, from_bytes
-from platter_setuptools.steps.sbom import FILE as BILL
-from platter_setuptools.steps.soundness import Places, examine
-from platter_setuptools.steps.wheelfile import describe, open_wheel
+from platter_setuptools.steps.wheels.check import Described
+from platter_setuptools.steps.wheels.soundness import Places, examine
+from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

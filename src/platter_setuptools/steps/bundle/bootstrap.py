@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platter_setuptools import payload
-from platter_setuptools.steps.bytecode import compile_archives
-from platter_setuptools.steps.members import Member, from_bytes
+from platter_setuptools.steps.bundle.members import Member, from_bytes
 from platter_setuptools.steps.store import Store, key_of
+from platter_setuptools.steps.wheels.bytecode import compile_archives
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from platter_setuptools.ground.run import Runner
-    from platter_setuptools.steps.environments import Environment, Environments
+    from platter_setuptools.steps.wheelhouse.environments import Environment, Environments
 
 
 class BuildError(PlatterError):

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.options import FORMATS
-from platter_setuptools.steps.entries import Kind, open_bundle
+from platter_setuptools.steps.bundle.entries import Kind, open_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,14 +23,14 @@ from platter_setuptools.ground.consent import GIVEN, Consent
 from platter_setuptools.ground.errors import ArchiveError, WheelError
 from platter_setuptools.ground.files import obstacle, sha256_of_file
 from platter_setuptools.ground.temporary import replacing
-from platter_setuptools.steps.sinks import Beside, Gzip, Plain, Streams, bzip2, xz, zstd
+from platter_setuptools.steps.bundle.sinks import Beside, Gzip, Plain, Streams, bzip2, xz, zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from platter_setuptools.steps.members import Member
-    from platter_setuptools.steps.sinks import Output, Sink
+    from platter_setuptools.steps.bundle.members import Member
+    from platter_setuptools.steps.bundle.sinks import Output, Sink
 
 _CHUNK = 1 << 18
 _HINT = "choose another folder with --output (--dist-dir for the command)"

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.ground.errors import UsageError, WheelError
-from platter_setuptools.steps.wheelfile import Description, tags_of
+from platter_setuptools.steps.wheels.wheelfile import Description, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

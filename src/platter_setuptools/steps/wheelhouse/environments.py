@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.threads import Later
-from platter_setuptools.steps.resolver import uv_command
+from platter_setuptools.steps.resolving.resolver import uv_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.urls import redact
-from platter_setuptools.steps.pip_config import pip_arguments, pip_config_files, read_pip
+from platter_setuptools.steps.resolving.pip_config import pip_arguments, pip_config_files, read_pip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,11 +24,11 @@ from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.threads import CORES, in_threads, threads
 from platter_setuptools.ground.urls import without_userinfo
 from platter_setuptools.ground.values import Origin, Wheel
-from platter_setuptools.steps import sources
-from platter_setuptools.steps.build import BuildError, WheelBuilder
-from platter_setuptools.steps.fetch import Download, fetch_all
 from platter_setuptools.steps.store import Store, key_of
-from platter_setuptools.steps.wheelfile import open_wheel
+from platter_setuptools.steps.wheelhouse import sources
+from platter_setuptools.steps.wheelhouse.build import BuildError, WheelBuilder
+from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all
+from platter_setuptools.steps.wheels.wheelfile import open_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from platter_setuptools.ground.progress import Tell
     from platter_setuptools.ground.run import Runner
-    from platter_setuptools.steps.indexes import IndexSettings
-    from platter_setuptools.steps.lock import Lock, Source
+    from platter_setuptools.steps.resolving.indexes import IndexSettings
+    from platter_setuptools.steps.resolving.lock import Lock, Source
     from platter_setuptools.steps.target import Target
 
 # What a compiled wheel depends on besides its source, target and build options.

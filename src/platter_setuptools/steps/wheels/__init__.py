@@ -1,0 +1,1 @@
+"""Looking into wheels: are they sound, do they fit, what do they need; and their bytecode."""
