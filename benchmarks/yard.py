@@ -52,6 +52,8 @@ class Yard:
             "TMPDIR": self.work / "tmp",
             "VIRTUALENV_OVERRIDE_APP_DATA": self.work / "app-data",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            # A lost DNS question costs either side one second, not five: it is chance, and not to be measured.
+            "RES_OPTIONS": "timeout:1 attempts:5",
             **more,
         }
         return kept | {name: os.fspath(value) for name, value in settings.items()}
