@@ -127,7 +127,7 @@ def _write(
     with progress.step(f"Checking {len(wheels)} wheels"):
         check_set(wheels, asked, target)
         needs = find_needs([one.wheel for one in wheels], target, store, run, work)
-        places = examine_wheels([*(one.wheel for one in wheels), *workshop.bootstrap.virtualenv], store, run)
+        places = examine_wheels([*(one.wheel for one in wheels), *workshop.tools.virtualenv], store, run)
     for warning in warnings(needs):
         progress.warn(warning)
 
@@ -230,7 +230,7 @@ def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Des
         lock, extras=options.extras, groups=options.group, leave_out=[project.wheel.name, *excluded], look=look
     )
     if not options.no_pip and "pip" not in excluded and all(wheel.name != "pip" for wheel in collected):
-        collected.append(workshop.bootstrap.pip)
+        collected.append(workshop.tools.pip)
     return [*(Described(wheel=wheel, description=describe_once(wheel, store)) for wheel in collected), project]
 
 

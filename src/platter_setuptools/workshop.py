@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from platter_setuptools.steps.bundle.signing import Signer, open_key
 from platter_setuptools.steps.hooks import Stage
 from platter_setuptools.steps.resolving import uv_project
 from platter_setuptools.steps.resolving.groups import read_groups
-from platter_setuptools.steps.resolving.indexes import IndexSettings, read_settings, uv_arguments, uv_environment
+from platter_setuptools.steps.resolving.indexes import IndexSettings, read_settings
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
 from platter_setuptools.steps.resolving.pins import Pins, read_pins
 from platter_setuptools.steps.resolving.pip_config import pip_config_files
@@ -34,7 +33,7 @@ from platter_setuptools.steps.resolving.resolver import (
     requirement_line,
     without_network,
 )
-from platter_setuptools.steps.store import Store, default_location, key_of
+from platter_setuptools.steps.store import Store, default_location
 from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse.build import WheelBuilder
 from platter_setuptools.steps.wheelhouse.collector import Collector
@@ -44,6 +43,7 @@ from platter_setuptools.steps.wheelhouse.environments import (
     create_virtualenv,
     install_wheels,
 )
+from platter_setuptools.steps.wheelhouse.tools import ToolChest, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -55,18 +55,6 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.ground.values import Wheel
     from platter_setuptools.steps.bundle.members import Member
-
-
-_DAY = 24 * 60 * 60.0  # seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bootstrap:
-    """The wheels that install a bundle and that make virtual environments here: virtualenv's, pip, and some more."""
-
-    virtualenv: tuple[Wheel, ...]
-    pip: Wheel
-    tools: tuple[Wheel, ...]  # for the build scripts' virtual environment: setuptools and wheel
 
 
 @contextlib.contextmanager
@@ -112,12 +100,12 @@ class Workshop:
     def get_ready(self) -> None:
         """Begin, in the background, with what every build needs, whatever its project turns out to require."""
         # In this order, and here, since afterwards several threads ask for them.
-        _ = self.settings, self._bootstrap, self._installer, self.resolver, self.signer
+        _ = self.settings, self._tools, self._installer, self.resolver, self.signer
 
     @property
-    def bootstrap(self) -> Bootstrap:
-        """The tools' wheels; waits until they are there."""
-        return self._bootstrap.result()
+    def tools(self) -> Tools:
+        """The wheels that every build needs; waits until they are there."""
+        return self._tools.result()
 
     @property
     def installer(self) -> list[Member]:
@@ -127,21 +115,21 @@ class Workshop:
     @functools.cached_property
     def _installer(self) -> Later[list[Member]]:
         def members() -> list[Member]:
-            wheels, with_bytecode = self.bootstrap.virtualenv, not self.options.no_bytecode
+            wheels, with_bytecode = self.tools.virtualenv, not self.options.no_bytecode
             return bootstrap.members(wheels, self.target, self.store, self.run, self.work, with_bytecode=with_bytecode)
 
         return Later(members)
 
     @functools.cached_property
-    def _bootstrap(self) -> Later[Bootstrap]:
-        return Later(self._collect_bootstrap)
+    def _tools(self) -> Later[Tools]:
+        return Later(self._collect_tools)
 
     @functools.cached_property
     def environment(self) -> Environment:
         """The build scripts' virtual environment: with pip, setuptools and wheel, as Platter's had."""
         with self.progress.step("Making a virtual environment for the build"):
-            environment = create_virtualenv(self.work / "environment", self.target, self.bootstrap.virtualenv, self.run)
-            install_wheels(environment, self.bootstrap.tools, self.run)
+            environment = create_virtualenv(self.work / "environment", self.target, self.tools.virtualenv, self.run)
+            install_wheels(environment, self.tools.for_scripts, self.run)
         return environment
 
     @functools.cached_property
@@ -251,34 +239,16 @@ class Workshop:
             offline=self.options.no_download,
         ).collect(lock, extras=extras, groups=groups, leave_out=leave_out, look=look)
 
-    def _collect_bootstrap(self) -> Bootstrap:
-        options = self.options
-        tools = {"setuptools": None, "wheel": options.wheel_version} if self.needs_environment else {}
-        names = {"virtualenv": options.virtualenv_version, "pip": None, **tools}
-        requirements = tuple(_specified(name, version) for name, version in names.items())
-        wheels = {wheel.name: wheel for wheel in self.collect(self._lock_of_tools(requirements))}
-        pip = wheels.pop(canonicalize_name("pip"))
-        chosen = tuple(wheels.pop(canonicalize_name(name)) for name in tools)
-        return Bootstrap(pip=pip, tools=chosen, virtualenv=tuple(wheels.values()))
-
-    def _lock_of_tools(self, requirements: tuple[str, ...]) -> Lock:
-        """The lock of these, resolved at most once a day; with a lock given, or without a network, once for all."""
-        # pip's own resolver is for what a project needs; of the options that only pip knows the tools need none.
-        settings = dataclasses.replace(self.settings, unknown=())
-        asked = (*uv_arguments(settings), *(f"{name}={value}" for name, value in uv_environment(settings).items()))
-        network = () if self.options.no_download else asked
-        key = key_of(self.target.key, self.target.full_version, *requirements, *network)
-        old_enough = None if self.options.lock or self.options.no_download else _DAY
-        if known := self.store.find_derived("tools", key, max_age=old_enough):
-            return read_lock(known)
-        lock = self._uv(self.target.executable, settings)(Request(requirements=requirements))
-        if not any(package.is_direct for package in lock.pylock.packages):
-            import tomli_w  # noqa: PLC0415
-
-            file = self.work / "pylock.tools.toml"
-            file.write_text(tomli_w.dumps(lock.pylock.to_dict()), "utf-8")
-            self.store.keep_derived("tools", key, file)
-        return lock
+    def _collect_tools(self) -> Tools:
+        chest = ToolChest(
+            options=self.options,
+            target=self.target,
+            store=self.store,
+            settings=self.settings,
+            resolver_for=lambda settings: self._uv(self.target.executable, settings),
+            work=self.work,
+        )
+        return chest.collect(self.collect, with_scripts=self.needs_environment)
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected."""
@@ -310,10 +280,3 @@ class Workshop:
             with contextlib.suppress(FileExistsError):
                 (folder / path.name).symlink_to(path)
         return folder
-
-
-def _specified(name: str, version: str | None) -> str:
-    """A requirement from a name and what the options say of its version: nothing, `1.0` or `>=1.0`."""
-    if version is None:
-        return name
-    return f"{name}{version}" if version[0] in "=<>!~" else f"{name}=={version}"

@@ -7,10 +7,12 @@ checksums are to agree with the damage.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import calendar
 import contextlib
 import csv
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -299,15 +301,15 @@ def _bytecode(source: Path, data: Path) -> str:
     return relative
 
 
+@functools.cache
 def _bootstrap() -> Path:
     """virtualenv and what it needs, copied once per test session from the running environment."""
-    global _trees  # noqa: PLW0603 - a cache for the whole session
-    if _trees is None:
-        _trees = tempfile.TemporaryDirectory(prefix="platter-bootstrap-")
-        for distribution in _BOOTSTRAP:
-            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                _copy_distribution(distribution, Path(_trees.name))
-    return Path(_trees.name)
+    folder = Path(tempfile.mkdtemp(prefix="platter-bootstrap-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for distribution in _BOOTSTRAP:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            _copy_distribution(distribution, folder)
+    return folder
 
 
 def _copy_distribution(name: str, target: Path) -> None:
@@ -318,9 +320,6 @@ def _copy_distribution(name: str, target: Path) -> None:
         copy = target / file
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(str(found.locate_file(file))), copy)
-
-
-_trees: tempfile.TemporaryDirectory[str] | None = None
 
 
 def _bytes(content: str | bytes) -> bytes:

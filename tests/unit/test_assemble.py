@@ -24,7 +24,8 @@ from platter_setuptools.ground.options import Options
 from platter_setuptools.ground.values import Artifact, Origin
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload import manifest as payload_manifest
-from platter_setuptools.workshop import Workshop, _specified
+from platter_setuptools.steps.wheelhouse.tools import _specified
+from platter_setuptools.workshop import Workshop
 from support import handmade
 from support.fakes import Call, Diary, FakeRunner
 

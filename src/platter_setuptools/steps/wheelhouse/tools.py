@@ -1,0 +1,87 @@
+"""The tools of every build: the wheels of virtualenv and pip, and those that build scripts may ask for.
+
+Which releases they are is resolved once a day, and not at all without a network or where a lock stands for everything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from platter_setuptools.steps.resolving.indexes import uv_arguments, uv_environment
+from platter_setuptools.steps.resolving.lock import read_lock
+from platter_setuptools.steps.resolving.resolver import Request
+from platter_setuptools.steps.store import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from platter_setuptools.ground.options import Options
+    from platter_setuptools.ground.values import Wheel
+    from platter_setuptools.steps.resolving.indexes import IndexSettings
+    from platter_setuptools.steps.resolving.lock import Lock
+    from platter_setuptools.steps.resolving.resolver import Resolver
+    from platter_setuptools.steps.store import Store
+    from platter_setuptools.steps.target import Target
+
+_DAY = 24 * 60 * 60.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """The wheels that install a bundle and that make virtual environments here."""
+
+    virtualenv: tuple[Wheel, ...]  # with what it requires
+    pip: Wheel
+    for_scripts: tuple[Wheel, ...]  # setuptools and wheel, for the build scripts' virtual environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolChest:
+    """Where a build's tools come from; `resolver_for` need not be what resolves the project's dependencies."""
+
+    options: Options
+    target: Target
+    store: Store
+    settings: IndexSettings
+    resolver_for: Callable[[IndexSettings], Resolver]
+    work: Path
+
+    def collect(self, collect: Callable[[Lock], list[Wheel]], *, with_scripts: bool) -> Tools:
+        """The tools, by what makes wheels of a lock. Raises DependencyError."""
+        scripts = {"setuptools": None, "wheel": self.options.wheel_version} if with_scripts else {}
+        names = {"virtualenv": self.options.virtualenv_version, "pip": None, **scripts}
+        requirements = tuple(_specified(name, version) for name, version in names.items())
+        wheels = {wheel.name: wheel for wheel in collect(self._lock(requirements))}
+        pip = wheels.pop(canonicalize_name("pip"))
+        chosen = tuple(wheels.pop(canonicalize_name(name)) for name in scripts)
+        return Tools(pip=pip, for_scripts=chosen, virtualenv=tuple(wheels.values()))
+
+    def _lock(self, requirements: tuple[str, ...]) -> Lock:
+        # pip's own resolver is for what a project needs; of the options that only pip knows the tools need none.
+        settings = dataclasses.replace(self.settings, unknown=())
+        asked = (*uv_arguments(settings), *(f"{name}={value}" for name, value in uv_environment(settings).items()))
+        network = () if self.options.no_download else asked
+        key = key_of(self.target.key, self.target.full_version, *requirements, *network)
+        old_enough = None if self.options.lock or self.options.no_download else _DAY
+        if known := self.store.find_derived("tools", key, max_age=old_enough):
+            return read_lock(known)
+        lock = self.resolver_for(settings)(Request(requirements=requirements))
+        if not any(package.is_direct for package in lock.pylock.packages):
+            import tomli_w  # noqa: PLC0415
+
+            file = self.work / "pylock.tools.toml"
+            file.write_text(tomli_w.dumps(lock.pylock.to_dict()), "utf-8")
+            self.store.keep_derived("tools", key, file)
+        return lock
+
+
+def _specified(name: str, version: str | None) -> str:
+    """A requirement from a name and what the options say of its version: nothing, `1.0` or `>=1.0`."""
+    if version is None:
+        return name
+    return f"{name}{version}" if version[0] in "=<>!~" else f"{name}=={version}"
