@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.hooks import Stage
     from platter_setuptools.steps.resolving.lock import Lock
 
-# How a door gets the project's own wheel: it builds it into a folder, with the workshop's tools or its own.
+# How a door gets the project's own wheel: it builds it into a folder, with the workshop's tools or its own, and tells.
 ProjectWheel = Callable[[Workshop, Path], Path]
 Written = tuple[Path, int, str | None]  # the bundle, its size in bytes, and its SHA-256 if it is a file
 
@@ -71,8 +71,7 @@ def assemble(
         foresight = Foresight(source=source, target=workshop.target, store=workshop.store)
         foresight.look_ahead(None if options.lock else workshop.resolve, work)
 
-        with progress.step(f"Building the project's wheel for {workshop.target}"):
-            project = _described(workshop, project_wheel)
+        project = _described(workshop, project_wheel)
 
         looked = Later(lambda: _look_at(project.wheel, workshop))
         # Resolving takes longer than all the rest, and mostly leads to the wheels of last time.

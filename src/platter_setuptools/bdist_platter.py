@@ -138,8 +138,12 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         """The wheel that this setup() call has built, or builds now: what a door hands to `assemble`."""
         ready = self._wheel_is_ready
         if not ready:
-            verbose = self.options.verbose
-            with self._tree_left_clean(workshop.work), reproducible_build(Path.cwd()), _few_words(verbose=verbose):
+            with (
+                workshop.progress.hand_over(f"Building the project's wheel for {workshop.target}"),
+                self._tree_left_clean(workshop.work),
+                reproducible_build(Path.cwd()),
+                _few_words(verbose=self.options.verbose),
+            ):
                 self._build_wheel()
         wheels = [file for kind, _python, file in self.distribution.dist_files if kind == "bdist_wheel"]
         if not wheels:

@@ -93,8 +93,9 @@ def _with_bundle(options: Options, build: Callable[[], str], folder: Path) -> st
 
     names = []
 
-    def project_wheel(_workshop: Workshop, _output: Path) -> Path:
-        with reproducible_build(Path.cwd()):
+    def project_wheel(workshop: Workshop, _output: Path) -> Path:
+        title = f"Building the project's wheel for {workshop.target}"
+        with workshop.progress.hand_over(title), reproducible_build(Path.cwd()):
             names.append(build())
         return folder / names[0]
 

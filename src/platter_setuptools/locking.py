@@ -41,8 +41,7 @@ def write_lock(
         open_workshop(options, source, run, progress, work) as workshop,
     ):
         (work / "project").mkdir()
-        with progress.step("Building the project's wheel, for its requirements"):
-            wheel = open_wheel(project_wheel(workshop, work / "project"), Origin.PROJECT)
+        wheel = open_wheel(project_wheel(workshop, work / "project"), Origin.PROJECT)
         check_extras(Described(wheel=wheel, description=describe(wheel)), options.extras)
 
         with progress.step(f"Resolving {wheel.name} {wheel.version}"):

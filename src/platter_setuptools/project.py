@@ -35,7 +35,8 @@ class SourceTree:
     def wheel(self, workshop: Workshop, output: Path) -> Path:
         """Build the project's wheel into `output`. Raises ProjectBuildError."""
         try:
-            return workshop.builder.build(self.source, output)
+            with workshop.progress.step(f"Building the project's wheel for {workshop.target}"):
+                return workshop.builder.build(self.source, output)
         except BuildError as error:
             no_version = any(_NO_VERSION in line for line in error.output)
             raise ProjectBuildError(

@@ -262,7 +262,7 @@ class TestBundle:
         steps = yard.diary.said("step")
         words = [step.split()[0] for step in steps]
         words.remove("Fetching")  # the tools, which come in the background
-        assert words == ["Building", "Resolving", "Fetching", "Checking", "Compiling", "Writing"]
+        assert words == ["Resolving", "Fetching", "Checking", "Compiling", "Writing"]
         assert steps[-1] == f"Writing {artifact.path.name}"
         assert yard.diary.said("done") == [summary(artifact)]
 

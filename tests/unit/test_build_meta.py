@@ -6,6 +6,7 @@ import os
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.ground.options import Options
 from platter_setuptools.ground.values import Artifact
 from platter_setuptools.ground.ziptimes import set_times
+from support.fakes import Diary
 
 if TYPE_CHECKING:
     from platter_setuptools.ground.config_settings import Wish
@@ -159,7 +161,8 @@ class TestHooks:
             return "app.whl"
 
         def assemble(options: Options, *, source: Path, project_wheel: Any, **_more: Any) -> Artifact:
-            asked.update(options=options, source=source, wheel=project_wheel(None, None))
+            workshop = SimpleNamespace(progress=Diary(), target="CPython 3.11")
+            asked.update(options=options, source=source, wheel=project_wheel(workshop, None))
             if "error" in asked:
                 raise asked["error"]
             return Artifact(path=options.output / "app.tar.gz", size=1, sha256=None, wheels={}, seconds=0.1)

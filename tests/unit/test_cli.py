@@ -30,6 +30,7 @@ from platter_setuptools.ground.values import Artifact
 from platter_setuptools.project import FinishedWheel, SourceTree, open_project
 from platter_setuptools.steps.wheelhouse.build import BuildError
 from support import handmade
+from support.fakes import Diary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -309,15 +310,16 @@ class TestOpenProject:
                 assert source == tmp_path
                 return output / "app.whl"
 
-        workshop: Any = SimpleNamespace(builder=Builder())
+        workshop: Any = SimpleNamespace(builder=Builder(), progress=Diary(), target="CPython 3.11")
         assert SourceTree(tmp_path).wheel(workshop, tmp_path / "out") == tmp_path / "out" / "app.whl"
+        assert workshop.progress.said("step") == ["Building the project's wheel for CPython 3.11"]
 
     def test_a_backend_that_fails_is_the_projects_own_failure(self, tmp_path: Path) -> None:
         class Builder:
             def build(self, *_arguments: Path) -> Path:
                 raise BuildError("its build backend failed", output=["error: no"])
 
-        workshop: Any = SimpleNamespace(builder=Builder())
+        workshop: Any = SimpleNamespace(builder=Builder(), progress=Diary(), target="CPython 3.11")
         with pytest.raises(ProjectBuildError, match="cannot be built: its build backend failed") as caught:
             SourceTree(tmp_path).wheel(workshop, tmp_path)
         assert (caught.value.exit_code, caught.value.output) == (3, ("error: no",))

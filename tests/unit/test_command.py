@@ -17,6 +17,7 @@ from platter_setuptools.bdist_platter import bdist_platter
 from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.ground.options import OPTIONS, Options
 from platter_setuptools.ground.values import Artifact
+from support.fakes import Diary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,7 +187,7 @@ class TestProjectWheel:
         found: list[Path] = []
 
         def assemble(options: Options, *, project_wheel: Any, **_more: Any) -> Artifact:
-            found.append(project_wheel(SimpleNamespace(work=work), work))
+            found.append(project_wheel(SimpleNamespace(work=work, progress=Diary(), target="CPython 3.11"), work))
             return Artifact(path=options.output / "app.tar.gz", size=1, sha256=None, wheels={}, seconds=0.1)
 
         monkeypatch.setattr(room, "assemble", assemble)

@@ -42,7 +42,7 @@ class Progress(Protocol):
         """
 
     def hand_over(self, text: str) -> AbstractContextManager[Tell]:
-        """A step that may ask the user: nothing moves on the terminal meanwhile."""
+        """A step that writes to the terminal itself, or asks there: nothing else moves on it meanwhile."""
 
     def detail(self, line: str) -> None:
         """A line of a tool that is running; shown when verbose."""
