@@ -64,6 +64,15 @@ class TestResults:
         monkeypatch.setenv("PLATTER_BUILD", "1")
         assert Processes()(sh("echo [$PLATTER_BUILD]")) == "[]\n"
 
+    def test_a_tool_without_a_home_gets_one_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def homeless() -> Path:
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr(Path, "home", homeless)
+        run = Processes()
+        run.keep_temporary_files_in(tmp_path)
+        assert run(sh("echo $HOME")) == f"{tmp_path}\n"
+
     def test_temporary_files_go_where_they_are_removed(self, tmp_path: Path) -> None:
         run = Processes()
         run.keep_temporary_files_in(tmp_path)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from platter_setuptools.ground.errors import CommandError, PlatterError
@@ -18,7 +19,6 @@ from platter_setuptools.ground.urls import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 _TAIL = 25  # lines of a failed tool that are shown: enough for a compiler's error, few enough to read
 
@@ -68,6 +68,8 @@ class Processes:
     def keep_temporary_files_in(self, folder: Path) -> None:
         """Let every command make its temporary files there: one that is killed cannot remove them itself."""
         self._environ["TMPDIR"] = os.fspath(folder)
+        if not _has_home():  # uv would keep its cache in the folder where it stands, which is the project's
+            self._environ["HOME"] = os.fspath(folder)
 
     def __call__(
         self,
@@ -178,3 +180,10 @@ class Processes:
                     stream.close()
         with self._lock:
             self._live.discard(process)
+
+
+def _has_home() -> bool:
+    try:
+        return bool(Path.home())
+    except RuntimeError:  # a user without a name, and no HOME: as in a container
+        return False
