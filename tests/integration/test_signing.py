@@ -145,7 +145,7 @@ class TestInstalling:
         handmade.run(made, dst)
         assert witness.exists()
 
-    @pytest.mark.parametrize("name", ["json", "signal", "zipfile", "virtualenv", "platter_payload"])
+    @pytest.mark.parametrize("name", ["json", "signal", "zipfile", "msvcrt", "virtualenv", "platter_payload"])
     def test_a_module_that_was_added_does_not_run(
         self, made: handmade.Bundle, ring: Path, dst: Path, name: str
     ) -> None:
@@ -153,6 +153,29 @@ class TestInstalling:
         (made.data / "bootstrap" / f"{name}.py").write_text(f"open({str(witness)!r}, 'w')\n")
         done = handmade.run(made, "--allowed-signers", ring / "allowed", dst)
         assert (done.returncode, f"data/bootstrap/{name}.py" in done.stderr) == (4, True)
+        assert not witness.exists()
+
+    def test_a_package_behind_a_link_does_not_run(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
+        witness = made.path.parent / "it ran"
+        (made.path / "other").mkdir()
+        (made.path / "other" / "__init__.py").write_text(f"open({str(witness)!r}, 'w')\n")
+        (made.data / "bootstrap" / "platter_payload" / "install").symlink_to(made.path / "other")
+        said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
+        assert "platter_payload/install: not what SHA256SUMS says" in said
+        assert not witness.exists()
+
+    @pytest.mark.parametrize("name", ["data", "data/bootstrap/platter_payload"])
+    def test_another_bundle_behind_a_link_does_not_run(
+        self, made: handmade.Bundle, ring: Path, dst: Path, name: str
+    ) -> None:
+        witness = made.path.parent / "it ran"
+        other = handmade.Bundle(path=Path(shutil.copytree(made.path, made.path / "other")), info=made.info)
+        (other.data / "bootstrap" / "platter_payload" / "install.py").write_text(f"open({str(witness)!r}, 'w')\n")
+        other.seal()
+        shutil.rmtree(made.path / name)
+        (made.path / name).symlink_to(other.path / name)
+        done = handmade.run(made, "--allowed-signers", ring / "allowed", dst)
+        assert (done.returncode, "platter_payload/install.py: not what SHA256SUMS says" in done.stderr) == (4, True)
         assert not witness.exists()
 
     def test_a_version_of_python_is_no_path(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:

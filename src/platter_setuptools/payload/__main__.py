@@ -9,25 +9,31 @@ import os
 import sys
 
 _SUMS = "SHA256SUMS"
+_BOOTSTRAP = ("data", "bootstrap")
 _PYTHON, _BUNDLE, _INTERRUPTED = 3, 4, 1
 _STANDARD_ERROR = 2
 
 
 def _start() -> int:
-    package = os.path.dirname(os.path.realpath(__file__))
-    bootstrap = os.path.dirname(package)
-    bundle = os.path.dirname(os.path.dirname(bootstrap))
+    # Below the bundle no link is followed: it could lead into another bundle, with sums of its own.
+    place, package = os.path.split(os.path.dirname(__file__))
+    bundle = os.path.realpath(os.path.dirname(os.path.dirname(place)))
+    bootstrap = os.path.join(bundle, *_BOOTSTRAP)
     # Files that we open must not become the standard streams of processes that we start.
     while os.open(os.devnull, os.O_RDWR) <= _STANDARD_ERROR:
         pass
     try:
-        damaged = _damaged(bundle, os.path.relpath(package, bundle) + "/")
+        damaged = _damaged(bundle, "/".join((*_BOOTSTRAP, package, "")))
         if damaged:
             return _complain("%s: not what %s says" % (damaged, _SUMS), "copy the bundle here again", _BUNDLE)
-        sys.path.append(bootstrap)  # at the end: what else lies there is not verified yet
-        from importlib import import_module  # noqa: PLC0415 - see above
+        from importlib import import_module  # noqa: PLC0415 - a crippled Python is told so
 
-        main = import_module(os.path.basename(package) + ".install").main
+        # What else lies there is not verified yet, and the standard library itself asks for modules that are nowhere,
+        # such as msvcrt: so it is in the path for the package alone, whose modules are found without it.
+        sys.path.append(bootstrap)
+        import_module(package)
+        sys.path.remove(bootstrap)
+        main = import_module(package + ".install").main
     except ImportError as error:
         what = "%s lacks a part of the standard library (%s)" % (sys.executable, error)
         return _complain(what, "install all of Python, or name another one with -p", _PYTHON)
@@ -53,8 +59,9 @@ def _damaged(bundle: str, prefix: str) -> str:
                             return name
                 except FileNotFoundError:
                     return name
-    for folder, _, names in os.walk(os.path.join(bundle, prefix)):
-        for one in names:
+    for folder, folders, names in os.walk(os.path.join(bundle, prefix)):
+        links = [one for one in folders if os.path.islink(os.path.join(folder, one))]  # nobody walks into these
+        for one in names + links:
             name = os.path.relpath(os.path.join(folder, one), bundle)
             if name not in listed:
                 return name

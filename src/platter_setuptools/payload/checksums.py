@@ -105,7 +105,7 @@ def _verdict(bundle: str, sums: Dict[str, str], name: str) -> str:
 
 
 def _files(bundle: str) -> Iterator[str]:
-    """Every file below the bundle; a link to a file counts as one, and no link may lead out of the bundle."""
+    """Every file below the bundle; a link counts as one, and none may lead out of the bundle."""
     root = os.path.realpath(bundle)
     pending = [""]
     while pending:
@@ -117,9 +117,9 @@ def _files(bundle: str) -> Iterator[str]:
                     raise BundleError("%s: a link that leads out of the bundle" % entry.path, hint=_AGAIN)
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(name + "/")
-                elif entry.is_file():
+                elif entry.is_file() or entry.is_symlink():
                     yield name
-                elif not entry.is_symlink():
+                else:
                     raise BundleError("%s: neither a file nor a folder" % entry.path, hint=_AGAIN)
 
 
