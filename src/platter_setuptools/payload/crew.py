@@ -10,6 +10,7 @@ import selectors
 import signal
 from typing import IO, Any, Callable, Dict, Iterator, Tuple
 
+from . import signals
 from .errors import BY_EXIT_CODE, InstallError
 
 _NUMBER = 4
@@ -49,22 +50,23 @@ def run(jobs: int, work: Callable[[int], Any], processes: int) -> Iterator[Tuple
 def _start(todo_out: int, todo_in: int, work: Callable[[int], Any]) -> Tuple[int, int]:
     results_out, results_in = os.pipe()
     parent = os.getpid()
-    pid = os.fork()
-    if pid:
-        os.close(results_in)
-        return pid, results_out
-    # From here on this is the worker; it must never return into the caller's code.
-    status = 1
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        _end_with(parent)
-        os.close(todo_in)
-        os.close(results_out)
-        _serve(todo_out, results_in, work)
-        status = 0
-    finally:
-        os._exit(status)
+    with signals.postponed() as mask:  # what handles them in the parent must not do so in the worker
+        pid = os.fork()
+        if not pid:
+            # From here on this is the worker; it must never return into the caller's code.
+            status = 1
+            try:
+                signals.leave()
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                _end_with(parent)
+                os.close(todo_in)
+                os.close(results_out)
+                _serve(todo_out, results_in, work)
+                status = 0
+            finally:
+                os._exit(status)
+    os.close(results_in)
+    return pid, results_out
 
 
 def _end_with(parent: int) -> None:

@@ -2,7 +2,7 @@
 
 import signal
 from contextlib import contextmanager
-from typing import Iterator
+from typing import AbstractSet, Iterator
 
 from .errors import Interrupted
 
@@ -16,6 +16,13 @@ def listen() -> None:
         signal.signal(number, _stop)
 
 
+def leave() -> None:
+    """From here on they are the system's again, and end the process; but for those that were ignored."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def turn_deaf() -> None:
     """From here on there is only cleaning up, or going home; both are short and must not be cut off."""
     for number in _SIGNALS:
@@ -23,11 +30,11 @@ def turn_deaf() -> None:
 
 
 @contextmanager
-def postponed() -> Iterator[None]:
-    """For steps that have to be noted as soon as they are done, or nobody would undo them."""
+def postponed() -> Iterator[AbstractSet[int]]:
+    """For steps that have to be noted as soon as they are done, or nobody would undo them; the mask from before."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        yield
+        yield before
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

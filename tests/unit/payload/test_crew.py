@@ -85,6 +85,33 @@ list(crew.run(2, work, 2))
         assert not _alive(pid)
 
 
+def test_what_is_ignored_ends_no_worker() -> None:
+    """With nohup, the end of the terminal must not end an installation half-way."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert dict(crew.run(2, lambda _: os.kill(os.getpid(), signal.SIGHUP), 2)) == {0: None, 1: None}
+
+
+def test_a_worker_is_interrupted_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not return into the caller's code, and roll back what is the parent's to roll back."""
+    parent, fork = os.getpid(), os.fork
+
+    def interrupted() -> int:
+        pid = fork()
+        if not pid:
+            os.kill(os.getpid(), signal.SIGINT)
+        return pid
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    try:
+        with pytest.raises(InstallError, match="signal 2"):
+            list(crew.run(1, str, 1))
+    finally:
+        if os.getpid() != parent:
+            (tmp_path / "returned").touch()
+            os._exit(0)
+    assert not (tmp_path / "returned").exists()
+
+
 def _alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
