@@ -22,7 +22,7 @@ def _allows(clause: str, python: Tuple[int, ...]) -> bool:
         same = _padded(python, len(stem))[: len(stem)] == stem
         if operator == "!=":
             return not same
-        return same and (wildcard is not None or python >= wanted)
+        return same and (wildcard is not None or _padded(python, len(wanted)) >= wanted)
     width = max(len(wanted), len(python))
     left, right = _padded(python, width), _padded(wanted, width)
     return {
