@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from platter_setuptools.ground.draft import Draft
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError
-from platter_setuptools.ground.threads import settle
+from platter_setuptools.ground.threads import Later, settle
 from support.fakes import Diary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from platter_setuptools.ground.consent import Consent
     from platter_setuptools.ground.progress import Progress
+
+_R = TypeVar("_R")
 
 
 class Letter:
@@ -58,6 +66,37 @@ def test_a_failure_is_no_news() -> None:
     with Draft(letter.write) as draft:
         assert draft.outcome(diary, right=True) is None
     assert diary.entries == []
+
+
+def test_a_signal_ends_the_waiting_for_what_is_not_wanted() -> None:
+    """What comes before consent is asked for may take long: bytecode, say."""
+    over = threading.Event()
+
+    def make(consent: Consent, _progress: Progress) -> None:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        over.wait(10)
+        consent.wait()
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Draft(make) as draft:
+        draft.outcome(Diary(), right=False)
+    assert time.monotonic() - began < 5
+    over.set()
+    settle(10)
+
+
+def test_a_signal_while_it_begins_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Later[_R]):
+        def __init__(self, work: Callable[[], _R]) -> None:
+            super().__init__(work)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("platter_setuptools.ground.draft.Later", Interrupted)
+    letter = Letter()
+    with pytest.raises(KeyboardInterrupt), Draft(letter.write):
+        pass
+    settle(10)
+    assert (letter.sent, letter.torn) == (False, True)
 
 
 def test_an_error_before_the_decision_is_a_no() -> None:

@@ -26,7 +26,11 @@ class Draft(Generic[_R]):
         self._make, self._consent, self._told = make, Consent(), Untold()
 
     def __enter__(self) -> Draft[_R]:
-        self._result = Later(self._work)
+        try:
+            self._result = Later(self._work)
+        except BaseException:  # a signal: it has begun, and no block will end it
+            self._consent.decide(False)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -37,8 +41,9 @@ class Draft(Generic[_R]):
 
         None also if it failed: then it has to be made in its turn, and that tells why.
         """
-        if right:
-            self._consent.awaited.wait()  # a signal still ends all of it
+        if not right:
+            self._consent.decide(False)
+        self._consent.awaited.wait()  # a signal still ends all of it
         with signals_held_back(), contextlib.suppress(PlatterError, OSError):
             self._consent.decide(right)
             result = self._result.result()
