@@ -305,6 +305,7 @@ class TestContradictions:
         (billed(lambda bill: bill["components"][0].update(version="9")), "sbom.cdx.json: does not list the wheels"),
         (billed(lambda bill: bill["components"].pop()), "sbom.cdx.json: does not list the wheels"),
         (billed(lambda bill: bill["dependencies"][0]["dependsOn"].clear()), "sbom.cdx.json: does not lead to each"),
+        (billed(lambda bill: bill["components"][0].pop("bom-ref")), "data/sbom.cdx.json: not legible"),
         (billed(lambda bill: bill["dependencies"].pop()), "data/sbom.cdx.json: not legible"),
         (saying("data/requirements.txt", "-i https://me:s3cr3t@host/\n"), "requirements.txt: holds a URL with a user"),
         (saying("post-install.sh", "pip download -i http://tok3n@host/ x\n"), "post-install.sh: holds a URL with"),

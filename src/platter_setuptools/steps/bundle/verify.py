@@ -187,13 +187,14 @@ def _bill(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
             (canonicalize_name(one["name"]), one["version"], one["hashes"][0]["content"]) for one in bill["components"]
         }
         graph = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
+        references = {one["bom-ref"] for one in bill["components"]}
         reached = below(bill["metadata"]["component"]["bom-ref"], graph)
     except (ValueError, LookupError, TypeError):
         yield f"{BILL}: not legible, or not as platter writes it"
         return
     if listed != {(canonicalize_name(one.name), one.version, one.sha256) for one in plan.wheels}:
         yield f"{BILL}: does not list the wheels of info.json"
-    elif not reached.issuperset(one["bom-ref"] for one in bill["components"]):
+    elif not references <= reached:
         yield f"{BILL}: does not lead to each wheel"
 
 
