@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from platter_setuptools.ground.errors import PlatterError, UsageError
+from platter_setuptools.ground.run import Processes
 from platter_setuptools.steps.store import Store, default_location, key_of
 
 if TYPE_CHECKING:
@@ -233,6 +234,20 @@ class TestInUse:
         assert cleared.result() == 1
         assert not path.exists()
         assert capsys.readouterr().err == f"waiting until no build uses the wheel cache {store.root}\n"
+
+    @pytest.mark.parametrize("clear", [Store.clean, lambda store: len(store.prune(max_size=0))])
+    def test_what_a_build_starts_does_not_wait_for_it(
+        self, clear: Callable[[Store], int], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A build script that does would never end."""
+        told = Processes()([sys.executable, "-c", "import os; print(os.environ['PLATTER_BUILD'], end='')"])
+        with store.in_use():
+            path = store.add(*make(tmp_path))
+            monkeypatch.setenv("PLATTER_BUILD", told)
+            with pytest.raises(PlatterError, match="a build uses the wheel cache"):
+                clear(store)
+            assert path.exists()
+        assert clear(store) == 1
 
     def test_a_disk_without_locks_serves(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_arguments: object) -> None:

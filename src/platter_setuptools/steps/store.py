@@ -232,6 +232,12 @@ class Store:
                 try:
                     fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
                 except BlockingIOError:
+                    # As every command that a build starts has it: the two would wait for each other.
+                    if alone and os.environ.get("PLATTER_BUILD") == "":
+                        raise PlatterError(
+                            f"a build uses the wheel cache {self.root}, and waits for what it has started",
+                            hint="clear the cache when the build is over, not in a build script",
+                        ) from None
                     who = "no build uses" if alone else "nobody clears"
                     standard_error().write(f"waiting until {who} the wheel cache {self.root}\n")
                     fcntl.flock(descriptor, kind)
