@@ -8,6 +8,7 @@ from typing import Iterator, List, Sequence, Set, Tuple
 
 from . import libraries, specifiers, tags
 from .destination import Destination, State
+from .environment import base_interpreter
 from .errors import DestinationError, HostError, PythonError
 from .findings import Finding
 from .host import Host, serves
@@ -26,6 +27,8 @@ _NAME_ROOM = len("..platter-replaced")
 _SYSTEM = re.compile(
     "/(bin|boot|dev|etc|home|lib|lib32|lib64|libx32|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)|/(usr|var)/[^/]+"
 )
+# Root replaces no other user's home either. Those of services, such as /srv/app, are where applications belong.
+_HOME = re.compile("/(home|Users)/[^/]+")
 _NOT_THAT = "name a folder in it; if you do mean this one, empty it yourself"
 _ELSEWHERE = "choose a folder on another filesystem, or have this one changed"
 
@@ -195,9 +198,11 @@ def _destination(destination: Destination, bundle: str, *, force: bool) -> Itera
         yield Finding(DestinationError, "folder: %s holds the bundle or is a mounted filesystem" % path)
     elif state is State.FOREIGN and _SYSTEM.fullmatch(path):
         yield Finding(DestinationError, "folder: %s belongs to the system" % path, _NOT_THAT)
-    elif contains(path, os.path.realpath(sys.base_prefix)):
+    elif any(contains(path, os.path.realpath(part)) for part in (sys.base_prefix, base_interpreter(), os.__file__)):
         yield Finding(DestinationError, "folder: %s holds the Python that this installation is for" % path)
-    elif state is State.FOREIGN and contains(path, os.path.realpath(os.path.expanduser("~"))):
+    elif state is State.FOREIGN and (
+        _HOME.fullmatch(path) or contains(path, os.path.realpath(os.path.expanduser("~")))
+    ):
         yield Finding(DestinationError, "folder: %s holds a home folder" % path, _NOT_THAT)
 
 

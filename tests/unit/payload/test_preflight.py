@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from platter_setuptools.payload import host, manifest, marker, preflight
-from platter_setuptools.payload.destination import Destination
+from platter_setuptools.payload.destination import Destination, State
 from platter_setuptools.payload.errors import DestinationError, HostError, PythonError
 from platter_setuptools.payload.findings import Finding, report
 
@@ -247,8 +247,18 @@ def test_forced_over_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert examine(tmp_path, force=True) == []
 
 
-def test_forced_over_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("folder", "home"), [("/home/somebody", True), ("/home/somebody/app", False), ("/srv/app", False)]
+)
+def test_forced_over_a_home_of_somebody_else(folder: str, home: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Destination, "state", lambda _: State.FOREIGN)
+    found = preflight.examine(PLAN, HERE, Destination(folder, ""), "/bundle", force=True)
+    assert (f"folder: {folder} holds a home folder" in [one.text for one in found]) is home
+
+
+@pytest.mark.parametrize("part", ["sys.base_prefix", "sys._base_executable", "os.__file__"])
+def test_forced_over_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     (tmp_path / "dst" / "python3").mkdir(parents=True)
-    monkeypatch.setattr("sys.base_prefix", str(tmp_path / "dst" / "python3"))
+    monkeypatch.setattr(part, str(tmp_path / "dst" / "python3"))
     (finding,) = examine(tmp_path, force=True)
     assert finding.text == f"folder: {tmp_path / 'dst'} holds the Python that this installation is for"
