@@ -137,7 +137,7 @@ class Archive:
                     data = inflater.unconsumed_tail
                 size += len(piece)
                 if size > info.file_size:
-                    break
+                    self._check(info, size, crc)  # raises: the rest is not even looked at
                 crc = zlib.crc32(piece, crc)
                 yield piece
         if inflater is not None:

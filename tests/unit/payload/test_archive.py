@@ -115,6 +115,19 @@ def test_announced_size_is_kept(tmp_path: Path, compression: int, content: bytes
         found.read(found.members["x"])
 
 
+def test_no_more_than_announced_is_unpacked(tmp_path: Path) -> None:
+    announced = 5 << 20
+    path = archive(tmp_path / "a.whl", [Member(name="x", content=bytes(64 << 20))])
+    data = bytearray(path.read_bytes())
+    where = data.rindex(b"PK\x01\x02") + 24
+    data[where : where + 4] = struct.pack("<I", announced)
+    path.write_bytes(data)
+    sizes: list[int] = []
+    with opened(path) as found, pytest.raises(BundleError, match="length and CRC"):
+        sizes.extend(map(len, found.chunks(found.members["x"])))
+    assert sum(sizes) <= announced
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_damage_is_an_error_of_ours_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
