@@ -435,6 +435,10 @@ def test_doctor(deploy: Callable[..., Done], root: Path) -> None:
     python.write_text("#!/bin/sh\nprintf 3.7\n")
     python.chmod(0o755)
     assert "found one that does not run: it prints something else" in platter(root, "doctor", code=4).stderr
+    shutil.rmtree(release / "bin")
+    done = platter(root, "doctor", code=4)
+    assert done.stdout == "1.9: as it was installed\n1.10: damaged\n"
+    assert "found nothing" in done.stderr
     assert "there is no release '7'" in platter(root, "doctor", "7", code=6).stderr
 
 

@@ -53,7 +53,7 @@ def _links(root: Root) -> Iterator[str]:
 def _release(folder: str) -> Iterator[str]:
     for change in health.examine(folder):
         yield change.text
-    for place in (folder, os.path.join(folder, "bin")):
+    for place in filter(os.path.isdir, (folder, os.path.join(folder, "bin"))):
         for name in sorted(os.listdir(place)):
             path = os.path.join(place, name)
             if os.path.islink(path) and not os.path.exists(path):
