@@ -300,6 +300,8 @@ class TestContradictions:
             "does not lock the wheels",
         ),
         (saying("data/pylock.toml", "broken"), "data/pylock.toml is not valid TOML"),
+        (saying("data/pylock.toml", "deep = " + "[" * 20_000), "data/pylock.toml is not valid TOML"),
+        (saying("data/sbom.cdx.json", "[" * 200_000), "data/sbom.cdx.json: not legible, or not as platter writes it"),
         (saying("data/sbom.cdx.json", "{}"), "data/sbom.cdx.json: not legible, or not as platter writes it"),
         (lambda bundle: (bundle.path / "data" / "sbom.cdx.json").unlink(), "data/sbom.cdx.json: not legible"),
         (billed(lambda bill: bill["components"][0].update(version="9")), "sbom.cdx.json: does not list the wheels"),
@@ -322,7 +324,7 @@ class TestContradictions:
         assert "tok3n" not in said
 
     def test_info_that_is_none(self, bundle: Bundle) -> None:
-        for text in ("", "{", "[]", '{"format": 2}'):
+        for text in ("", "{", "[]", '{"format": 2}', "[" * 200_000):
             (bundle.path / "info.json").write_text(text)
             assert "  info.json: " in findings(bundle.path)
 

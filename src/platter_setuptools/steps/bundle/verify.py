@@ -61,7 +61,7 @@ def verify(path: Path, *, allowed_signers: Path | None, run: Runner, progress: P
     try:
         info = json.loads(contents.texts.get("info.json", b""))
         plan = manifest.parse(info)
-    except (ValueError, InstallError) as error:
+    except (ValueError, RecursionError, InstallError) as error:
         findings.append(error.message if isinstance(error, InstallError) else f"info.json: {error}")
     else:
         findings += [*_about(plan, info, contents), *_wheels(plan, info, contents), *_bytecode(plan, contents)]
@@ -189,7 +189,7 @@ def _bill(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
         graph = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
         references = {one["bom-ref"] for one in bill["components"]}
         reached = below(bill["metadata"]["component"]["bom-ref"], graph)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         yield f"{BILL}: not legible, or not as platter writes it"
         return
     if listed != {(canonicalize_name(one.name), one.version, one.sha256) for one in plan.wheels}:
