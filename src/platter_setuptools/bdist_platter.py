@@ -159,7 +159,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         command = self._command("bdist_wheel")
         command.ensure_finalized()
         given, files = command.dist_dir, self.distribution.dist_files
-        folder = Path(given)
+        folder = Path(given).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         with temporary_folder(folder) as draft:
             command.dist_dir = os.fspath(draft)

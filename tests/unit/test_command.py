@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.dist import Distribution
 from setuptools.errors import BaseError
 
@@ -226,6 +227,22 @@ class TestProjectWheel:
         (project / "app.egg-info" / "SOURCES.txt").write_text("mine\n")
         self.wheel(project, monkeypatch)
         assert (project / "app.egg-info" / "SOURCES.txt").read_text() == "mine\n"
+
+    def test_a_bdist_wheel_of_the_projects_own_that_tells_the_full_path(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = bdist_wheel.run
+
+        def run(self: bdist_wheel) -> None:
+            real(self)
+            kind, python, file = self.distribution.dist_files.pop()
+            self.distribution.dist_files.append((kind, python, os.fspath(project / file)))
+
+        monkeypatch.setattr(bdist_wheel, "run", run)
+        (project / "setup.cfg").write_text("[bdist_wheel]\ndist_dir = out\n")
+        wheel, _made = self.wheel(project, monkeypatch)
+        assert wheel == project / "out" / "app-1.0-py3-none-any.whl"
+        assert wheel.is_file()
 
     def test_a_bdist_wheel_that_builds_none(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Distribution, "run_command", lambda *_arguments: None)
