@@ -364,5 +364,16 @@ class TestPrune:
         assert store.recall("hints", "key") == {"some": "note"}
         assert (store.root / "mine.txt").exists()
 
+    def test_a_note_is_whole_or_nothing(self, store: Store) -> None:
+        noted = {"size": 41, "names": ["a", "b"]}
+        store.note("hints", "key", noted)
+        (path,) = store.root.glob("refs/hints/*.json")
+        whole = path.read_bytes()
+        for bit in range(8 * len(whole)):
+            damaged = bytearray(whole)
+            damaged[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(damaged)
+            assert store.recall("hints", "key") in (None, noted)
+
     def test_a_store_that_is_not_there(self, tmp_path: Path) -> None:
         assert Store(tmp_path / "none").prune(max_size=0) == Store(tmp_path / "none").usage() == []

@@ -186,7 +186,7 @@ class TestOnce:
         store.note("description", path.stem, note)
         describe_once.cache_clear()
         assert describe_once(wheel, store) == found
-        assert json.loads(path.read_text())["name"] == "a"
+        assert json.loads(path.read_text())["value"]["name"] == "a"
 
 
 class TestLicences:

@@ -140,13 +140,15 @@ class Store:
         ref = self._ref(kind, key)
         # A store that cannot be written to is no reason to fail.
         with contextlib.suppress(PlatterError), self._writing(ref), replacing(ref) as temporary:
-            temporary.write_text(json.dumps(value), "utf-8")
+            temporary.write_text(json.dumps({"value": value, "check": key_of(json.dumps(value))}), "utf-8")
 
     def recall(self, kind: str, key: str) -> Any:
-        """What was noted under the key; None if nothing, or nothing legible, was."""
+        """What was noted under the key; None if nothing was, or if it is damaged."""
         try:
-            return json.loads(self._ref(kind, key).read_text("utf-8"))
-        except (OSError, ValueError):
+            note = json.loads(self._ref(kind, key).read_text("utf-8"))
+            value = note["value"]
+            return value if note["check"] == key_of(json.dumps(value)) else None
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
 
     def derived(self, kind: str) -> Iterator[Path]:

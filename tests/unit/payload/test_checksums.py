@@ -83,11 +83,17 @@ def test_links_inside_count_as_their_content(folder: Path) -> None:
         verify(folder)
 
 
-@pytest.mark.parametrize("target", ["../data", "none"])
-def test_links_to_folders_and_to_nothing_are_not_passed_over(folder: Path, target: str) -> None:
-    (folder / "data/link").symlink_to(target)
-    with pytest.raises(BundleError, match="data/link: not listed"):
+@pytest.mark.parametrize(("link", "target"), [("data/link", "none"), ("data/bootstrap/link", "../../data")])
+def test_links_to_nothing_and_beside_modules_are_not_passed_over(folder: Path, link: str, target: str) -> None:
+    (folder / link).parent.mkdir(exist_ok=True)
+    (folder / link).symlink_to(target)
+    with pytest.raises(BundleError, match=f"{link}: not listed"):
         verify(folder)
+
+
+def test_links_to_folders_of_the_bundle_need_no_line(folder: Path) -> None:
+    (folder / "data/link").symlink_to("../data")
+    verify(folder)
 
 
 def test_links_that_lead_out_are_refused(folder: Path) -> None:
