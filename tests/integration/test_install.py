@@ -17,6 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from platter_setuptools.payload.lock import Lock
 from support import handmade, interpreters
 
 if TYPE_CHECKING:
@@ -320,6 +321,34 @@ def test_twice(made: handmade.Bundle, dst: Path) -> None:
     done = handmade.run(made, "--check", f"{dst}/")
     assert done.returncode == 0
     assert tree(dst) == before
+
+
+def test_what_a_run_killed_in_its_last_moments_left_is_cleared(made: handmade.Bundle, dst: Path) -> None:
+    """Marked complete, but the lock file and what --force replaced are still there."""
+    installed(handmade.run(made, dst), dst)
+    for part in ("replaced", "trash"):
+        (dst.parent / f".{dst.name}.platter-{part}" / "old").mkdir(parents=True)
+    (dst.parent / f".{dst.name}.platter-lock").touch()
+    before = tree(dst)
+    assert handmade.run(made, "--check", dst).returncode == 0
+    assert len(list(dst.parent.iterdir())) == 4  # looking changes nothing
+    done = handmade.run(made, dst)
+    assert (done.returncode, done.stdout) == (0, f"greet 1.0 is installed in {dst} already.\n")
+    assert [path.name for path in dst.parent.iterdir()] == [dst.name]
+    assert tree(dst) == before
+
+
+def test_a_complete_installation_whose_lock_is_held_is_left_alone(made: handmade.Bundle, dst: Path) -> None:
+    installed(handmade.run(made, dst), dst)
+    lock = Lock(str(dst))
+    lock.acquire()
+    try:
+        done = handmade.run(made, dst)
+        assert (done.returncode, done.stdout) == (0, f"greet 1.0 is installed in {dst} already.\n")
+        assert Path(lock.file).exists()
+    finally:
+        lock.release()
+    assert [path.name for path in dst.parent.iterdir()] == [dst.name]
 
 
 @pytest.fixture

@@ -85,6 +85,13 @@ class Destination:
                 break
         self._repair()
 
+    def tidy(self) -> None:
+        """Clear what a run that was killed in its last moments left beside a complete installation, if we may."""
+        if any(map(os.path.lexists, (self._lock.file, self.replaced, self.trash))):
+            with contextlib.suppress(DestinationError, OSError):  # it may just be ending, or belong to somebody else
+                self.acquire()
+            self.release()
+
     def prepare(self, unfinished: Marker, *, force: bool) -> None:
         """Make DST an empty folder with a marker that says unfinished; what --force replaces steps aside."""
         state = self.state()

@@ -63,6 +63,9 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
     _look(options, bundle, plan, destination, here, terminal, installed=installed)
     if options.check:
         checksums.verify(bundle, sums, frozenset())
+    if installed and not options.check:
+        with signals.postponed():
+            destination.tidy()
     if installed or options.check:
         said = "is installed in %s already" if installed else "can be installed into %s"
         terminal.step("%s %s." % (plan.title, said % destination.path))
