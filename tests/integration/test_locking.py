@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uv
 
-from support import projects
+from support import handmade, interpreters, projects
 from support.doors import unpack, wheels
+from support.fakes import target
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -106,6 +108,8 @@ def _finished(yard: Yard, project: Path) -> list[Path]:
         (("-o", "uv.lock"), "`uv lock` writes uv.lock"),
         (("--extras=most",), "hello has no extra most"),
         (("--group=prud",), "it has: prod"),
+        (("-p", sys.executable, "-p", "3.98"), "there is no interpreter python3.98"),
+        (("-p", sys.executable, "-p", ""), "the command line --python is empty"),
     ],
 )
 def test_what_cannot_be_locked(yard: Yard, project: Path, words: tuple[str, ...], message: str) -> None:
@@ -113,6 +117,127 @@ def test_what_cannot_be_locked(yard: Yard, project: Path, words: tuple[str, ...]
     assert message in done.stderr
     assert done.stdout == ""
     assert not list(project.glob("*lock*"))
+
+
+class TestSeveral:
+    """A lock for several interpreters."""
+
+    HERE = target()
+    THERE = str(HERE).replace(HERE.version, "3.99")
+
+    @pytest.fixture
+    def other(self, tmp_path: Path) -> Path:
+        return interpreters.target(tmp_path / "other-python", 99)
+
+    @pytest.fixture
+    def index(self, tmp_path: Path, open_index: Callable[..., Index]) -> Index:
+        """Distributions that drop old Pythons, or have wheels for few."""
+        folder = tmp_path / "goods"
+        handmade.wheel(folder, "crop", "1.0")
+        about = "Metadata-Version: 2.1\nName: crop\nVersion: 2.0\nRequires-Python: >=3.99\n"
+        handmade.wheel(folder, "crop", "2.0", metadata=about)
+        handmade.wheel(folder, "sown", tag=str(self.HERE.tags[0]))
+        return open_index(folder)
+
+    @pytest.fixture
+    def yard(self, yard: Yard, index: Index) -> Yard:
+        return dataclasses.replace(yard, environ={**yard.environ, "PIP_INDEX_URL": index.url})
+
+    def requiring(self, folder: Path, *requirements: str) -> Path:
+        text = projects.PYPROJECT.replace('["leaf"]', json.dumps(requirements))
+        return projects.write(folder / "mini", {"pyproject.toml": text, "hello.py": "def main():\n    pass\n"})
+
+    def test_each_gets_its_own(self, yard: Yard, tmp_path: Path, other: Path, index: Index) -> None:
+        markers = ("only-old; python_version < '3.99'", "only-new; python_version >= '3.99'")
+        # No index has what neither of them needs.
+        away = ("no-such-thing; sys_platform == 'win32'", "nor-this; python_version == '3.98'")
+        project = self.requiring(tmp_path, "crop", "leaf<2", *markers, *away)
+        said = yard.platter("lock", "-p", other, "-p", sys.executable, cwd=project).stderr
+        lock = tomllib.loads((project / "pylock.toml").read_text())
+        assert [(one["name"], one["version"]) for one in lock["packages"]] == [
+            ("crop", "1.0"),
+            ("crop", "2.0"),
+            ("leaf", "1.0"),
+            ("only-new", "1.0"),
+            ("only-old", "1.0"),
+        ]
+        assert len(lock["environments"]) == 2
+        assert said.endswith(f"  5 distributions\n  3 of them for {self.HERE}\n  3 of them for {self.THERE}\n")
+        index.requests.clear()
+        artifact = yard.build(project, "--lock=pylock.toml", "--no-pip")
+        assert wheels(artifact) == {"hello": "1.0", "crop": "1.0", "leaf": "1.0", "only-old": "1.0"}
+        assert not {f"/simple/{name}/" for name in ("crop", "leaf", "only-old")} & {*index.requests}
+
+    def test_a_universal_one_holds_more(self, yard: Yard, tmp_path: Path, other: Path) -> None:
+        project = self.requiring(tmp_path, "only-windows; sys_platform == 'win32'", "alpha; python_version == '3.98'")
+        said = yard.platter("lock", "--universal", "-p", other, "-p", sys.executable, cwd=project).stderr
+        lock = tomllib.loads((project / "pylock.toml").read_text())
+        assert [one["name"] for one in lock["packages"]] == ["alpha", "only-windows"]
+        assert "environments" not in lock
+        assert said.endswith(f"  2 distributions\n  0 of them for {self.HERE}\n  0 of them for {self.THERE}\n")
+
+    def test_a_universal_one_is_checked_for_each(self, yard: Yard, tmp_path: Path, other: Path) -> None:
+        project = self.requiring(tmp_path, "sown")
+        (project / "pylock.toml").write_text("as it was")
+        done = yard.platter("lock", "--universal", "-p", sys.executable, "-p", other, cwd=project, code=5)
+        assert f"the lock does not fit {self.THERE}:\n" in done.stderr
+        assert "for package 'sown' 1.0" in done.stderr
+        assert "leave that interpreter out" in done.stderr
+        assert f"does not fit {self.HERE}" not in done.stderr
+        assert (project / "pylock.toml").read_text() == "as it was"
+
+    def test_what_one_of_them_does_not_get(self, yard: Yard, tmp_path: Path, other: Path) -> None:
+        project = self.requiring(tmp_path, "sown")
+        (project / "pylock.toml").write_text("as it was")
+        done = yard.platter("lock", "-p", sys.executable, "-p", other, cwd=project, code=5)
+        assert f"the lock does not fit {self.THERE}:\n" in done.stderr
+        assert "for package 'sown' 1.0" in done.stderr
+        assert f"does not fit {self.HERE}" not in done.stderr
+        assert done.stdout == ""
+        assert (project / "pylock.toml").read_text() == "as it was"
+
+    def test_no_solution_for_one_of_them(self, yard: Yard, tmp_path: Path, other: Path) -> None:
+        project = self.requiring(tmp_path, "crop>=2")
+        done = yard.platter("lock", "-p", other, "-p", sys.executable, cwd=project, code=4)
+        assert f"platter: error: {self.HERE}: the dependencies cannot be resolved" in done.stderr
+        assert not (project / "pylock.toml").exists()
+
+    @pytest.mark.parametrize("words", [(), ("--universal",)])
+    def test_the_project_itself_does_not_serve_one(
+        self, yard: Yard, tmp_path: Path, other: Path, words: tuple[str, ...]
+    ) -> None:
+        project = self.requiring(tmp_path, "leaf")
+        text = (project / "pyproject.toml").read_text().replace("[project]", '[project]\nrequires-python = "<3.99"')
+        (project / "pyproject.toml").write_text(text)
+        done = yard.platter("lock", "-p", sys.executable, "-p", other, *words, cwd=project, code=5)
+        assert f"hello 1.0 requires Python <3.99, and {other} is 3.99.0" in done.stderr
+        assert not (project / "pylock.toml").exists()
+
+    def test_one_interpreter_twice_is_one(self, yard: Yard, tmp_path: Path) -> None:
+        project = self.requiring(tmp_path, "leaf")
+        words = ("-p", sys.executable, "--python", sys.executable)
+        # What is configured for builds does not count.
+        done = yard.platter("lock", *words, cwd=project, PLATTER_BUILD_PYTHON="no-such-python")
+        assert done.stderr.count(" of them for ") == 1
+        assert "environments" not in (project / "pylock.toml").read_text()
+
+    @pytest.fixture
+    def newer(self) -> str:
+        # Not an older one: the tools in this index are those of the Python that runs the tests.
+        for minor in interpreters.MINORS:
+            if minor > sys.version_info[1] and (found := interpreters.find(minor)):
+                return found
+        pytest.skip(f"needs a Python newer than {self.HERE.version}")
+
+    @pytest.mark.parametrize("resolver", ["uv", "pip"])
+    def test_builds_for_each_take_it(self, yard: Yard, tmp_path: Path, newer: str, resolver: str) -> None:
+        project = self.requiring(tmp_path, f"sown; python_version <= '{self.HERE.version}'", "sour", "leaf<2")
+        yard.platter("lock", "-p", newer, "-p", sys.executable, f"--resolver={resolver}", cwd=project)
+        built = [
+            wheels(yard.build(project, "--lock=pylock.toml", "-p", one, "--no-pip")) for one in (newer, sys.executable)
+        ]
+        common = {"hello": "1.0", "sour": "1.0", "leaf": "1.0"}
+        assert built == [common, {**common, "sown": "1.0"}]
 
 
 class TestHashes:

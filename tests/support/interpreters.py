@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from platter_setuptools.steps.foreign import interpreter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,5 +50,18 @@ def each() -> pytest.MarkDecorator:
 def pretender(path: Path, facts: Host) -> Path:
     """A program that answers as an interpreter with these facts would when it is asked for them."""
     path.write_text(f"#!/bin/sh\ncat >/dev/null\ncat <<'END'\n{json.dumps(facts._asdict())}\nEND\n")
+    path.chmod(0o755)
+    return path
+
+
+def target(path: Path, minor: int) -> Path:
+    """The running interpreter, which tells builds that it is CPython 3.minor."""
+    facts, version = interpreter.describe(), f"3.{minor}"
+    full = {"python_full_version": f"{version}.0", "implementation_version": f"{version}.0"}
+    environment = {**facts["environment"], **full, "python_version": version}
+    mine = {"executable": str(path), "version": version, "full_version": f"{version}.0", "environment": environment}
+    answer = f"cat <<'END'\n{json.dumps({**facts, **mine})}\nEND\n"
+    question = f'case "$*" in "-I {interpreter.__file__}") {answer}exit ;; esac\n'
+    path.write_text(f'#!/bin/sh\n{question}exec {shlex.quote(sys.executable)} "$@"\n')
     path.chmod(0o755)
     return path

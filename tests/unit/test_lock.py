@@ -10,7 +10,7 @@ import pytest
 from packaging.pylock import PackageDirectory, PackageSdist, PackageWheel
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
-from platter_setuptools.steps.resolving.lock import Lock, parse_lock, read_lock
+from platter_setuptools.steps.resolving.lock import Lock, join, parse_lock, read_lock
 from support.fakes import target
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class TestSelect:
         with pytest.raises(WheelError, match="the lock does not fit") as caught:
             chosen(made)
         first, second = caught.value.message.splitlines()[1:]
-        assert "'c'" in first  # Requires-Python is looked at before wheels are
-        assert "'a'" in second
+        assert "'c' 1.0" in first  # Requires-Python is looked at before wheels are
+        assert "'a' 1.0" in second
         assert "packages[" not in caught.value.message
 
     def test_a_lock_that_was_resolved_for_what_is_asked(self) -> None:
@@ -103,6 +103,79 @@ class TestSelect:
         made = lock(*entries, dependency_groups=["a", "b", "c"], default_groups=["a"])
         assert [name for name, _artifact in chosen(made)] == ["a"]
         assert [one.name for one, _artifact in made.select(target(), groups=["b"])] == ["a", "b"]
+
+
+class TestJoin:
+    """One lock of those for several targets, and what it says of itself."""
+
+    OLD = target(version="3.9", environment={"python_version": "3.9", "python_full_version": "3.9.18"})
+    NEW = target(version="3.13", environment={"python_version": "3.13", "python_full_version": "3.13.2"})
+
+    def joined(self, old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> Lock:
+        of_each = [(self.OLD, lock(*old, requires_python=">=3.9")), (self.NEW, lock(*new, requires_python=">=3.13"))]
+        return join(of_each, Path("/new"))
+
+    def test_each_takes_what_it_took(self) -> None:
+        common = package("b", "b-1.0-py3-none-any.whl")
+        old = package("a", "a-1.0-py3-none-any.whl", version="1.0")
+        new = package("a", "a-2.0-py3-none-any.whl", version="2.0")
+        only = package("c", "c-1.0-py3-none-any.whl")
+        made = self.joined([old, common], [common, new, only])
+        assert [(one.name, str(one.version), one.marker and str(one.marker)) for one in made.pylock.packages] == [
+            ("a", "1.0", 'python_version == "3.9"'),
+            ("a", "2.0", 'python_version == "3.13"'),
+            ("b", "1.0", None),
+            ("c", "1.0", 'python_version == "3.13"'),
+        ]
+        assert str(made.pylock.requires_python) == ">=3.9"
+        for one, expected in ((self.OLD, ["a 1.0", "b 1.0"]), (self.NEW, ["a 2.0", "b 1.0", "c 1.0"])):
+            assert [f"{taken.name} {taken.version}" for taken, _ in made.select(one)] == expected
+
+    def test_wheels_of_one_distribution_come_together(self) -> None:
+        pure = "a-1.0-py3-none-any.whl"
+        old = package("a", "a-1.0-cp39-cp39-linux_x86_64.whl", pure, sdist="a-1.0.tar.gz")
+        new = package("a", "a-1.0-cp313-cp313-linux_x86_64.whl", pure, sdist="a-1.0.tar.gz")
+        (entry,) = self.joined([old], [new]).pylock.packages
+        assert entry.marker is None
+        tags = [wheel.filename.split("-")[2] for wheel in entry.wheels or ()]
+        assert tags == ["cp39", "py3", "cp313"]
+
+    def test_a_wheel_for_one_and_a_source_for_the_other(self) -> None:
+        made = self.joined([package("a", sdist="a-1.0.tar.gz")], [package("a", "a-1.0-py3-none-any.whl")])
+        kinds = [type(artifact) for one in (self.OLD, self.NEW) for _, artifact in made.select(one)]
+        assert kinds == [PackageSdist, PackageWheel]
+
+    def test_it_is_for_them_and_no_others(self) -> None:
+        made = self.joined([package("a", "a-1.0-py3-none-any.whl")], [])
+        read = parse_lock(tomllib.loads(made.as_toml(Path("/new"))), base=Path("/new"), where="what was written")
+        assert [len(list(read.select(one))) for one in (self.OLD, self.NEW)] == [1, 0]
+        away = {**self.OLD.environment, "sys_platform": "plan9"}
+        between = {**self.OLD.environment, "python_version": "3.10", "python_full_version": "3.10.1"}
+        for environment in (away, between):
+            with pytest.raises(WheelError, match="does not satisfy any of the environments"):
+                list(read.select(target(version="3.10", environment=environment)))
+
+    def test_targets_that_no_marker_tells_apart(self) -> None:
+        free = target(**{field: getattr(self.NEW, field) for field in ("version", "environment")}, free_threaded=True)
+        common = package("b", "b-1.0-py3-none-any.whl")
+        of_each = [
+            (one, lock(package("a", f"a-{version}-py3-none-any.whl", version=version), common))
+            for one, version in ((self.NEW, "1.0"), (free, "2.0"))
+        ]
+        made = join(of_each, Path("/"))
+        assert len(made.pylock.environments or ()) == 1
+        with pytest.raises(WheelError, match=r"Multiple packages with the name 'a' are selected 2\.0 and 1\.0"):
+            list(made.select(free))
+
+    def test_paths_start_at_the_new_place(self) -> None:
+        folder = {"name": "a", "directory": {"path": "../lib"}}
+        of_each = [(one, lock(folder, base=Path(base))) for one, base in ((self.OLD, "/one/x"), (self.NEW, "/two/x"))]
+        made = join(of_each, Path("/one"))
+        ((_, first),) = made.select(self.OLD)
+        ((_, second),) = made.select(self.NEW)
+        assert isinstance(first, PackageDirectory)
+        assert isinstance(second, PackageDirectory)
+        assert [first.path, second.path] == ["lib", "../two/lib"]
 
 
 class TestPlaces:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging import tags as packaging_tags
-from packaging.markers import default_environment
+from packaging.markers import Marker, default_environment
 
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.run import Processes
 from platter_setuptools.steps.foreign import interpreter
 from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.target import Target, find_target
+from platter_setuptools.steps.target import Target, find_target, find_targets
 from support.fakes import FakeRunner, failing
 
 if TYPE_CHECKING:
@@ -31,6 +31,41 @@ def found(tmp_path: Path, **changes: Any) -> Target:
     path = tmp_path / "python"
     path.touch(mode=0o755)
     return find_target(str(path), FakeRunner(lambda _call: json.dumps({**FACTS, **changes})))
+
+
+class TestSeveral:
+    def found(self, tmp_path: Path, *changes: dict[str, Any]) -> list[str]:
+        """What the targets are called that interpreters with these facts are."""
+        facts = {}
+        for number, change in enumerate(changes):
+            path = tmp_path / f"python{number}"
+            path.touch(mode=0o755)
+            facts[str(path)] = json.dumps({**FACTS, "platform": "linux-x86_64", **change})
+        return [str(target) for _, target in find_targets(facts, FakeRunner(lambda call: facts[call.command[0]]))]
+
+    def test_the_lowest_comes_first(self, tmp_path: Path) -> None:
+        names = self.found(tmp_path, {"version": "3.13"}, {"version": "3.9"}, {"version": "3.10"})
+        assert names == [f"CPython {version} on linux-x86_64" for version in ("3.9", "3.10", "3.13")]
+
+    def test_each_once(self, tmp_path: Path) -> None:
+        first = {"version": "3.11", "full_version": "3.11.2"}
+        second = {"version": "3.11", "full_version": "3.11.7", "executable": "/usr/bin/python3"}
+        assert self.found(tmp_path, first, second) == ["CPython 3.11 on linux-x86_64"]
+
+    def test_by_the_first_name(self) -> None:
+        assert [name for name, _ in find_targets([None, sys.executable], Processes())] == [None]
+
+    def test_without_the_lock_of_the_interpreter(self, tmp_path: Path) -> None:
+        names = self.found(tmp_path, {"version": "3.13"}, {"version": "3.13", "free_threaded": True})
+        assert names == ["CPython 3.13 on linux-x86_64", "CPython 3.13t on linux-x86_64"]
+
+    def test_as_a_marker(self, tmp_path: Path) -> None:
+        target = found(tmp_path)
+        marker = Marker(target.marker())
+        assert marker.evaluate()
+        assert all(marker.evaluate(dict(environment)) for environment in target.other_patches)
+        assert not marker.evaluate({"python_version": "3.98"})
+        assert not marker.evaluate({"sys_platform": "plan9"})
 
 
 class TestOurOwn:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.dialects import decide, merge
+from platter_setuptools.ground.dialects import decide, merge, read_strings
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.streams import print_result
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Of a build's options, those that bear on what is resolved.
 OPTIONS = (
-    *("python", "requirements", "extras", "group", "constraints", "resolver", "pip-option"),
+    *("requirements", "extras", "group", "constraints", "resolver", "pip-option"),
     *("wheel-cache", "no-wheel-cache", "no-download", "quiet", "verbose"),
 )
 
@@ -40,6 +40,15 @@ def add_to(
         " `platter build --lock pylock.toml` takes just that, and so do uv and pip.",
     )
     parser.add_argument(
+        "-p",
+        "--python",
+        dest="pythons",
+        action="append",
+        metavar="PYTHON",
+        help="the interpreter to lock for, as a path, a command or a version such as 3.12; with several it is"
+        " one lock for all of them (repeatable) [default: the one that runs this command]",
+    )
+    parser.add_argument(
         "-o",
         "--output-file",
         metavar="FILE",
@@ -49,7 +58,7 @@ def add_to(
     parser.add_argument(
         "--universal",
         action="store_true",
-        help="lock for every platform, and for the target's Python and every later one",
+        help="lock for every platform, and for the target's Python (of several the lowest) and every later one",
     )
     parser.set_defaults(run=lambda parsed: _lock(parsed, read_options))
 
@@ -69,6 +78,7 @@ def _lock(parsed: argparse.Namespace, read_options: ReadOptions) -> None:
         write_lock(
             options,
             file,
+            pythons=_pythons(parsed.pythons),
             universal=parsed.universal,
             source=project.source,
             project_wheel=project.wheel,
@@ -87,6 +97,12 @@ def _file(asked: str | None, project: Path, sources: Sequence[Source]) -> Path:
         hint = "`uv lock` writes uv.lock" if file.name == "uv.lock" else "PEP 751 knows it by its name"
         raise UsageError(f"{file.name} is no name for a lock: pylock.toml or pylock.NAME.toml", hint=hint)
     return file
+
+
+def _pythons(asked: Sequence[str] | None) -> tuple[str, ...]:
+    """The interpreters that the command line names. They count instead of the one that is configured for builds."""
+    named = (read_strings("the command line", Path.cwd(), {"python": one}, prefix="--") for one in asked or ())
+    return tuple(source.values["python"] for source in named)
 
 
 def _without_lock(source: Source) -> Source:

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging import tags
+from packaging.version import Version
 
 from platter_setuptools.ground.errors import CommandError, UsageError
 from platter_setuptools.steps.foreign import interpreter
 from platter_setuptools.steps.store import Store, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from platter_setuptools.ground.run import Runner
 
 _KIND = "interpreter"
+# What a target is told by, of all that markers may ask for.
+FACTS = ("python_version", "platform_python_implementation", "sys_platform", "platform_machine")
 OLDEST = (3, 8)  # what virtualenv and the payload still serve
 
 
@@ -47,7 +50,12 @@ class Target:
     tags: tuple[tags.Tag, ...]
 
     def __str__(self) -> str:
-        return f"{self.environment['platform_python_implementation']} {self.version} on {self.platform}"
+        version = self.version + "t" * self.free_threaded
+        return f"{self.environment['platform_python_implementation']} {version} on {self.platform}"
+
+    def marker(self, facts: Iterable[str] = FACTS) -> str:
+        """The target as a marker tells it by these facts: in any patch release of its Python."""
+        return " and ".join(f"{fact} == '{self.environment[fact]}'" for fact in facts)
 
     @property
     def other_patches(self) -> tuple[Mapping[str, str], ...]:
@@ -87,6 +95,15 @@ def find_target(python: str | None, run: Runner, store: Store | None = None) -> 
     if store and key:
         store.note(_KIND, key, facts)
     return target
+
+
+def find_targets(pythons: Iterable[str | None], run: Runner) -> list[tuple[str | None, Target]]:
+    """The targets that these name, each once and with its name, the lowest Python first; see find_target."""
+    found: dict[tuple[tags.Tag, ...], tuple[str | None, Target]] = {}
+    for python in pythons:
+        target = find_target(python, run)
+        found.setdefault(target.tags, (python, target))
+    return sorted(found.values(), key=lambda one: Version(one[1].version))
 
 
 def _ask(executable: str, run: Runner) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
+from packaging.markers import Marker
 from packaging.pylock import (
     Package,
     PackageArchive,
@@ -25,9 +26,10 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.ground.urls import redact, without_userinfo
+from platter_setuptools.steps.target import FACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from packaging.markers import Environment
@@ -105,7 +107,9 @@ class Lock:
             )
             return {package.name: (package, artifact) for package, artifact in selected}, []
         except PylockSelectError as error:
-            misfit = re.sub(r" at packages\[\d+\]", "", str(error))
+            # It tells entries by their place: there may be several of one name.
+            versions = [f" {package.version or ''}".rstrip() for package in self.pylock.packages]
+            misfit = re.sub(r"( at)? packages\[(\d+)\]", lambda found: versions[int(found[2])], str(error))
             # It is raised for the first: the others are found among the rest.
             first = re.search(r"packages\[(\d+)\]", str(error))
         if not first:
@@ -132,6 +136,13 @@ class Lock:
         """The lock as a file in `folder` holds it: relative paths start there, and no URL tells a password."""
         import tomli_w  # noqa: PLC0415
 
+        return tomli_w.dumps(self._data(folder))
+
+    def moved(self, folder: Path) -> Lock:
+        """The lock as it is read from a file in `folder`."""
+        return parse_lock(self._data(folder), base=folder, where="the lock")
+
+    def _data(self, folder: Path) -> dict[str, Any]:
         data = dict(self.pylock.to_dict())
         data["created-by"] = "platter-setuptools"
         for package in data["packages"]:
@@ -145,7 +156,7 @@ class Lock:
                     artifact["url"] = without_userinfo(artifact["url"])
             if "index" in package:
                 package["index"] = without_userinfo(package["index"])
-        return tomli_w.dumps(data)
+        return data
 
     def url_of(self, artifact: PackageWheel | PackageSdist | PackageArchive) -> str:
         """Where the artifact is, as an absolute URL; a path in the lock becomes a `file:` URL."""
@@ -156,6 +167,43 @@ class Lock:
     def folder_of(self, directory: PackageDirectory) -> Path:
         """Where the source tree is."""
         return (self.base / (_local_path(directory.path) or directory.path)).resolve()
+
+
+def join(locks: Sequence[tuple[Target, Lock]], folder: Path) -> Lock:
+    """One lock of those that several targets have; relative paths start in `folder`.
+
+    It says that it is for these targets and no others. What not all of them take has a marker that says who does.
+    """
+    entries: list[tuple[Package, list[Target]]] = []
+    for target, lock in locks:
+        for package in lock.moved(folder).pylock.packages:
+            number = next((number for number, (known, _) in enumerate(entries) if _are_one(known, package)), None)
+            if number is None:
+                entries.append((package, [target]))
+            else:
+                known, takers = entries[number]
+                wheels = [*(known.wheels or ()), *(package.wheels or ())]
+                different = [wheel for index, wheel in enumerate(wheels) if wheel not in wheels[:index]]
+                entries[number] = (dataclasses.replace(known, wheels=different or None), [*takers, target])
+
+    targets = [target for target, _ in locks]
+    differ = [fact for fact in FACTS if len({target.environment[fact] for target in targets}) > 1] or FACTS
+    packages = [
+        package if len(takers) == len(targets) else dataclasses.replace(package, marker=_either(takers, differ))
+        for package, takers in sorted(entries, key=lambda entry: entry[0].name)
+    ]
+    whole = [Marker(text) for text in dict.fromkeys(target.marker() for target in targets)]
+    # The first is for the lowest Python.
+    return Lock(pylock=dataclasses.replace(locks[0][1].pylock, packages=packages, environments=whole), base=folder)
+
+
+def _are_one(package: Package, other: Package) -> bool:
+    """Whether two entries differ in nothing but their wheels."""
+    return package.name == other.name and dataclasses.replace(package, wheels=other.wheels) == other
+
+
+def _either(targets: Sequence[Target], facts: Sequence[str]) -> Marker:
+    return Marker(" or ".join(dict.fromkeys(target.marker(facts) for target in targets)))
 
 
 def read_lock(path: Path) -> Lock:

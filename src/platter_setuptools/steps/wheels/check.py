@@ -28,13 +28,19 @@ class Described:
 
 def check_fits(described: Described, target: Target) -> None:
     """Raises WheelError if a wheel's tags or its Requires-Python rule the target out."""
-    wheel, description = described.wheel, described.description
+    wheel = described.wheel
     if tags_of(wheel).isdisjoint(target.tags):
         raise WheelError(
             f"{wheel.filename} does not fit {target}",
             hint=f"build it with the interpreter that the bundle is for ({target.executable}),"
             " or choose another one with -p",
         )
+    check_python(described, target)
+
+
+def check_python(described: Described, target: Target) -> None:
+    """Raises WheelError if a wheel's Requires-Python rules the target out."""
+    wheel, description = described.wheel, described.description
     requires = description.requires_python
     if requires is not None and not requires.contains(target.full_version, prereleases=True):
         raise WheelError(
