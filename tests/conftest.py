@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["faults.ledger"]  # for its options, which must be known before its folder is looked into
 pytest.register_assert_rewrite("faults.server", "faults.builds")
+
+# What this starts inherits it: under nohup no installation would end when its terminal does.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
