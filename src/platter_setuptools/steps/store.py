@@ -37,7 +37,7 @@ def default_location() -> Path:
     import platformdirs  # noqa: PLC0415 - not needed where a folder is given
 
     try:
-        location = platformdirs.user_cache_path("platter")
+        location = platformdirs.user_cache_path("platter").expanduser()  # as its older releases leave it to us
         reason = obstacle(location)
     except RuntimeError:  # as in a container: a user without a name, and no HOME
         location, reason = None, "this user has no home"
