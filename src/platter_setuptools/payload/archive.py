@@ -45,6 +45,9 @@ class Archive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._stream.close()
 
     def damaged(

@@ -6,6 +6,7 @@ Plain fork and pipes: multiprocessing wants semaphores, and so a /dev/shm, which
 import itertools
 import json
 import os
+import select
 import selectors
 import signal
 from typing import IO, Any, Callable, Dict, Iterator, Tuple
@@ -30,21 +31,68 @@ def run(jobs: int, work: Callable[[int], Any], processes: int) -> Iterator[Tuple
 
     The first error of a worker is raised here. Leaving the iterator, by an error or early, ends all workers.
     """
-    todo_out, todo_in = os.pipe()
-    workers: Dict[int, int] = {}
-    with os.fdopen(todo_in, "wb", buffering=0) as todo:
+    with Crew(jobs, work, processes) as crew:
+        yield from crew.results()
+
+
+class Crew:
+    """The processes, which work from the block's beginning and are gone at its end."""
+
+    def __init__(self, jobs: int, work: Callable[[int], Any], processes: int) -> None:
+        self._waiting = iter(range(jobs))
+        self._work = work
+        self._size = min(processes, jobs)
+        self._workers: Dict[int, int] = {}
+
+    def __enter__(self) -> "Crew":  # noqa: PYI034 - Self came with Python 3.11
+        todo_out, todo_in = os.pipe()
+        self._todo = os.fdopen(todo_in, "wb", buffering=0)
         try:
-            for _ in range(min(processes, jobs)):
-                pid, results = _start(todo_out, todo_in, work)
-                workers[results] = pid
-            os.close(todo_out)
-            yield from _collect(workers, todo, jobs)
-        finally:
-            for pid in workers.values():
-                os.kill(pid, signal.SIGKILL)
-            for results, pid in workers.items():
-                os.close(results)
-                os.waitpid(pid, 0)
+            try:
+                for _ in range(self._size):
+                    pid, results = _start(todo_out, todo_in, self._work)
+                    self._workers[results] = pid
+            finally:
+                os.close(todo_out)
+            # One job per worker in work and one in waiting: a pipe need not hold the whole list.
+            _hand_out(self._todo, self._waiting, 2 * self._size)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid in self._workers.values():
+            os.kill(pid, signal.SIGKILL)
+        for results, pid in self._workers.items():
+            os.close(results)
+            os.waitpid(pid, 0)
+        self._todo.close()
+
+    def busy(self) -> bool:
+        """Whether there is nothing to hear of anyone yet."""
+        return not select.select(list(self._workers), [], [], 0)[0]
+
+    def results(self) -> Iterator[Tuple[int, Any]]:
+        """Read the answers and hand out more jobs, until every worker has said good-bye."""
+        workers = self._workers
+        buffers = dict.fromkeys(workers, b"")
+        with selectors.DefaultSelector() as selector:
+            for results in workers:
+                selector.register(results, selectors.EVENT_READ)
+            while workers:
+                for key, _ in selector.select():
+                    results = key.fd
+                    data = os.read(results, _READ)
+                    if not data:
+                        selector.unregister(results)
+                        _bury(results, workers)
+                        continue
+                    lines = (buffers[results] + data).split(b"\n")
+                    buffers[results] = lines.pop()
+                    for line in lines:
+                        yield _answer(line)
+                        _hand_out(self._todo, self._waiting, 1)
 
 
 def _start(todo_out: int, todo_in: int, work: Callable[[int], Any]) -> Tuple[int, int]:
@@ -95,30 +143,6 @@ def _serve(todo: int, results: int, work: Callable[[int], Any]) -> None:
         data = json.dumps(message).encode("ascii") + b"\n"
         while data:
             data = data[os.write(results, data) :]
-
-
-def _collect(workers: Dict[int, int], todo: IO[bytes], jobs: int) -> Iterator[Tuple[int, Any]]:
-    """Hand out the jobs and read the answers, until every worker has said good-bye."""
-    buffers = dict.fromkeys(workers, b"")
-    # One job per worker in work and one in waiting: a pipe need not hold the whole list.
-    waiting = iter(range(jobs))
-    _hand_out(todo, waiting, 2 * len(workers))
-    with selectors.DefaultSelector() as selector:
-        for results in workers:
-            selector.register(results, selectors.EVENT_READ)
-        while workers:
-            for key, _ in selector.select():
-                results = key.fd
-                data = os.read(results, _READ)
-                if not data:
-                    selector.unregister(results)
-                    _bury(results, workers)
-                    continue
-                lines = (buffers[results] + data).split(b"\n")
-                buffers[results] = lines.pop()
-                for line in lines:
-                    yield _answer(line)
-                    _hand_out(todo, waiting, 1)
 
 
 def _hand_out(todo: IO[bytes], waiting: Iterator[int], count: int) -> None:

@@ -1,4 +1,4 @@
-"""The empty virtualenv, made in this process by the virtualenv that the bundle carries, without seed packages."""
+"""The empty virtualenv, made by the virtualenv that the bundle carries, without seed packages."""
 
 import os
 import py_compile
@@ -54,7 +54,10 @@ def _home(config: str) -> str:
 
 
 def create(folder: str, bootstrap: str) -> Scheme:
-    """Make the virtualenv in the folder, which is ours and empty but for the marker."""
+    """Make the virtualenv in the folder, which is ours and empty but for the marker.
+
+    For a process that ends with it: what virtualenv would be misled by in this one is changed.
+    """
     # PYTHON* would reach the interpreters that virtualenv may start, VIRTUALENV_* are its options.
     for name in [name for name in os.environ if name.startswith(("VIRTUALENV_", "PYTHON", "__PYVENV"))]:
         del os.environ[name]

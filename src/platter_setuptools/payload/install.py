@@ -164,11 +164,17 @@ def _fill(
 ) -> int:
     """Everything that comes into the folder but what post-install.sh adds; the number of the packages' files."""
     terminal.step("  making a virtualenv with Python %s (%s)" % (here.full_python, environment.base_interpreter()))
-    scheme = environment.create(folder, os.path.join(bundle, "data", "bootstrap"))
-    terminal.step("  installing %d packages" % len(plan.wheels))
     fits = preflight.bytecode_fits(preflight.target_for(plan, here))
     sources = unpacking.sources(bundle, sums, plan, bytecode=fits, compiling=options.compiling)
-    installed = unpacking.unpack(scheme, sources, here.python[:2])
+    bootstrap = os.path.join(bundle, "data", "bootstrap")
+    with unpacking.Ahead() as ahead:
+        # In a process of its own: meanwhile this one begins with the wheels, as far as that goes without a folder.
+        with crew.Crew(1, lambda _: environment.create(folder, bootstrap), 1) as making:
+            ahead.read(sources, making.busy)
+            ((_, made),) = making.results()
+        scheme = environment.Scheme(*made)
+        terminal.step("  installing %d packages" % len(plan.wheels))
+        installed = unpacking.unpack(scheme, sources, here.python[:2], ahead)
     terminal.step("  checking what was installed")
     inspection.inspect(scheme.python, [(one.name, one.version) for one in installed])
     return sum(one.files for one in installed)

@@ -1,14 +1,18 @@
 """All wheels into the virtualenv, several at a time."""
 
 import os
-from typing import Any, Dict, FrozenSet, List, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Sequence, Set, Tuple
 
 from . import crew, environment, wheel
+from .archive import Archive
 from .environment import Scheme
 from .errors import BundleError
 from .manifest import Manifest
 from .tree import Tree
 from .wheel import Installed, Source
+
+# Archives: so many files may be open everywhere, and their lists take little memory.
+_AHEAD = 64
 
 
 def deferred(plan: Manifest) -> FrozenSet[str]:
@@ -42,16 +46,41 @@ def sources(bundle: str, sums: Dict[str, str], plan: Manifest, *, bytecode: bool
     return found
 
 
-def unpack(scheme: Scheme, wheels: Sequence[Source], version: Tuple[int, int]) -> List[Installed]:
+class Ahead:
+    """Archives that are verified, and their lists read, before the folder is ready that they are unpacked into."""
+
+    def __init__(self) -> None:
+        self._archives: Dict[str, Archive] = {}
+
+    def __enter__(self) -> "Ahead":  # noqa: PYI034 - Self came with Python 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for archive in self._archives.values():
+            archive.close()
+
+    def read(self, wheels: Sequence[Source], go_on: Callable[[], bool]) -> None:
+        """Open archives, those first that are unpacked first, for as long as there is time."""
+        for index in _order(wheels):
+            for path, sha256 in wheels[index].archives():
+                if len(self._archives) == _AHEAD or not go_on():
+                    return
+                self._archives[path] = Archive(path, sha256)
+
+    def open(self, path: str, sha256: str) -> Archive:
+        """The archive, opened ahead or now; once."""
+        return self._archives.pop(path, None) or Archive(path, sha256)
+
+
+def unpack(scheme: Scheme, wheels: Sequence[Source], version: Tuple[int, int], ahead: Ahead) -> List[Installed]:
     """Install the wheels; where two own the same path, the later one's file stays, as if they came one by one."""
     protected = environment.files(scheme)
-    # The biggest first, so that no process is left alone with one at the end.
-    order = sorted(range(len(wheels)), key=lambda index: -wheels[index].weight)
+    order = _order(wheels)
 
     def work(job: int) -> Any:
         tree = Tree(protected)
         source = wheels[order[job]]
-        return [list(wheel.install(source, scheme, tree, version)), tree.contested]
+        return [list(wheel.install(source, scheme, tree, version, ahead.open)), tree.contested]
 
     found: Dict[int, Installed] = {}
     contested: Set[str] = set()
@@ -63,3 +92,8 @@ def unpack(scheme: Scheme, wheels: Sequence[Source], version: Tuple[int, int]) -
         for source in wheels:
             wheel.install(source, scheme, tree, version, only=contested)
     return [found[index] for index in sorted(found)]
+
+
+def _order(wheels: Sequence[Source]) -> List[int]:
+    """The biggest first, so that no process is left alone with one at the end."""
+    return sorted(range(len(wheels)), key=lambda index: -wheels[index].weight)

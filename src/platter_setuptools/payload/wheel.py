@@ -7,7 +7,7 @@ import py_compile
 import re
 import warnings
 import zipfile
-from typing import AbstractSet, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import AbstractSet, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import record, scripts
 from .archive import Archive
@@ -33,6 +33,13 @@ class Source(NamedTuple):
     bytecode_sha256: str = ""
     weight: int = 0
     compiling: bool = False
+
+    def archives(self) -> List[Tuple[str, str]]:
+        """Path and SHA-256 of the wheel, and of its bytecode if it has any."""
+        found = [(self.path, self.sha256)]
+        if self.bytecode is not None:
+            found.append((self.bytecode, self.bytecode_sha256))
+        return found
 
 
 class Installed(NamedTuple):
@@ -106,16 +113,20 @@ def install(
     scheme: Scheme,
     tree: Tree,
     version: Tuple[int, int],
+    opened: Callable[[str, str], Archive] = Archive,
     only: Optional[AbstractSet[str]] = None,
 ) -> Installed:
-    """Unpack, write scripts, bytecode and RECORD. With ``only``, write just these paths, and no RECORD."""
-    with Archive(source.path, source.sha256) as archive:
+    """Unpack, write scripts, bytecode and RECORD. With ``only``, write just these paths, and no RECORD.
+
+    ``opened`` gives the archive with this path and SHA-256.
+    """
+    with opened(source.path, source.sha256) as archive:
         wheel = Wheel(archive, scheme)
         work = Installation(wheel, scheme, tree, only)
         work.members()
         work.entry_points(scripts.with_pip_names(wheel.entry_points, version) if _is_pip(wheel) else wheel.entry_points)
     if source.bytecode is not None:
-        with Archive(source.bytecode, source.bytecode_sha256) as archive:
+        with opened(source.bytecode, source.bytecode_sha256) as archive:
             work.bytecode(archive)
     if source.compiling:
         work.compiled()

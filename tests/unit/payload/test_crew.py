@@ -30,6 +30,23 @@ def test_large_answers() -> None:
     assert dict(crew.run(3, lambda _: "x" * 1_000_000, 2)) == dict.fromkeys(range(3), "x" * 1_000_000)
 
 
+def test_one_job_aside() -> None:
+    """It begins by itself, and is over by the end of the block, whatever becomes of it."""
+    ready, go = os.pipe()
+    with crew.Crew(1, lambda _: os.read(ready, 1).decode(), 1) as aside:
+        assert aside.busy()
+        os.write(go, b"x")
+        while aside.busy():
+            time.sleep(0.01)
+        assert list(aside.results()) == [(0, "x")]
+    with crew.Crew(1, lambda _: time.sleep(100), 1) as aside:
+        assert aside.busy()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    os.close(ready)
+    os.close(go)
+
+
 def test_errors_keep_their_kind() -> None:
     def work(job: int) -> int:
         raise BundleError(f"job {job}", hint="mend it")
