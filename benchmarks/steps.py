@@ -18,7 +18,9 @@ from platter_setuptools.ground.progress import Quiet
 from platter_setuptools.ground.run import Processes
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.bundle.archive import write_archive
-from platter_setuptools.steps.bundle.members import from_file
+from platter_setuptools.steps.bundle.bootstrap import FOLDER as BOOTSTRAP
+from platter_setuptools.steps.bundle.members import from_bytes, from_file
+from platter_setuptools.steps.bundle.sinks import deflated
 from platter_setuptools.steps.store import Store
 from platter_setuptools.steps.target import find_target
 from platter_setuptools.steps.wheels.bytecode import compile_wheels
@@ -40,8 +42,10 @@ def archive(bundle: Path, output: Path) -> float:
         digest, _, name = line.partition("  ")
         sums[name] = digest
     members = [
-        # What a build knows of its wheels: their hashes, and that they are compressed.
-        from_file(name, bundle / name, sha256=digest, packed=name.endswith((".whl", ".zip")))
+        # What a build knows of its wheels: their hashes, and that they are compressed. Its wheel cache has the rest.
+        from_bytes(name, content := (bundle / name).read_bytes(), deflated=deflated(content))
+        if name.startswith(BOOTSTRAP)
+        else from_file(name, bundle / name, sha256=digest, packed=name.endswith((".whl", ".zip")))
         for name, digest in sums.items()
     ]
     began = time.perf_counter()

@@ -28,6 +28,7 @@ from platter_setuptools.ground.errors import ArchiveError, InterruptedBuildError
 from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.steps.bundle.archive import write_archive
 from platter_setuptools.steps.bundle.members import Member, from_bytes, from_file, from_text
+from platter_setuptools.steps.bundle.sinks import deflated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,8 @@ NOISE = random.Random(7).randbytes(100_000)
 TARS = [kind for kind in FORMATS if kind.startswith("tar")]
 FILES = [kind for kind in FORMATS if kind != "dir"]
 LONG = "data/" + "/".join(["a-rather-long-folder-name"] * 5) + "/" + "n" * 120 + ".txt"
+
+AHEAD = {"a.py": b"x = 1\n" * 999, "b.py": b"", "c.pyc": NOISE[:1000], "d.py": b"-" * 512, LONG: b"of pax"}
 
 Entry = tuple[str, int, bytes]  # kind and link, permissions, content
 
@@ -65,6 +68,7 @@ def rich_members(folder: Path) -> list[Member]:
         Member(name="data/link", link="zebra.txt"),
         Member(name="data/folder-link", link="../data/node"),
         from_bytes("data/second.whl", NOISE[:70_000]),
+        *(from_bytes(f"boot/{name}", content, deflated=deflated(content)) for name, content in AHEAD.items()),
     ]
 
 

@@ -159,7 +159,7 @@ class TestBootstrap:
         first = self.members(virtualenv, store, FakeRunner(compiling), tmp_path)
         other = Store(tmp_path / "other")
         assert self.members(virtualenv, other, FakeRunner(compiling), tmp_path) == first
-        digests = {hashlib.sha256(path.read_bytes()).digest() for path in tmp_path.glob("*/blobs/*/*/bootstrap.zip")}
+        digests = {hashlib.sha256(path.read_bytes()).digest() for path in tmp_path.glob("*/blobs/*/*/bootstrap")}
         assert len(digests) == 1
 
     def test_install_sh(self, virtualenv: list[Wheel], store: Store, tmp_path: Path) -> None:

@@ -129,6 +129,20 @@ def _changed(name: str) -> WheelError:
     return WheelError(f"{name} changed while the bundle was written", hint="build again")
 
 
+class _Announced:
+    """Reads a member; before the first of its bytes, and after its header, the sink is told what comes."""
+
+    def __init__(self, member: Member, source: _Checked | BinaryIO, sink: Sink) -> None:
+        self._member, self._source, self._sink = member, source, sink
+        self._announced = False
+
+    def read(self, size: int) -> bytes:
+        if not self._announced:
+            self._sink.pack(self._member.packed, self._member.deflated)
+            self._announced = True
+        return self._source.read(size)
+
+
 class _Hashed:
     """An output whose bytes are hashed on their way."""
 
@@ -167,9 +181,8 @@ class _Bundle:
                 elif not member.is_folder:
                     header = self._header(f"{self.stem}/{member.name}", tarfile.REGTYPE, member.mode)
                     header.size = member.size
-                    sink.pack(member.packed)
                     with _opened(member, self.checks, self.consent) as source:
-                        tar.addfile(header, cast("BinaryIO", source))
+                        tar.addfile(header, cast("BinaryIO", _Announced(member, source, sink)))
                     sink.pack(False)
         sink.close()
 

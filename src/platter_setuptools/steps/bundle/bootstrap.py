@@ -5,19 +5,22 @@ Unpacked and compiled it starts in a fifth of a second, three times faster than 
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platter_setuptools import payload
 from platter_setuptools.steps.bundle.members import Member, from_bytes
+from platter_setuptools.steps.bundle.sinks import deflated
 from platter_setuptools.steps.store import Store, key_of
 from platter_setuptools.steps.wheels.bytecode import compile_archives
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.ground.values import Wheel
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 FOLDER = "data/bootstrap"
 PACKAGE = "platter_payload"  # what the payload is called in a bundle
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+_LAYOUT = f"2, zlib {zlib.ZLIB_RUNTIME_VERSION}"  # of what is kept; others deflate to other bytes
 # Not needed on a POSIX server by a virtualenv that is created without seed packages.
 _LEFT_OUT = re.compile(r"virtualenv/seed/wheels/embed/.*\.whl$|.*\.exe$|.*\.pyi$|[^/]+\.dist-info/sboms/.*")
 
@@ -36,26 +40,23 @@ def members(
     """install.sh and the files below `data/bootstrap`; these come from the store when nothing has changed."""
     modules = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(_payload_folder().glob("*.py"))}
     key = key_of(
+        _LAYOUT,
         target.magic,
         str(with_bytecode),
         *(wheel.sha256 for wheel in virtualenv),
         *(f"{name}\n{content.decode()}" for name, content in modules.items()),
     )
-    archive = store.find_derived("bootstrap", key)
-    if archive is None:
+    packed = store.find_derived("bootstrap", key)
+    if packed is None:
         folder = Path(tempfile.mkdtemp(prefix="bootstrap-", dir=work))
-        archive = folder / "bootstrap.zip"
-        _write(archive, modules | _unpacked(virtualenv))
+        files = modules | _unpacked(virtualenv)
         if with_bytecode:
-            compiled = folder / "bytecode.zip"
-            compile_archives({archive: compiled}, target, run, unchecked=True)
-            with zipfile.ZipFile(archive, "a") as whole, zipfile.ZipFile(compiled) as part:
-                for member in part.infolist():
-                    whole.writestr(_entry(member.filename), part.read(member))
-        archive = store.keep_derived("bootstrap", key, archive)
+            files |= _compiled(files, target, run, folder)
+        packed = folder / "bootstrap"
+        packed.write_bytes(_pack(files))
+        packed = store.keep_derived("bootstrap", key, packed)
     installer = from_bytes("install.sh", _payload_file("install.sh"), executable=True)
-    with zipfile.ZipFile(archive) as opened:
-        return [installer, *(from_bytes(f"{FOLDER}/{name}", opened.read(name)) for name in opened.namelist())]
+    return [installer, *_unpack(packed.read_bytes())]
 
 
 def _unpacked(wheels: Sequence[Wheel]) -> dict[str, bytes]:
@@ -69,16 +70,31 @@ def _unpacked(wheels: Sequence[Wheel]) -> dict[str, bytes]:
     return files
 
 
-def _write(archive: Path, files: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(archive, "w") as opened:
+def _compiled(files: dict[str, bytes], target: Target, run: Runner, folder: Path) -> dict[str, bytes]:
+    sources, compiled = folder / "sources.zip", folder / "bytecode.zip"
+    with zipfile.ZipFile(sources, "w") as archive:
         for name, content in sorted(files.items()):
-            opened.writestr(_entry(name), content)
+            archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), content)
+    compile_archives({sources: compiled}, target, run, unchecked=True)
+    with zipfile.ZipFile(compiled) as archive:
+        return {member.filename: archive.read(member) for member in archive.infolist()}
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
-    return zipfile.ZipInfo(
-        name, _FIXED_TIME
-    )  # stored: it is read more often than written, and compressed with the bundle
+def _pack(files: dict[str, bytes]) -> bytes:
+    """All files as one: names and sizes in a line of JSON, the contents, and the same deflated, for a tar.gz."""
+    ahead = {name: deflated(content) for name, content in files.items()}
+    index = [[name, len(content), len(ahead[name])] for name, content in files.items()]
+    return b"".join([json.dumps(index).encode(), b"\n", *files.values(), *ahead.values()])
+
+
+def _unpack(data: bytes) -> Iterator[Member]:
+    line, _, rest = data.partition(b"\n")
+    index = json.loads(line)
+    start, ahead = 0, sum(size for _name, size, _length in index)
+    for name, size, length in index:
+        content, start = rest[start : start + size], start + size
+        compressed, ahead = rest[ahead : ahead + length], ahead + length
+        yield from_bytes(f"{FOLDER}/{name}", content, deflated=compressed)
 
 
 def _payload_folder() -> Path:

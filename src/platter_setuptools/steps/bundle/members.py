@@ -26,7 +26,7 @@ class Member:
 
     `name` is relative to the bundle, with slashes. A file has its bytes in `content` or in the file `path`, and then
     their SHA-256; a symbolic link has its target in `link`; an empty folder has none of these. `packed` tells that
-    the bytes are compressed already.
+    the bytes are compressed already; `deflated` is what sinks.deflated made of them, if that was done ahead.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Member:
     size: int = 0
     executable: bool = False
     packed: bool = False
+    deflated: bytes | None = None
 
     @property
     def mode(self) -> int:
@@ -59,7 +60,7 @@ class Member:
             return has_secret(content.read().decode("utf-8", "replace"))
 
 
-def from_bytes(name: str, content: bytes, *, executable: bool = False) -> Member:
+def from_bytes(name: str, content: bytes, *, executable: bool = False, deflated: bytes | None = None) -> Member:
     """A file with this content."""
     return Member(
         name=name,
@@ -67,6 +68,7 @@ def from_bytes(name: str, content: bytes, *, executable: bool = False) -> Member
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
         executable=executable,
+        deflated=deflated,
     )
 
 

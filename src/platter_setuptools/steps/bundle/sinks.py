@@ -6,6 +6,7 @@ import bz2
 import functools
 import lzma
 import sys
+import tarfile
 import zlib
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -33,8 +34,8 @@ class Sink(Protocol):
 
     def tell(self) -> int: ...
 
-    def pack(self, packed: bool, /) -> None:
-        """What follows is packed already, or is not."""
+    def pack(self, packed: bool, deflated: bytes | None = None, /) -> None:
+        """What follows is packed already, or is not; `deflated` is what the function of that name made of it."""
 
     def close(self) -> None: ...
 
@@ -46,12 +47,12 @@ class Beside:
     """
 
     def __init__(self, sink: Sink, background: Background) -> None:
-        self._sink, self._background, self._packed = sink, background, False
-        self._parts: list[bytes] = []
+        self._sink, self._background = sink, background
+        self._parts: list[Callable[[], object]] = []
         self._size = 0
 
     def write(self, data: bytes) -> int:
-        self._parts.append(data)
+        self._parts.append(functools.partial(self._sink.write, data))
         self._size += len(data)
         if self._size >= _LARGE:
             self._hand_over()
@@ -60,11 +61,8 @@ class Beside:
     def tell(self) -> int:
         return 0
 
-    def pack(self, packed: bool, /) -> None:
-        if packed != self._packed:
-            self._hand_over()
-            self._packed = packed
-            self._background.do(functools.partial(self._sink.pack, packed))
+    def pack(self, packed: bool, deflated: bytes | None = None, /) -> None:
+        self._parts.append(functools.partial(self._sink.pack, packed, deflated))
 
     def close(self) -> None:
         self._hand_over()
@@ -72,12 +70,13 @@ class Beside:
 
     def _hand_over(self) -> None:
         if self._parts:
-            self._background.do(functools.partial(self._write, self._parts))
+            self._background.do(functools.partial(_all, self._parts))
             self._parts, self._size = [], 0
 
-    def _write(self, parts: list[bytes]) -> None:
-        for part in parts:
-            self._sink.write(part)
+
+def _all(tasks: list[Callable[[], object]]) -> None:
+    for task in tasks:
+        task()
 
 
 class Plain:
@@ -92,7 +91,7 @@ class Plain:
     def tell(self) -> int:
         return 0
 
-    def pack(self, packed: bool, /) -> None: ...
+    def pack(self, packed: bool, deflated: bytes | None = None, /) -> None: ...
 
     def close(self) -> None: ...
 
@@ -106,7 +105,8 @@ class Gzip:
     """
 
     def __init__(self, file: Output) -> None:
-        self._file, self._crc, self._size, self._packed = file, 0, 0, False
+        self._file, self._crc, self._size = file, 0, 0
+        self._write = self._compress
         # Level 4 takes half the time of 6, and little is left to compress: four per cent more of it.
         self._deflate = zlib.compressobj(4, zlib.DEFLATED, -zlib.MAX_WBITS)
         # No name and no time; 0xFF: the system is not told.
@@ -115,10 +115,29 @@ class Gzip:
     def write(self, data: bytes) -> int:
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)
-        if not self._packed:
-            if compressed := self._deflate.compress(data):
-                self._file.write(compressed)
-            return len(data)
+        self._write(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return 0
+
+    def pack(self, packed: bool, deflated: bytes | None = None, /) -> None:
+        write = self._pass_over if deflated is not None else self._store if packed else self._compress
+        if self._write == self._compress != write:
+            self._file.write(self._deflate.flush(zlib.Z_FULL_FLUSH))
+        self._write = write
+        if deflated:
+            self._file.write(deflated)
+
+    def close(self) -> None:
+        self._file.write(self._deflate.flush(zlib.Z_FINISH))
+        self._file.write(self._crc.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little"))
+
+    def _compress(self, data: bytes) -> None:
+        if compressed := self._deflate.compress(data):
+            self._file.write(compressed)
+
+    def _store(self, data: bytes) -> None:
         blocks: list[bytes | memoryview] = []
         view = memoryview(data)
         for start in range(0, len(data), _STORED):
@@ -127,19 +146,16 @@ class Gzip:
             # Not the last block, stored: three bits, filled up to a byte; the length, and its complement.
             blocks += b"\0", length.to_bytes(2, "little"), (length ^ 0xFFFF).to_bytes(2, "little"), block
         self._file.writelines(blocks)
-        return len(data)
 
-    def tell(self) -> int:
-        return 0
+    def _pass_over(self, data: bytes) -> None:
+        """It was written when it was announced."""
 
-    def pack(self, packed: bool, /) -> None:
-        if packed and not self._packed:
-            self._file.write(self._deflate.flush(zlib.Z_FULL_FLUSH))
-        self._packed = packed
 
-    def close(self) -> None:
-        self._file.write(self._deflate.flush(zlib.Z_FINISH))
-        self._file.write(self._crc.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little"))
+def deflated(content: bytes) -> bytes:
+    """A file deflated ahead, as a Gzip sink takes it: filled up to tar's blocks, and cut off from what is around it."""
+    # More than Gzip's own level, since this is done once: it makes up for what is lost at the cuts.
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return deflate.compress(content + bytes(-len(content) % tarfile.BLOCKSIZE)) + deflate.flush(zlib.Z_FULL_FLUSH)
 
 
 class _Compressor(Protocol):
@@ -162,7 +178,7 @@ class Streams:
     def tell(self) -> int:
         return 0
 
-    def pack(self, packed: bool, /) -> None:
+    def pack(self, packed: bool, deflated: bytes | None = None, /) -> None:  # noqa: ARG002 - deflate is not theirs
         if packed != self._packed:
             self.close()
             self._packed = packed
