@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import functools
 import hashlib
 import http.server
+import ipaddress
 import os
+import shutil
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,9 +30,9 @@ from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 BODY = os.urandom(300_000)
+HOUR = dt.timedelta(hours=1)
 PLAIN = IndexSettings(retries=2, timeout=5.0)
 
 
@@ -406,6 +411,110 @@ class TestSettings:
                 list(transfers.chunks(url, label="x", size=1, pause=lambda _seconds: False))
         assert [verify for _, verify, _ in told] == ["/ca.pem", False, False, False, "/ca.pem", "/ca.pem"]
         assert {cert for *_, cert in told} == {"/me.pem"}
+
+
+class TestTLS:
+    @pytest.fixture
+    def certificate(self, server: Server, tmp_path: Path) -> Path:
+        """What the server shows from now on, for 127.0.0.1, signed by itself."""
+        pytest.importorskip("cryptography")
+        from cryptography import x509  # noqa: PLC0415
+        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an index")])
+        now = dt.datetime.now(dt.timezone.utc)
+        made = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + HOUR)
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+            .sign(key, hashes.SHA256())
+        )
+        public, secret = tmp_path / "public.pem", tmp_path / "secret.pem"
+        public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        secret.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(public, secret)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        return public
+
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The files of certificates that are read."""
+        files: list[str] = []
+        load = ssl.SSLContext.load_verify_locations
+
+        def counted(context: ssl.SSLContext, cafile: Any = None, *rest: Any, **named: Any) -> None:
+            files.append(str(cafile or named))
+            load(context, cafile, *rest, **named)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+        return files
+
+    @pytest.mark.parametrize("how", ["option", "environment", "folder"])
+    def test_certificates_are_read_once(
+        self,
+        server: Server,
+        certificate: Path,
+        read: list[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        how: str,
+    ) -> None:
+        trusted = str(certificate)
+        if how == "folder":  # as openssl's rehash makes them; the name is the issuer's hash
+            if not shutil.which("openssl"):
+                pytest.skip("needs openssl")
+            trusted = str(tmp_path / "trusted")
+            hashed = subprocess.run(
+                ["openssl", "x509", "-noout", "-hash", "-in", certificate], capture_output=True, text=True, check=True
+            )
+            Path(trusted).mkdir()
+            (Path(trusted) / f"{hashed.stdout.strip()}.0").symlink_to(certificate)
+        if how == "environment":
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", trusted)
+        settings = IndexSettings(retries=0, cert=None if how == "environment" else trusted)
+        urls = [server.url(f"/{number}").replace("http:", "https:") for number in range(8)]
+        server.routes.update({f"/{number}": whole for number in range(8)})
+        for times in ("once", "and again"):
+            fetched = fetch_all(
+                [download(url, filename=f"{times}-{url[-1]}") for url in urls], tmp_path, settings=settings
+            )
+            assert {path.read_bytes() for path in fetched.values()} == {BODY}
+        assert len(read) == 1
+
+    def test_one_that_is_not_trusted(self, server: Server, certificate: Path, tmp_path: Path) -> None:
+        server.routes["/a"] = whole
+        url = server.url("/a").replace("http:", "https:")
+        with pytest.raises(DependencyError, match="SSL"):
+            fetch_all([download(url)], tmp_path / "to", settings=PLAIN)
+        # And one for another host: only 127.0.0.1 is in it.
+        url = url.replace("127.0.0.1", "localhost")
+        with pytest.raises(DependencyError, match="SSL"):
+            fetch_all([download(url)], tmp_path / "to", settings=IndexSettings(cert=str(certificate), retries=0))
+
+    def test_hosts_that_are_trusted_anyhow(
+        self, server: Server, certificate: Path, read: list[str], tmp_path: Path
+    ) -> None:
+        del certificate
+        server.routes["/a"] = whole
+        url = server.url("/a").replace("http:", "https:")
+        settings = IndexSettings(trusted_hosts=("127.0.0.1",))
+        assert fetch_all([download(url)], tmp_path, settings=settings)
+        assert read == []
+
+    def test_a_file_that_holds_none(self, server: Server, certificate: Path, tmp_path: Path) -> None:
+        del certificate
+        (tmp_path / "none.pem").write_text("hello")
+        url = server.url("/a").replace("http:", "https:")
+        settings = IndexSettings(cert=str(tmp_path / "none.pem"), retries=0)
+        with pytest.raises(DependencyError, match="cannot be fetched"):
+            fetch_all([download(url)], tmp_path / "to", settings=settings)
 
 
 class TestStopping:

@@ -5,19 +5,24 @@ A module of its own because importing requests takes longer than a build whose w
 
 from __future__ import annotations
 
+import functools
 import itertools
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.urls import without_userinfo
 from platter_setuptools.steps.resolving.indexes import credentials, origin
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     from platter_setuptools.steps.resolving.indexes import IndexSettings
@@ -67,7 +72,7 @@ class Transfers:
         self._session.headers["Accept-Encoding"] = "identity"
         self._session.headers["User-Agent"] = "platter-setuptools"
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=connections, pool_maxsize=connections))
+            self._session.mount(scheme, _Adapter(pool_connections=connections, pool_maxsize=connections))
         if settings.trusted_hosts:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         for host in settings.trusted_hosts:
@@ -129,6 +134,45 @@ class _Session(requests.Session):
         known = self._known.get(origin(prepared_request.url or ""))
         if known and "Authorization" not in prepared_request.headers:
             prepared_request.prepare_auth(known)
+
+
+class _Adapter(HTTPAdapter):
+    """Connections that share the certificates they trust: each would read them anew, and longer than a small wheel."""
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: bool | str, cert: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
+        context = _context(request.url or "", verify, cert)
+        return host, {"ssl_context": context} if context else tls
+
+    def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
+        if not _context(url, verify, cert):
+            super().cert_verify(conn, url, verify, cert)
+
+
+def _context(url: str, verify: bool | str, cert: Any) -> ssl.SSLContext | None:
+    """What to connect with; None where requests does better: without TLS, and for all but servers' certificates."""
+    if not url.lower().startswith("https:") or not verify or cert:
+        return None
+    with _reading:
+        return _trusting(DEFAULT_CA_BUNDLE_PATH if verify is True else verify)
+
+
+_reading = threading.Lock()  # or every thread would read them
+
+
+@functools.cache
+def _trusting(certificates: str) -> ssl.SSLContext | None:
+    context = urllib3.util.create_urllib3_context()
+    try:
+        if Path(certificates).is_dir():
+            context.load_verify_locations(capath=certificates)
+        else:
+            context.load_verify_locations(certificates)
+    except OSError:  # requests will tell
+        return None
+    return context
 
 
 class _TrustingAdapter(HTTPAdapter):
