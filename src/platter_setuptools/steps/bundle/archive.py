@@ -18,12 +18,12 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from platter_setuptools.ground.background import Background, Checks
+from platter_setuptools.ground.background import Background
 from platter_setuptools.ground.consent import GIVEN, Consent
 from platter_setuptools.ground.errors import ArchiveError, WheelError
 from platter_setuptools.ground.files import obstacle, sha256_of_file
 from platter_setuptools.ground.temporary import replacing
-from platter_setuptools.steps.bundle.sinks import Beside, Gzip, Plain, Streams, bzip2, xz, zstd
+from platter_setuptools.steps.bundle.sinks import STORED, Beside, Gzip, Plain, Streams, bzip2, xz, zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.bundle.members import Member
     from platter_setuptools.steps.bundle.sinks import Output, Sink
 
-_CHUNK = 1 << 18
+_CHUNK = 4 * STORED  # read, hashed and written as one
 _HINT = "choose another folder with --output (--dist-dir for the command)"
 _MARKS = ("info.json", "install.sh", "SHA256SUMS")  # a folder that has all of them is a bundle
 
@@ -57,8 +57,7 @@ def write_archive(
     its size in bytes, and its SHA-256 (None for a folder). Raises ArchiveError if it cannot be written, or if a folder
     of that name is no bundle of ours; WheelError if a member changes meanwhile; InterruptedBuildError without consent.
     """
-    checks, own, writer = Checks(), Checks(), Background()
-    bundle = _Bundle(sorted(members, key=lambda member: member.name), stem, mtime, checks, consent)
+    bundle = _Bundle(sorted(members, key=lambda member: member.name), stem, mtime, consent)
     path = output / archive_name(stem, kind)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -68,16 +67,15 @@ def write_archive(
         if path.is_dir():
             raise ArchiveError(f"{path} is a folder", hint="move it away, or choose another output folder")
         with replacing(path) as name, name.open("wb") as file:
-            hashed = _Hashed(file, own)
-            if kind == "zip":  # whose writer goes back in the file
+            if kind == "zip":
                 bundle.to_zip(file)
+                file.flush()
+                sha256, _ = sha256_of_file(name)  # its writer goes back in the file
             else:
-                bundle.to_tar(Beside(_SINKS[kind](hashed), writer))
-                writer.finish()
-            file.flush()
-            bundle.finish_checks()
-            own.finish()
-            sha256 = sha256_of_file(name)[0] if kind == "zip" else hashed.digest.hexdigest()
+                hashed = _Hashed(file)
+                bundle.to_tar(_SINKS[kind](hashed))
+                file.flush()
+                sha256 = hashed.digest.hexdigest()
             consent.wait()
     except OSError as error:
         hint = "make room there, or choose another output folder" if error.errno == errno.ENOSPC else None
@@ -85,14 +83,11 @@ def write_archive(
             f"{path} cannot be written: {error.strerror or error}",
             hint=hint or _HINT,
         ) from error
-    finally:
-        for thread in (writer, checks, own):
-            thread.end()
     return path, path.stat().st_size, sha256
 
 
 @contextlib.contextmanager
-def _opened(member: Member, checks: Checks, consent: Consent) -> Iterator[_Checked | BinaryIO]:
+def _opened(member: Member, consent: Consent) -> Iterator[_Checked | BinaryIO]:
     try:
         source = member.open()
     except OSError as error:  # not to be taken for an error of the archive's own
@@ -102,14 +97,14 @@ def _opened(member: Member, checks: Checks, consent: Consent) -> Iterator[_Check
         ) from error
     with source:
         # What is in memory was hashed there.
-        yield source if member.path is None else _Checked(member, source, checks, consent)
+        yield source if member.path is None else _Checked(member, source, consent)
 
 
 class _Checked:
     """Reads a member; what it reads is compared with what the manifest says."""
 
-    def __init__(self, member: Member, source: BinaryIO, checks: Checks, consent: Consent) -> None:
-        self._member, self._source, self._checks, self._consent = member, source, checks, consent
+    def __init__(self, member: Member, source: BinaryIO, consent: Consent) -> None:
+        self._member, self._source, self._consent = member, source, consent
         self._digest, self._left = hashlib.sha256(), member.size
 
     def read(self, size: int = _CHUNK) -> bytes:
@@ -117,16 +112,11 @@ class _Checked:
         wanted = min(size, self._left)
         data = self._source.read(size)
         self._left -= len(data)
-        if len(data) < wanted or self._left < 0:
-            raise _changed(self._member.name)
-        self._checks.feed(self._digest, data)
-        if not self._left:
-            self._checks.expect(self._digest, self._member.sha256 or "", self._member.name)
+        self._digest.update(data)
+        cut_short, at_end = len(data) < wanted, self._left == 0
+        if cut_short or self._left < 0 or (at_end and self._digest.hexdigest() != self._member.sha256):
+            raise WheelError(f"{self._member.name} changed while the bundle was written", hint="build again")
         return data
-
-
-def _changed(name: str) -> WheelError:
-    return WheelError(f"{name} changed while the bundle was written", hint="build again")
 
 
 class _Announced:
@@ -146,16 +136,12 @@ class _Announced:
 class _Hashed:
     """An output whose bytes are hashed on their way."""
 
-    def __init__(self, file: BinaryIO, checks: Checks) -> None:
-        self._file, self._checks, self.digest = file, checks, hashlib.sha256()
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest = file, hashlib.sha256()
 
     def write(self, data: bytes, /) -> int:
-        self._checks.feed(self.digest, data)
+        self.digest.update(data)
         return self._file.write(data)
-
-    def writelines(self, parts: list[bytes | memoryview], /) -> None:
-        self._checks.feed(self.digest, *parts)
-        self._file.writelines(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +151,14 @@ class _Bundle:
     members: Sequence[Member]
     stem: str
     mtime: int
-    checks: Checks
     consent: Consent
 
-    def to_tar(self, sink: Sink) -> None:
+    def to_tar(self, destination: Sink) -> None:
+        # Reading and hashing what comes in, compressing and hashing what goes out: two cores share it.
+        with Background() as writer:
+            self._write_tar(Beside(destination, writer))
+
+    def _write_tar(self, sink: Sink) -> None:
         output = cast("BinaryIO", sink)
         with tarfile.TarFile(fileobj=output, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_CHUNK) as tar:
             for folder in _folders(self.members):
@@ -181,7 +171,7 @@ class _Bundle:
                 elif not member.is_folder:
                     header = self._header(f"{self.stem}/{member.name}", tarfile.REGTYPE, member.mode)
                     header.size = member.size
-                    with _opened(member, self.checks, self.consent) as source:
+                    with _opened(member, self.consent) as source:
                         tar.addfile(header, cast("BinaryIO", _Announced(member, source, sink)))
                     sink.pack(False)
         sink.close()
@@ -200,7 +190,7 @@ class _Bundle:
                     method = zipfile.ZIP_STORED if member.packed else zipfile.ZIP_DEFLATED
                     entry = self._entry(name, stat.S_IFREG | member.mode, method)
                     entry.file_size = member.size
-                    with _opened(member, self.checks, self.consent) as source, archive.open(entry, "w") as destination:
+                    with _opened(member, self.consent) as source, archive.open(entry, "w") as destination:
                         shutil.copyfileobj(cast("BinaryIO", source), destination, _CHUNK)
 
     def to_folder(self, path: Path) -> None:
@@ -208,13 +198,7 @@ class _Bundle:
             raise ArchiveError(f"{path} exists and is no bundle", hint="move it away, or choose another output folder")
         with replacing(path) as new:
             self._fill(new)
-            self.finish_checks()
             self.consent.wait()
-
-    def finish_checks(self) -> None:
-        """Raises WheelError if a member was not what it was said to be."""
-        if wrong := self.checks.wrong():
-            raise _changed(wrong[0])
 
     def _fill(self, new: Path) -> None:
         folders = _folders(self.members)
@@ -226,7 +210,7 @@ class _Bundle:
             if member.link is not None:
                 destination.symlink_to(member.link)
             elif not member.is_folder:
-                with _opened(member, self.checks, self.consent) as source, destination.open("wb") as file:
+                with _opened(member, self.consent) as source, destination.open("wb") as file:
                     shutil.copyfileobj(cast("BinaryIO", source), file, _CHUNK)
                 destination.chmod(member.mode)
                 os.utime(destination, (self.mtime, self.mtime))

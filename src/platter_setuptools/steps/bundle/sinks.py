@@ -16,15 +16,13 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.background import Background
 
 _LARGE = 1 << 18  # bytes
-_STORED = 0xFFFF  # bytes: the most that a stored block of a deflate stream holds
+STORED = 0xFFFF  # bytes: the most that a stored block of a deflate stream holds
 
 
 class Output(Protocol):
     """Where a sink writes."""
 
     def write(self, data: bytes, /) -> int: ...
-
-    def writelines(self, parts: list[bytes | memoryview], /) -> None: ...
 
 
 class Sink(Protocol):
@@ -140,12 +138,12 @@ class Gzip:
     def _store(self, data: bytes) -> None:
         blocks: list[bytes | memoryview] = []
         view = memoryview(data)
-        for start in range(0, len(data), _STORED):
-            block = view[start : start + _STORED]
+        for start in range(0, len(data), STORED):
+            block = view[start : start + STORED]
             length = len(block)
             # Not the last block, stored: three bits, filled up to a byte; the length, and its complement.
             blocks += b"\0", length.to_bytes(2, "little"), (length ^ 0xFFFF).to_bytes(2, "little"), block
-        self._file.writelines(blocks)
+        self._file.write(b"".join(blocks))
 
     def _pass_over(self, data: bytes) -> None:
         """It was written when it was announced."""
