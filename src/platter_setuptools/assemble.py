@@ -193,6 +193,7 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
     """The project's wheel and all that it needs: by the lock that was given, or resolved."""
     wheel = project.wheel
     if given := workshop.given_lock(wheel.name):
+        foresight.wait()
         return _with_wheels(workshop, project, given)
     title = f"Resolving {project.description.name} {wheel.version}"
     with progress.step(title):

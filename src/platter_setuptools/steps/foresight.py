@@ -8,6 +8,8 @@ found. What turns out different is done again in its turn: a wrong guess costs n
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.target import Target
 
 _KIND = "last"
+_READERS = 2  # threads: for each wheel files are hashed, which two can do at once, and notes are read
 # A note may hold anything: whatever is wrong with it, the build goes on without it.
 _UNUSABLE = (PlatterError, LookupError, ValueError, TypeError, AttributeError, OSError)
 
@@ -46,7 +49,7 @@ class Foresight:
     store: Store
     _asked: object = field(default=None, init=False)
     _lock: Later[Lock] | None = field(default=None, init=False)
-    _wheels: Later[list[Described] | None] | None = field(default=None, init=False)
+    _wheels: Sequence[Later[list[Described]]] = field(default=(), init=False)
 
     def look_ahead(self, resolve: Callable[[Path, str], Lock] | None, work: Path) -> None:
         """Begin. `resolve` is given a wheel that asks for what the project's last one did, and its name."""
@@ -55,7 +58,8 @@ class Foresight:
             if resolve and note["asked"]:
                 self._asked, wheel = note["asked"], _stand_in(note["asked"], work)
                 self._lock = Later(lambda: resolve(wheel, canonicalize_name(note["asked"]["name"])))
-            self._wheels = Later(lambda: self._read(note["wheels"], work))
+            shares = [note["wheels"][number::_READERS] for number in range(_READERS)]
+            self._wheels = [Later(functools.partial(self._read, share, work)) for share in shares]
 
     def lock_for(self, project: Described) -> Lock | None:
         """The lock of what this project's wheel asks for, if that is what was foreseen; waits until it is there."""
@@ -71,9 +75,16 @@ class Foresight:
         """
         if self._wheels and self._asked == _asks_for(project):
             with contextlib.suppress(*_UNUSABLE):
-                wheels = self._wheels.result()
+                turns = itertools.zip_longest(*(share.result() for share in self._wheels))
+                wheels = [one for turn in turns for one in turn if one]
                 return [*wheels, project] if wheels else None
         return None
+
+    def wait(self) -> None:
+        """Wait until the wheels of last time are read: who needs them now would only do the same beside."""
+        for share in self._wheels:
+            with contextlib.suppress(*_UNUSABLE):
+                share.result()
 
     def remember(self, project: Described, wheels: Sequence[Described]) -> None:
         """Note what this build took."""
@@ -94,16 +105,18 @@ class Foresight:
     def _key(self) -> str:
         return key_of(str(self.source), self.target.key)
 
-    def _read(self, wheels: Sequence[Sequence[str]], work: Path) -> list[Described] | None:
-        found = []
-        for sha256, filename in wheels:
-            if path := self.store.find(sha256, filename):
-                wheel = open_wheel(path, Origin.STORE, sha256=sha256)
-                linkage_of(wheel, self.target, self.store, work)
-                places_of(wheel, self.store)
-                find_compiled(wheel, self.target, self.store)
-                found.append(Described(wheel=wheel, description=describe_once(wheel, self.store)))
-        return found if len(found) == len(wheels) else None
+    def _read(self, wheels: Sequence[Sequence[str]], work: Path) -> list[Described]:
+        return [self._look_at(sha256, filename, work) for sha256, filename in wheels]
+
+    def _look_at(self, sha256: str, filename: str, work: Path) -> Described:
+        path = self.store.find(sha256, filename)
+        if path is None:
+            raise LookupError(filename)
+        wheel = open_wheel(path, Origin.STORE, sha256=sha256)
+        linkage_of(wheel, self.target, self.store, work)
+        places_of(wheel, self.store)
+        find_compiled(wheel, self.target, self.store)
+        return Described(wheel=wheel, description=describe_once(wheel, self.store))
 
 
 def _asks_for(project: Described) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The build tells what it could not bring along; the installer compares all of it 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass
@@ -95,14 +96,19 @@ def linkage_of(wheel: Wheel, target: Target, store: Store, work: Path) -> dict[s
 
     Raises WheelError for a wheel that is not sound.
     """
-    key = key_of(_FORMAT, wheel.sha256, target.platform)
+    return _linkage(wheel, target.platform, target.executable, store, work)
+
+
+@functools.cache  # foresight.py looks before it is asked for
+def _linkage(wheel: Wheel, platform: str, interpreter: Path, store: Store, work: Path) -> dict[str, Any]:
+    key = key_of(_FORMAT, wheel.sha256, platform)
     if known := store.find_derived("linkage", key):
         kept: dict[str, Any] = json.loads(known.read_text("utf-8"))
         return kept
     from platter_setuptools.steps.wheels.elf import Reader  # noqa: PLC0415 - it loads the library that reads ELF
 
     # Unpacking a wheel takes longer than what is done with it: in one go it is compared with its RECORD.
-    reader = Reader(target.executable)
+    reader = Reader(interpreter)
     examine_once(wheel, store, reader.watch)
     linkage = reader.linkage
     found = {"glibc": linkage.glibc, "needs": sorted(linkage.needs), "offers": sorted(linkage.offers)}
