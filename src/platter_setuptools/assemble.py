@@ -34,8 +34,8 @@ from platter_setuptools.steps.wheels.check import (
     check_set,
     needed_by_other_patches,
 )
-from platter_setuptools.steps.wheels.needs import find_needs, linkage_of, warnings
-from platter_setuptools.steps.wheels.soundness import check_places, examine_wheels, places_of
+from platter_setuptools.steps.wheels.needs import find_needs, warnings
+from platter_setuptools.steps.wheels.soundness import check_places, examine_wheels
 from platter_setuptools.steps.wheels.wheelfile import describe, describe_once, open_wheel
 from platter_setuptools.workshop import Workshop, open_workshop
 
@@ -109,12 +109,9 @@ def _draft(workshop: Workshop, project: Described, foresight: Foresight, looked:
 
 
 def _look_at(wheel: Wheel, workshop: Workshop) -> None:
-    """Find out, while other wheels are still on their way, what is asked of the project's later: the store notes it."""
-    target, store, work = workshop.target, workshop.store, workshop.work
     if not workshop.options.no_bytecode:
-        compile_wheels([wheel], target, store, workshop.run, Untold(), work)
-    linkage_of(wheel, target, store, work)
-    places_of(wheel, store)
+        compile_wheels([wheel], workshop.target, workshop.store, workshop.run, Untold(), workshop.work)
+    workshop.look_into([wheel])
 
 
 def _write(
@@ -217,17 +214,15 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
 def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Described]:
     options, store = workshop.options, workshop.store
 
-    def look(wheel: Wheel) -> None:
-        """Find out, while others are still on their way, what is asked of each wheel later."""
-        describe_once(wheel, store)
-        linkage_of(wheel, workshop.target, store, workshop.work)
-        places_of(wheel, store)
-
     excluded = _asked(workshop, project).excluded
     if useless := sorted(excluded - {package.name for package in lock.pylock.packages} - {"pip"}):
         workshop.progress.warn(f"exclude {', '.join(useless)}: it would not be in the bundle anyway")
     collected = workshop.collect(
-        lock, extras=options.extras, groups=options.group, leave_out=[project.wheel.name, *excluded], look=look
+        lock,
+        extras=options.extras,
+        groups=options.group,
+        leave_out=[project.wheel.name, *excluded],
+        look=workshop.look_into,
     )
     if not options.no_pip and "pip" not in excluded and all(wheel.name != "pip" for wheel in collected):
         collected.append(workshop.tools.pip)

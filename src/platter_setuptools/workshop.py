@@ -44,6 +44,7 @@ from platter_setuptools.steps.wheelhouse.environments import (
     install_wheels,
 )
 from platter_setuptools.steps.wheelhouse.tools import ToolChest, Tools
+from platter_setuptools.steps.wheels.looking import look_into_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -218,6 +219,10 @@ class Workshop:
         except DependencyError:
             return self.resolver(request)
 
+    def look_into(self, new: Sequence[Wheel]) -> None:
+        """Find out, while others are still on their way, what is asked of these wheels later."""
+        look_into_all(new, self.target, self.store, self.run, self.work)
+
     def collect(
         self,
         lock: Lock,
@@ -225,7 +230,7 @@ class Workshop:
         extras: Collection[str] = (),
         groups: Collection[str] = (),
         leave_out: Collection[NormalizedName] = (),
-        look: Callable[[Wheel], object] = lambda _wheel: None,
+        look: Callable[[Sequence[Wheel]], object] = lambda _new: None,
     ) -> list[Wheel]:
         """The wheels of a lock, from the store or else; see Collector."""
         return Collector(
@@ -248,7 +253,8 @@ class Workshop:
             resolver_for=lambda settings: self._uv(self.target.executable, settings),
             work=self.work,
         )
-        return chest.collect(self.collect, with_scripts=self.needs_environment)
+        collect = functools.partial(self.collect, look=self.look_into)
+        return chest.collect(collect, with_scripts=self.needs_environment)
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected."""

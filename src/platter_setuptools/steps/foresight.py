@@ -22,8 +22,7 @@ from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.store import key_of
 from platter_setuptools.steps.wheels.bytecode import find_compiled
 from platter_setuptools.steps.wheels.check import Described
-from platter_setuptools.steps.wheels.needs import linkage_of
-from platter_setuptools.steps.wheels.soundness import places_of
+from platter_setuptools.steps.wheels.looking import look_into
 from platter_setuptools.steps.wheels.wheelfile import describe_once, open_wheel
 
 if TYPE_CHECKING:
@@ -113,8 +112,7 @@ class Foresight:
         if path is None:
             raise LookupError(filename)
         wheel = open_wheel(path, Origin.STORE, sha256=sha256)
-        linkage_of(wheel, self.target, self.store, work)
-        places_of(wheel, self.store)
+        look_into(wheel, self.target.platform, self.target.executable, self.store, work)
         find_compiled(wheel, self.target, self.store)
         return Described(wheel=wheel, description=describe_once(wheel, self.store))
 

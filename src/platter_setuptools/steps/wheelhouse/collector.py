@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from platter_setuptools.ground.progress import Tell
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
     from platter_setuptools.steps.resolving.lock import Lock, Source
@@ -78,15 +76,15 @@ class Collector:
         extras: Collection[str] = (),
         groups: Collection[str] = (),
         leave_out: Collection[NormalizedName] = (),
-        look: Callable[[Wheel], object] = lambda _wheel: None,
+        look: Callable[[Sequence[Wheel]], object] = lambda _new: None,
     ) -> list[Wheel]:
         """The wheels that the target takes of the lock, in its order.
 
         That is with these extras and dependency groups, and without the distributions of `leave_out`.
 
-        Every wheel has been checked against the lock's hash, now or when the store took it. Each that is new is given
-        to `look`, in some thread, while others are still on their way. Raises DependencyError, and WheelError for a
-        wrong hash.
+        Every wheel has been checked against the lock's hash, now or when the store took it. Those that are new are
+        given to `look`, in some thread, while others are still being built. Raises DependencyError, and WheelError for
+        a wrong hash.
         """
         entries = [
             _Entry(package=package, artifact=artifact, download=_as_download(lock, artifact))
@@ -110,7 +108,7 @@ class Collector:
         wheel = open_wheel(path, Origin.STORE)
         return wheel if wheel.name == entry.package.name else None
 
-    def _make(self, lock: Lock, entries: Sequence[_Entry], look: Callable[[Wheel], object]) -> list[Wheel]:
+    def _make(self, lock: Lock, entries: Sequence[_Entry], look: Callable[[Sequence[Wheel]], object]) -> list[Wheel]:
         """Fetch and build; a build begins as soon as its sdist is there."""
         if not entries:
             return []
@@ -118,36 +116,39 @@ class Collector:
         if any(not entry.is_wheel for entry in entries):
             self.builder()  # made before several threads ask for it
 
-        def make(entry: _Entry, archive: Path | None) -> Wheel:
-            if archive and entry.is_wheel:
-                wheel = self._keep(entry, archive)
-            else:
-                with self.progress.step(f"Building {_named(entry.package)}"):
-                    wheel = self._build(lock, entry, archive)
-            look(wheel)
+        def build(entry: _Entry, archive: Path | None) -> Wheel:
+            with self.progress.step(f"Building {_named(entry.package)}"):
+                wheel = self._build(lock, entry, archive)
+            look([wheel])
             return wheel
 
-        fetching = self.progress.step(f"Fetching {_count(len(to_fetch), 'file')}") if to_fetch else _nothing()
-        # A build mostly waits for its processes: it takes no thread from those who look at wheels.
-        with fetching as tell, threads(CORES, self.run) as builders, threads(CORES, self.run) as others:
-            futures = {entry: builders.begin(make, entry, None) for entry in entries if not entry.download}
+        made: dict[_Entry, Wheel] = {}
+        with threads(CORES, self.run) as builders:
+            building = {entry: builders.begin(build, entry, None) for entry in entries if not entry.download}
 
             def arrived(download: Download, path: Path) -> None:
                 entry = to_fetch[download]
-                futures[entry] = (others if entry.is_wheel else builders).begin(make, entry, path)
+                if entry.is_wheel:
+                    made[entry] = self._keep(entry, path)
+                else:
+                    building[entry] = builders.begin(build, entry, path)
 
             def report(done: int, total: int, size: int) -> None:
                 builders.check()
-                others.check()
                 if self.run.stopped:  # while this went on in the background
                     raise InterruptedBuildError("the build is being stopped")
                 tell(f"Fetching {done} of {total}, {human_size(size)}")
 
-            folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work))
-            # What takes long comes first: sdists, which have to be built, and of both kinds the largest.
-            order = sorted(to_fetch, key=lambda download: (to_fetch[download].is_wheel, -(download.size or 0)))
-            fetch_all(order, folder, settings=self.settings, progress=report, arrived=arrived)
-            return [futures[entry].result() for entry in entries]
+            if to_fetch:
+                with self.progress.step(f"Fetching {_count(len(to_fetch), 'file')}") as tell:
+                    folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work))
+                    # What takes long comes first: sdists, which have to be built, and of both kinds the largest.
+                    order = sorted(to_fetch, key=lambda download: (to_fetch[download].is_wheel, -(download.size or 0)))
+                    fetch_all(order, folder, settings=self.settings, progress=report, arrived=arrived)
+            if made:
+                look(list(made.values()))
+            made |= {entry: future.result() for entry, future in building.items()}
+        return [made[entry] for entry in entries]
 
     def _keep(self, entry: _Entry, path: Path) -> Wheel:
         # What was fetched has this hash, if the lock names one of this kind.
@@ -227,10 +228,6 @@ def _refuse_downloads(missing: Iterable[_Entry]) -> None:
 
 def _named(package: Package) -> str:
     return f"{package.name} {package.version or ''}".strip()
-
-
-def _nothing() -> contextlib.AbstractContextManager[Tell]:
-    return contextlib.nullcontext(lambda _text: None)
 
 
 def _count(number: int, noun: str) -> str:

@@ -59,7 +59,7 @@ def find_needs(wheels: Sequence[Wheel], target: Target, store: Store, run: Runne
     """What each wheel needs and no wheel brings. What a wheel says is read once, and kept in the store."""
     if not target.platform.startswith("linux"):
         return {}
-    linkages = in_threads(lambda wheel: linkage_of(wheel, target, store, work), wheels, run)
+    linkages = in_threads(lambda wheel: linkage_of(wheel, target.platform, target.executable, store, work), wheels, run)
     # Wherever in the bundle a library lies: packages load those of others before their own modules ask for them.
     brought = {name for linkage in linkages for name in linkage["offers"]}
     return {
@@ -91,16 +91,12 @@ def _promised(wheel: Wheel) -> Iterator[tuple[int, int]]:
             yield _LEGACY[legacy] if legacy else (int(major), int(minor))
 
 
-def linkage_of(wheel: Wheel, target: Target, store: Store, work: Path) -> dict[str, Any]:
+@functools.cache  # it is looked for before it is asked for
+def linkage_of(wheel: Wheel, platform: str, interpreter: Path, store: Store, work: Path) -> dict[str, Any]:
     """The Linkage of elf.py as JSON has it: read from the wheel, or else from what the store keeps of it.
 
-    Raises WheelError for a wheel that is not sound.
+    `platform` is the interpreter's. Raises WheelError for a wheel that is not sound.
     """
-    return _linkage(wheel, target.platform, target.executable, store, work)
-
-
-@functools.cache  # foresight.py looks before it is asked for
-def _linkage(wheel: Wheel, platform: str, interpreter: Path, store: Store, work: Path) -> dict[str, Any]:
     key = key_of(_FORMAT, wheel.sha256, platform)
     if known := store.find_derived("linkage", key):
         kept: dict[str, Any] = json.loads(known.read_text("utf-8"))
