@@ -59,13 +59,13 @@ def look_into_all(wheels: Sequence[Wheel], target: Target, store: Store, run: Ru
         "store": os.fspath(store.root),
         "work": os.fspath(work),
     }
-    if error := json.loads(run([sys.executable, "-I", "-c", _PROGRAM], stdin=json.dumps(request))):
-        message, hint = error
+    if answer := run([sys.executable, "-I", "-c", _PROGRAM], stdin=json.dumps(request)):
+        message, hint = json.loads(answer)
         raise WheelError(message, hint=hint)
 
 
 def serve(request: dict[str, Any]) -> None:
-    """What the process does: look, and print as JSON the message and the hint of the first error, or null."""
+    """What the process does: look, and print as JSON the message and the hint of the first error, if there is one."""
     gc.disable()  # it would take a twentieth of the time, and this process ends soon
     store, work = Store(Path(request["store"])), Path(request["work"])
 
@@ -79,4 +79,5 @@ def serve(request: dict[str, Any]) -> None:
         return None
 
     results = dict(crew.run(len(request["wheels"]), work_on, request["processes"]))
-    json.dump(next((results[number] for number in sorted(results) if results[number]), None), sys.stdout)
+    if errors := [error for _, error in sorted(results.items()) if error]:
+        json.dump(errors[0], sys.stdout)
