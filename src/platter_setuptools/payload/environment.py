@@ -53,18 +53,22 @@ def _home(config: str) -> str:
     return ""
 
 
-def create(folder: str, bootstrap: str) -> Scheme:
-    """Make the virtualenv in the folder, which is ours and empty but for the marker.
-
-    For a process that ends with it: what virtualenv would be misled by in this one is changed.
-    """
-    # PYTHON* would reach the interpreters that virtualenv may start, VIRTUALENV_* are its options.
+def clean() -> None:
+    """Take what would mislead virtualenv, or an interpreter that is started, out of this process's environment."""
+    # PYTHON* would reach the interpreters, VIRTUALENV_* are virtualenv's options.
     for name in [name for name in os.environ if name.startswith(("VIRTUALENV_", "PYTHON", "__PYVENV"))]:
         del os.environ[name]
     os.environ["VIRTUALENV_CONFIG_FILE"] = os.devnull
     # Newer versions drop a file named .venv beside their folder when a pyproject.toml lies there. Older ones do not
     # know the option to prevent it, but every version passes over a variable that it does not know.
     os.environ["VIRTUALENV_NO_VENV_REDIRECT"] = "1"
+
+
+def create(folder: str, bootstrap: str) -> Scheme:
+    """Make the virtualenv in the folder, which is ours and empty but for the marker.
+
+    For a process that ends with it: where this one looks for modules, and what it takes itself for, is changed.
+    """
     # virtualenv finds its parts by entry points, and those of the system's packages are none of our business.
     sys.path[:] = [bootstrap] + [
         path for path in sys.path if os.path.basename(path) not in ("site-packages", "dist-packages")

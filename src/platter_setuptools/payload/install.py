@@ -167,6 +167,7 @@ def _fill(
     fits = preflight.bytecode_fits(preflight.target_for(plan, here))
     sources = unpacking.sources(bundle, sums, plan, bytecode=fits, compiling=options.compiling)
     bootstrap = os.path.join(bundle, "data", "bootstrap")
+    environment.clean()
     with unpacking.Ahead() as ahead:
         # In a process of its own: meanwhile this one begins with the wheels, as far as that goes without a folder.
         with crew.Crew(1, lambda _: environment.create(folder, bootstrap), 1) as making:
