@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 import zipfile
@@ -86,7 +87,8 @@ class Builds:
         program, python = self.peers.platter
         place = f"platter-{self.application.name}"
         project = self.yard.work / place / "project"
-        settings = {"PIP_CACHE_DIR": self._cache(place, "pip")}
+        # The pip of its time fails over a constraint of something that it does not meet.
+        settings = {"PIP_CACHE_DIR": self._cache(place, "pip"), "PIP_CONSTRAINT": os.devnull}
 
         def run() -> Figures:
             options: list[str | Path] = [
@@ -110,14 +112,15 @@ class Builds:
         place = f"algorithm-{self.application.name}"
         base = self.yard.work / place
         project, wheels = base / "project", base / "wheels"
-        venv, data, scratch = base / "venv", base / "data", base / "scratch"
+        # Platter puts wheel and what that requires in with the rest; here they lie apart, since they are not compared.
+        venv, data, extra, scratch = base / "venv", base / "data", base / "extra", base / "scratch"
         environ = self._environ({"PIP_CACHE_DIR": self._cache(place, "pip")})
         tools = self.peers.bin("pip")
 
         def prepare() -> None:
             self._prepare(project, {})
             wheels.mkdir(exist_ok=True)
-            for folder in (venv, data, scratch):
+            for folder in (venv, data, extra, scratch):
                 shutil.rmtree(folder, ignore_errors=True)
             data.mkdir()
 
@@ -129,10 +132,10 @@ class Builds:
                 (venv / "bin" / "pip", "install", *links, "wheel", "setuptools"),
                 (venv / "bin" / "python", "setup.py", "--version"),
                 (venv / "bin" / "python", "setup.py", "--name", "--version", "--fullname"),
-                (venv / "bin" / "pip", "download", *links, "--dest", data, "wheel"),
+                (venv / "bin" / "pip", "download", *links, "--dest", extra, "wheel"),
                 (venv / "bin" / "pip", "wheel", *links, "--wheel-dir", data, "."),
-                ("cp", "-a", "-u", f"{data}/.", wheels),
-                (venv / "bin" / "python", "-m", "tarfile", "--create", base / "bundle.tar.gz", data),
+                ("cp", "-a", "-u", f"{data}/.", f"{extra}/.", wheels),
+                (venv / "bin" / "python", "-m", "tarfile", "--create", base / "bundle.tar.gz", data, extra),
             ]
             total = Figures()
             for command in commands:
