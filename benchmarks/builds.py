@@ -88,7 +88,7 @@ class Builds:
         place = f"platter-{self.application.name}"
         project = self.yard.work / place / "project"
         # The pip of its time fails over a constraint of something that it does not meet.
-        settings = {"PIP_CACHE_DIR": self._cache(place, "pip"), "PIP_CONSTRAINT": os.devnull}
+        settings: dict[str, str | Path] = {"PIP_CACHE_DIR": self._cache(place, "pip"), "PIP_CONSTRAINT": os.devnull}
 
         def run() -> Figures:
             options: list[str | Path] = [
