@@ -2,7 +2,7 @@
 
 import sys
 
-from platter_setuptools.cli import main
+from platter_setuptools.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -13,7 +13,7 @@ from platter_setuptools.commands import cache, insight, lock, shell
 from platter_setuptools.frontends import refuse_windows
 from platter_setuptools.ground.dialects import Source, closest, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
-from platter_setuptools.ground.interrupts import signals_as_errors
+from platter_setuptools.ground.interrupts import signals_as_errors, turn_deaf
 from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
 from platter_setuptools.ground.streams import keep_standard_descriptors, print_result, standard_error
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from platter_setuptools.steps.store import Store
+
+
+def program() -> int:
+    """`platter` as a process of its own: a signal that comes after its work is done makes no failure of it."""
+    code = main()
+    turn_deaf()
+    return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -49,6 +49,12 @@ def signals_held_back() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
+def turn_deaf() -> None:
+    """From here on there is nothing left to interrupt."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _handle(numbers: Sequence[signal.Signals], handler: _Handler) -> dict[signal.Signals, Any]:
     # What is ignored stays ignored: `nohup` and a shell's `&` mean it.
     heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
