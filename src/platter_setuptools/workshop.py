@@ -253,8 +253,7 @@ class Workshop:
             resolver_for=lambda settings: self._uv(self.target.executable, settings),
             work=self.work,
         )
-        collect = functools.partial(self.collect, look=self.look_into)
-        return chest.collect(collect, with_scripts=self.needs_environment)
+        return chest.collect(self.collect, with_scripts=self.needs_environment)
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected."""
