@@ -109,6 +109,7 @@ def _draft(workshop: Workshop, project: Described, foresight: Foresight, looked:
 
 
 def _look_at(wheel: Wheel, workshop: Workshop) -> None:
+    """Find out, while other wheels are still on their way, what is asked of the project's later: the store notes it."""
     if not workshop.options.no_bytecode:
         compile_wheels([wheel], workshop.target, workshop.store, workshop.run, Untold(), workshop.work)
     workshop.look_into([wheel])

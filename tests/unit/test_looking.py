@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.errors import PlatterError, WheelError
 from platter_setuptools.ground.run import Processes
 from platter_setuptools.ground.values import Origin, Wheel
 from platter_setuptools.steps.store import Store
@@ -62,6 +62,15 @@ def test_the_one_that_is_not_sound_is_named(tmp_path: Path, store: Store) -> Non
     with pytest.raises(WheelError) as here:
         looking.look_into(wheels[-1], HERE.platform, HERE.executable, store, tmp_path)
     assert (apart.value.message, apart.value.hint) == (here.value.message, here.value.hint)
+
+
+@pytest.mark.usefixtures("always_apart")
+def test_a_process_that_fails_is_told_of_with_its_last_words(tmp_path: Path, store: Store) -> None:
+    wheels = made(tmp_path, "one")
+    wheels[0].path.unlink()
+    with pytest.raises(PlatterError, match="looking into 1 fetched or built wheel failed") as caught:
+        look_into_all(wheels, HERE, store, Processes(), tmp_path)
+    assert "No such file" in caught.value.output[-1]
 
 
 def test_for_little_no_process_is_started(tmp_path: Path, store: Store) -> None:

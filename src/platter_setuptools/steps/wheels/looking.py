@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.errors import CommandError, PlatterError, WheelError
 from platter_setuptools.ground.threads import CORES
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.payload import crew
@@ -59,7 +59,15 @@ def look_into_all(wheels: Sequence[Wheel], target: Target, store: Store, run: Ru
         "store": os.fspath(store.root),
         "work": os.fspath(work),
     }
-    if answer := run([sys.executable, "-I", "-c", _PROGRAM], stdin=json.dumps(request)):
+    try:
+        answer = run([sys.executable, "-I", "-c", _PROGRAM], stdin=json.dumps(request))
+    except CommandError as error:
+        raise PlatterError(
+            f"looking into {len(wheels)} fetched or built wheel{'s' * (len(wheels) > 1)} failed",
+            hint="is there room in TMPDIR and in the wheel cache, and memory?",
+            output=error.output,
+        ) from error
+    if answer:
         message, hint = json.loads(answer)
         raise WheelError(message, hint=hint)
 
