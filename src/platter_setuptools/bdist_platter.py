@@ -223,6 +223,4 @@ def _as_setuptools_error(*, verbose: bool) -> Iterator[None]:
     try:
         yield
     except PlatterError as error:
-        if verbose:
-            raise
-        raise BaseError(told(error)) from error
+        raise BaseError(told(error, verbose=verbose)) from error

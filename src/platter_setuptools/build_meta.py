@@ -115,8 +115,6 @@ def _errors_in_short(*, verbose: bool) -> Iterator[None]:
     try:
         yield
     except PlatterError as error:
-        if verbose:
-            raise
         from platter_setuptools.frontends import told  # noqa: PLC0415
 
-        raise SystemExit(f"error: {told(error)}") from error
+        raise SystemExit(f"error: {told(error, verbose=verbose)}") from error

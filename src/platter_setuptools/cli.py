@@ -6,7 +6,7 @@ import argparse
 import os
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import platter_setuptools
 from platter_setuptools.commands import cache, insight, lock, shell
@@ -15,7 +15,8 @@ from platter_setuptools.ground.dialects import Source, closest, decide, merge, r
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
 from platter_setuptools.ground.interrupts import signals_as_errors, turn_deaf
 from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
-from platter_setuptools.ground.streams import keep_standard_descriptors, print_result, standard_error
+from platter_setuptools.ground.streams import keep_standard_descriptors, print_result, print_text, standard_error
+from platter_setuptools.payload.cleaning import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def config(parsed: argparse.Namespace) -> None:
     from platter_setuptools.ground.effective import as_toml  # noqa: PLC0415
 
     _path, sources = _read(parsed)
-    print_result(as_toml(decide(sources), output=_default_output()))
+    print_text(as_toml(decide(sources), output=_default_output()))
     merge(sources, output=_default_output())  # now the contradictions, if there are any
 
 
@@ -151,8 +152,13 @@ def _default_output() -> Path:
     return Path.cwd() / "dist"
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(clean(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="platter",
         description="Ship a Python project to a server: one self-installing bundle with its wheel, the wheels of its"
         " dependencies and an install.sh.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.dialects import Source
@@ -58,8 +59,13 @@ def check_kept(output: Path) -> None:
         )
 
 
-def told(error: PlatterError) -> str:
-    """Print the last lines of the tool that failed, and give the rest as one text for an error of another kind."""
+def told(error: PlatterError, *, verbose: bool = False) -> str:
+    """Print the last lines of the tool that failed, and give the rest as one text for an error of another kind.
+
+    With `verbose` the traceback of the error that is being handled is printed first.
+    """
+    if verbose:
+        traceback.print_exc(file=standard_error())
     standard_error().writelines(f"    {line}\n" for line in error.output)
     hint = f"\n  hint: {error.hint}" if error.hint else ""
     return f"{error.message}{hint}"

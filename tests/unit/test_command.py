@@ -168,9 +168,12 @@ class TestRun:
         assert capsys.readouterr().err == "    last line\n"
 
     @pytest.mark.usefixtures("project")
-    def test_verbose_shows_the_traceback(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with pytest.raises(WheelError):
+    def test_verbose_shows_the_traceback(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(BaseError):
             self.run(monkeypatch, WheelError("it failed"), "--verbose")
+        assert "Traceback" in capsys.readouterr().err
 
     @pytest.mark.usefixtures("project")
     def test_other_errors_are_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -323,9 +323,31 @@ class TestSetupCfg:
         assert from_setup_cfg(tmp_path).values == {}
         assert self.read(tmp_path, "[metadata]\n") == {}
 
-    @pytest.mark.parametrize(
-        "text", ["no section\n", b"[a]\n\xff", "[a]\nx\n", "[a]\nx=1\nx=2\n", "[bdist_platter]\nx=%\n"]
-    )
+    @pytest.mark.parametrize("text", ["no section\n", b"[a]\n\xff", "[a]\nx\n", "[a]\nx=1\nx=2\n"])
     def test_damaged(self, text: str | bytes, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"setup\.cfg cannot be read"):
             self.read(tmp_path, text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[bdist_platter]\npip-option = --extra-index-url=https://me:top%40S3cr3t@host/\n",
+            "[bdist_platter]\npip-option = https://me:%(S3cr3t)s@host/\n",
+            "[bdist_platter]\nhttps//me S3cr3t@host\n",
+            "https://me:S3cr3t@host\n",
+            "[bdist_platter]\npython = https://me:top/S3cr3t@host\nquiet = https:/me:S3cr3t@host\n",
+        ],
+    )
+    def test_errors_do_not_repeat_a_line(self, text: str, tmp_path: Path) -> None:
+        with pytest.raises(UsageError) as caught:
+            self.read(tmp_path, text)
+        assert "setup.cfg" in caught.value.message
+        assert caught.value.hint or "expected yes or no" in caught.value.message
+        assert "S3cr3t" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_url_is_no_path() -> None:
+    with pytest.raises(
+        UsageError, match="the environment PLATTER_BUILD_LOCK: expected a path, found the URL https://h"
+    ):
+        read_environment({"PLATTER_BUILD_LOCK": "https://me:S3cr3t@h/x"}, Path("/"))

@@ -54,15 +54,15 @@ def inspect(parsed: argparse.Namespace) -> None:
         raise UsageError(f"{bundle} does not exist")
     portrait = portray(bundle)
     if parsed.sbom:
-        _say(portrait.bill.removesuffix("\n"))
+        print_text(portrait.bill.removesuffix("\n"))
     elif parsed.json:
-        _say(json.dumps(report.as_json(portrait), indent=2))
+        print_text(json.dumps(report.as_json(portrait), indent=2))
     elif parsed.html is not None:
         _write(Path(parsed.html), page(portrait))
     elif parsed.tree:
-        _say(report.tree(portrait))
+        print_text(report.tree(portrait))
     else:
-        _say(f"{report.summary(portrait)}\n\n{report.table(portrait)}")
+        print_text(f"{report.summary(portrait)}\n\n{report.table(portrait)}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -83,10 +83,5 @@ def diff(parsed: argparse.Namespace) -> int:
     from platter_setuptools.insight.side import open_sides  # noqa: PLC0415
 
     difference = compare(*open_sides(Path(parsed.old), Path(parsed.new)))
-    _say(json.dumps(as_json(difference), indent=2) if parsed.json else text(difference))
+    print_text(json.dumps(as_json(difference), indent=2) if parsed.json else text(difference))
     return 0 if difference.is_none else 1
-
-
-def _say(text: str) -> None:
-    """Print lines with foreign words in them, without what a terminal would obey."""
-    print_text("\n".join("".join(one if one.isprintable() else "?" for one in line) for line in text.split("\n")))

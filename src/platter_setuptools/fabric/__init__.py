@@ -29,6 +29,7 @@ from platter_setuptools.fabric.settings import Settings, read
 from platter_setuptools.ground.errors import PlatterError, UsageError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.progress import human_size
+from platter_setuptools.ground.streams import print_result, print_text
 from platter_setuptools.steps.bundle.bundles import by_name, newest
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def build(c: Context, rev: str = "HEAD") -> None:
     with _errors_as_exits():
         settings = read(c.config.get("platter", {}))
         path = build_on(_host(c, settings, settings.need("build_host")), rev)
-    print(path)  # noqa: T201 - the artifact's path alone goes to standard output
+    print_result(f"{path}")  # the artifact's path alone goes to standard output
 
 
 @task(help={"bundle": "the file [default: the newest in dist]", "only": "these hosts, with commas between them"})
@@ -96,7 +97,7 @@ def _on_all(c: Context, only: str, act: Callable[[Host], str], *, cautious: bool
             max_failures=settings.max_failures if cautious else sys.maxsize,
         )
     outcomes = fleet.go(plan, partial(_act, c, settings, act))
-    print("\n".join(fleet.table(outcomes)))  # noqa: T201
+    print_text("\n".join(fleet.table(outcomes)))
     if code := fleet.exit_code(outcomes):
         raise Exit(fleet.failures(outcomes), code=code)
 

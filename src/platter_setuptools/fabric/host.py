@@ -14,6 +14,7 @@ from paramiko.ssh_exception import BadHostKeyException, SSHException
 from platter_setuptools.fabric.fleet import tell
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.progress import human_size
+from platter_setuptools.ground.streams import standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +135,7 @@ class Host:
         `as_owner` runs it as the user who owns the root; with `live` standard error is shown while it comes.
         """
         command = f"sh -c {shlex.quote(script)}"
-        options = {"hide": "stdout" if live else True, "warn": True, "in_stream": False}
+        options = {"hide": "stdout" if live else True, "warn": True, "in_stream": False, "err_stream": standard_error()}
         with self._errors(what):
             if as_owner and self.settings.sudo_user:
                 command = f"sh -c {shlex.quote('cd / && ' + script)}"  # our home may be closed to that user

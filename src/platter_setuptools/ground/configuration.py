@@ -10,6 +10,7 @@ from platter_setuptools.ground.dialects import Source, read_strings, read_table
 from platter_setuptools.ground.errors import UsageError
 
 if TYPE_CHECKING:
+    import configparser
     from pathlib import Path
 
 # What makes a folder a project, to every build frontend. setup.cfg does not: many folders have one for other tools.
@@ -57,8 +58,22 @@ def from_setup_cfg(project: Path) -> Source:
     try:
         parser.read_string(path.read_text("utf-8"))
         values = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
-    except (configparser.Error, OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+    except configparser.InterpolationError as error:
+        raise UsageError(
+            f"{path} [{SECTION}] {error.option}: a % that begins nothing", hint="write each % of a value as %%"
+        ) from None
+    except configparser.Error as error:
+        raise UsageError(f"{path} cannot be read: {_reason(error)}", hint="correct that line") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"{path} cannot be read: {reason}", hint="correct it, or let it be readable") from error
     written = {"output" if name.replace("-", "_") == OUTPUT else name: name for name in values}
     source = read_strings(f"{path} [{SECTION}]", project, {name: values[key] for name, key in written.items()})
     return dataclasses.replace(source, keys={**source.keys, "output": written.get("output", "")})
+
+
+def _reason(error: configparser.Error) -> str:
+    """What configparser objects to, without the line itself, which may hold a password."""
+    numbers = [number for number, _line in getattr(error, "errors", ())] or [getattr(error, "lineno", None)]
+    lines = ", ".join(str(number) for number in numbers if number is not None)
+    return f"line {lines}: {type(error).__name__}" if lines else type(error).__name__

@@ -198,6 +198,8 @@ def _one(option: Option, value: str, where: str, base: Path) -> str | Path:
     if not value:
         raise UsageError(f"{where} is empty")
     if option.kind in {Kind.PATH, Kind.PATHS}:
+        if "://" in value:  # before it becomes a Path, which would make one slash of the two
+            raise UsageError(f"{where}: expected a path, found the URL {value}", hint="name a local file or folder")
         # Unlike Path.expanduser, which raises for a user who is not there, and Path.resolve, which follows links.
         return Path(os.path.abspath(base / os.path.expanduser(value)))  # noqa: PTH100, PTH111
     if option.choices and value not in option.choices:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from platter_setuptools.payload.cleaning import clean
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,16 +17,16 @@ class PlatterError(Exception):
     """The root of every error that this package raises on purpose.
 
     The message says what failed and where; `hint` says what to do; `output` holds the last lines of the tool
-    that failed, if one did.
+    that failed, if one did. They are cleaned here (payload/cleaning.py), whichever front end prints them.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None, output: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.output = tuple(output)
+        self.message = clean(message)
+        super().__init__(self.message)
+        self.hint = hint and clean(hint)
+        self.output = tuple(map(clean, output))
 
 
 class UsageError(PlatterError):

@@ -7,7 +7,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
-from platter_setuptools.ground.streams import standard_error
+from platter_setuptools.ground.streams import standard_error, terminal_error
+from platter_setuptools.payload.cleaning import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +76,7 @@ class Quiet:
     def done(self, text: str) -> None: ...
 
     def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(clean(text), file=self._stream, flush=True)
 
 
 class Plain(Quiet):
@@ -111,13 +112,13 @@ class Live:
         from rich.spinner import Spinner  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        spinner = Spinner("dots", Text(text), style="status.spinner")
+        spinner = Spinner("dots", Text(clean(text)), style="status.spinner")
         finished = False
         try:
             with self._lock:
                 self._running += (spinner,)
                 self._update()
-            yield lambda text: spinner.update(text=Text(text))
+            yield lambda text: spinner.update(text=Text(clean(text)))
             finished = True
         finally:
             with self._lock:
@@ -129,7 +130,7 @@ class Live:
     @contextlib.contextmanager
     def hand_over(self, text: str) -> Iterator[Tell]:
         self.close()
-        self._console.print(text)
+        self._console.print(clean(text))
         yield lambda _text: None
         with self._lock:
             self._moves = True
@@ -140,10 +141,10 @@ class Live:
     def warn(self, text: str) -> None:
         from rich.text import Text  # noqa: PLC0415
 
-        self._console.print(Text.assemble(("warning:", "yellow"), f" {text}"))
+        self._console.print(Text.assemble(("warning:", "yellow"), f" {clean(text)}"))
 
     def done(self, text: str) -> None:
-        self._console.print(text)
+        self._console.print(clean(text))
 
     def close(self) -> None:
         """Take what moves off the screen, and let nothing move any more."""
@@ -175,13 +176,13 @@ class Live:
 @contextlib.contextmanager
 def open_progress(*, quiet: bool, verbose: bool, stream: TextIO | None = None) -> Iterator[Progress]:
     """The Progress that fits the options and the terminal. NO_COLOR and TERM=dumb give plain lines' colours."""
-    stream = stream or standard_error()
+    lines = stream or standard_error()
     if quiet:
-        yield Quiet(stream)
-    elif verbose or not stream.isatty() or os.environ.get("TERM") == "dumb":
-        yield Plain(stream, verbose=verbose)
+        yield Quiet(lines)
+    elif verbose or not lines.isatty() or os.environ.get("TERM") == "dumb":
+        yield Plain(lines, verbose=verbose)
     else:
-        live = Live(stream)
+        live = Live(stream or terminal_error())
         try:
             yield live
         finally:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.interrupts import signals_held_back
-from platter_setuptools.ground.urls import redact
+from platter_setuptools.payload.cleaning import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,7 +103,7 @@ class Processes:
         if returncode and self._reason:  # it was ended by us: not that is to be told, but why
             raise self._reason
         if returncode:
-            shown = redact(shlex.join(arguments[:4]) + (" …" if len(arguments) > 4 else ""))  # noqa: PLR2004
+            shown = clean(shlex.join(arguments[:4]) + (" …" if len(arguments) > 4 else ""))  # noqa: PLR2004
             raise CommandError(f"`{shown}` ended with exit status {returncode}", returncode=returncode, output=tail)
         return "".join(output)
 
@@ -151,9 +151,9 @@ class Processes:
                 self._note(line, tail)
 
     def _note(self, line: str, tail: deque[str]) -> None:
-        clean = redact(line.rstrip())
-        tail.append(clean)
-        self._on_line(clean)
+        shown = clean(line.rstrip())
+        tail.append(shown)
+        self._on_line(shown)
 
     @staticmethod
     def _feed(stream: IO[str] | None, text: str) -> None:

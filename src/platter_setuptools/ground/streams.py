@@ -1,4 +1,8 @@
-"""Standard output and standard error, which may be closed, full, or gone with whoever read them."""
+"""Standard output and standard error, which may be closed, full, or gone with whoever read them.
+
+All that we print goes through here, and is cleaned on its way (payload/cleaning.py). Only what draws on a terminal
+itself (progress.py) writes to `terminal_error`, and cleans each text before it adds colours.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO, cast
 
 from platter_setuptools.ground.errors import PlatterError
+from platter_setuptools.payload.cleaning import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,16 +29,31 @@ def keep_standard_descriptors() -> None:
 
 
 def standard_error() -> TextIO:
-    """Where progress and errors go. That nobody can read them is no reason to fail."""
+    """Where warnings and errors go, cleaned. That nobody can read them is no reason to fail."""
+    return cast("TextIO", _Cleaning(sys.stderr))
+
+
+def terminal_error() -> TextIO:
+    """As `standard_error`, for what writes sequences of its own that a terminal obeys."""
     return cast("TextIO", _Unfailing(sys.stderr))
 
 
 def print_result(name: str) -> None:
-    """Tell a script the name of what was made, on standard output. Raises PlatterError if it cannot be told."""
+    """Tell a script the name of what was made, on standard output. Raises PlatterError if it cannot be told.
+
+    The name goes out as it is, or a script could not open it: only a terminal gets it cleaned.
+    """
     if sys.stdout is None:  # closed from the beginning: nobody wants to know
         return
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(f"{name}\n")
+        if sys.stdout.isatty():
+            sys.stdout.write(f"{clean(name)}\n")
+        elif hasattr(sys.stdout, "buffer"):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(f"{name}\n".encode(encoding, "surrogateescape"))
+        else:
+            sys.stdout.write(f"{name}\n")
         sys.stdout.flush()
     except OSError as error:
         _empty(sys.stdout)
@@ -44,12 +64,15 @@ def print_result(name: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print what was asked for, in the characters that standard output has. Raises PlatterError if it takes none."""
+    """Print what was asked for, cleaned, in the characters that standard output has.
+
+    Raises PlatterError if it takes none.
+    """
     if sys.stdout is None:
         return
     encoding = sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(f"{text.encode(encoding, 'replace').decode(encoding)}\n")
+        sys.stdout.write(f"{clean(text).encode(encoding, 'replace').decode(encoding)}\n")
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads it has seen enough
         _empty(sys.stdout)
@@ -83,6 +106,11 @@ class _Unfailing(io.TextIOBase):
                 action(self._stream)
             except OSError:
                 _empty(self._stream)
+
+
+class _Cleaning(_Unfailing):
+    def write(self, text: str, /) -> int:
+        return super().write(clean(text))
 
 
 def _empty(stream: TextIO) -> None:

@@ -1,20 +1,18 @@
-"""URLs without their secrets: nothing that is printed or shipped carries a user name, password or token."""
+"""URLs without their secrets: nothing that is shipped carries a user name, password or token."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-# Up to the last @ before a slash, whatever stands before it: passwords hold quotes, and @ itself.
-_USERINFO = re.compile(r"(?<=://)[^/\s]+@")
+from platter_setuptools.payload.cleaning import redact
+
+__all__ = ["has_secret", "redact", "without_userinfo"]
+
 _VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 # In JSON and TOML a URL ends at its quote.
-_WITH_USERINFO = re.compile(r"([\w+.-]+)://([^/\s\"]+)@")
-
-
-def redact(text: str) -> str:
-    """The text with `user:password@` taken out of every URL in it."""
-    return _USERINFO.sub("", text)
+_USERINFO = re.compile(r"([^/\s\"]+)@")
+_LONGEST_SCHEME = 32  # characters that are looked at
 
 
 def without_userinfo(url: str) -> str:
@@ -27,12 +25,16 @@ def without_userinfo(url: str) -> str:
 
 
 def has_secret(text: str) -> bool:
-    """Whether a URL in the text has userinfo that could be a secret.
+    """Whether a URL in the text has userinfo that could be a secret. Takes time in proportion to the text.
 
     That is all but the lone user of an SSH address, and `$NAME` or `${NAME}`, where somebody else fills one in.
     """
-    for scheme, userinfo in _WITH_USERINFO.findall(text):
-        _, colon, password = userinfo.partition(":")
-        if (colon or not scheme.lower().endswith("ssh")) and not _VARIABLE.fullmatch(password or userinfo):
-            return True
+    before, *rest = text.split("://")
+    for part in rest:
+        if found := _USERINFO.match(part):
+            _, colon, password = found[1].partition(":")
+            is_ssh = before[-_LONGEST_SCHEME:].lower().endswith("ssh")
+            if (colon or not is_ssh) and not _VARIABLE.fullmatch(password or found[1]):
+                return True
+        before = part
     return False

@@ -69,6 +69,7 @@ def _damaged(bundle: str, prefix: str) -> str:
 
 
 def _complain(what: str, hint: str, status: int) -> int:
+    what = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in what)  # as the payload's cleaning.py
     with contextlib.suppress(OSError):
         os.write(_STANDARD_ERROR, ("install.sh: %s\nhint: %s\n" % (what, hint)).encode("utf-8", "surrogateescape"))
     return status

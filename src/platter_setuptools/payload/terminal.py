@@ -1,7 +1,9 @@
-"""What the user reads: steps on standard output, errors on standard error."""
+"""What the user reads: steps on standard output, errors on standard error. All of it is cleaned here."""
 
 import contextlib
 import os
+
+from .cleaning import clean
 
 
 class Terminal:
@@ -35,6 +37,6 @@ def _write(descriptor: int, text: str) -> None:
 
 
 def _write_all(descriptor: int, text: str) -> None:
-    data = (text + "\n").encode("utf-8", "surrogateescape")
+    data = (clean(text) + "\n").encode("utf-8")
     while data:
         data = data[os.write(descriptor, data) :]

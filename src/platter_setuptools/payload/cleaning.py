@@ -1,0 +1,47 @@
+"""What may be shown, on the server and where bundles are built: no secrets, and nothing that a terminal obeys.
+
+Every expression here takes time in proportion to the text: what is shown comes from others.
+"""
+
+import re
+from typing import Match
+
+# Where a URL's authority begins. A path made of a URL has one slash left.
+_AUTHORITY = re.compile(r"(:/(?:/|(?<=tp:/)|(?<=tps:/)|(?<=ssh:/)))")
+# Up to the last @ before a slash, whatever stands before it: passwords hold quotes, and @ itself. A port that is no
+# number is the beginning of a password with a slash in it.
+_USERINFO = re.compile(r"[^/\s]+@|[^/\s:@\[]*:(?!\d+(?:[/\s]|\Z))\S*@")
+# C0 but the newline, DEL and C1; what has no width, separates lines or turns the direction of text; lone surrogates.
+_OBEYED = re.compile(
+    "[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "|[\U000e0000-\U000e007f]"
+)
+_COLOUR = re.compile("\x1b\\[[0-9;]{0,32}m")
+
+
+def clean(text: str) -> str:
+    """The text without secrets; what a terminal would obey is shown as an escape, by its number.
+
+    Colours are left out, tabs become spaces, and the line ends of other systems newlines.
+    """
+    text = redact(text)
+    if text.isprintable():
+        return text
+    text = _COLOUR.sub("", text.replace("\r\n", "\n")).replace("\t", "    ")
+    return _OBEYED.sub(_escape, text)
+
+
+def redact(text: str) -> str:
+    """The text with ``user:password@`` taken out of every URL in it."""
+    if "@" not in text:
+        return text
+    parts = _AUTHORITY.split(text)
+    parts[2::2] = [_USERINFO.sub("", part, count=1) if _USERINFO.match(part) else part for part in parts[2::2]]
+    return "".join(parts)
+
+
+def _escape(found: Match[str]) -> str:
+    code = ord(found.group())
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 - a byte of a name that is not UTF-8 (PEP 383)
+        code -= 0xDC00
+    return "\\x%02x" % code if code < 0x100 else "\\u%04x" % code if code < 0x10000 else "\\U%08x" % code  # noqa: PLR2004
