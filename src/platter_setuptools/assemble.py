@@ -20,7 +20,8 @@ from platter_setuptools.ground.values import Artifact, Origin, Wheel
 from platter_setuptools.ground.workspace import temporary_workspace
 from platter_setuptools.steps.bundle.archive import archive_name, check_output, write_archive
 from platter_setuptools.steps.bundle.bootstrap import FOLDER as BOOTSTRAP
-from platter_setuptools.steps.bundle.manifest import Manifest, checksums
+from platter_setuptools.steps.bundle.bundles import ReplaceableCheck
+from platter_setuptools.steps.bundle.manifest import Manifest, checksums, stem
 from platter_setuptools.steps.bundle.members import Member, from_text
 from platter_setuptools.steps.bundle.sbom import bill_of_materials
 from platter_setuptools.steps.foresight import Foresight
@@ -74,12 +75,15 @@ def assemble(
         project = _described(workshop, project_wheel)
 
         looked = Later(lambda: _look_at(project.wheel, workshop))
+        check = ReplaceableCheck(workshop.target.abi)
+        replaceable = Later(lambda: check(options.output / _file_name(workshop, project)))
         # Resolving takes longer than all the rest, and mostly leads to the wheels of last time.
-        with _draft(workshop, project, foresight, looked) as draft:
+        with _draft(workshop, project, foresight, looked, check) as draft:
             wheels = _complete_set(workshop, project, foresight, progress)
             looked.result()
+            replaceable.result()
             written = draft.outcome(progress, right=wheels == foresight.wheels_for(project))
-        path, size, sha256 = written or _write(workshop, project, wheels, progress)
+        path, size, sha256 = written or _write(workshop, project, wheels, progress, check)
         foresight.remember(project, wheels)
         artifact = Artifact(
             path=path,
@@ -92,7 +96,9 @@ def assemble(
     return artifact
 
 
-def _draft(workshop: Workshop, project: Described, foresight: Foresight, looked: Later[None]) -> Draft[Written]:
+def _draft(
+    workshop: Workshop, project: Described, foresight: Foresight, looked: Later[None], check: ReplaceableCheck
+) -> Draft[Written]:
     """The bundle as it will be if the resolver says what it said last time."""
     options = workshop.options
     # With a lock there is nothing to wait for, and what scripts do or a signer asks is not done for a guess.
@@ -103,9 +109,14 @@ def _draft(workshop: Workshop, project: Described, foresight: Foresight, looked:
         if not wheels:
             raise PlatterError("there is nothing to go by")
         looked.result()
-        return _write(workshop, project, wheels, progress, consent)
+        return _write(workshop, project, wheels, progress, check, consent)
 
     return Draft(make)
+
+
+def _file_name(workshop: Workshop, project: Described) -> str:
+    options = workshop.options
+    return archive_name(stem(project.wheel, workshop.target, with_python=options.name_with_python), options.format)
 
 
 def _look_at(wheel: Wheel, workshop: Workshop) -> None:
@@ -116,7 +127,12 @@ def _look_at(wheel: Wheel, workshop: Workshop) -> None:
 
 
 def _write(
-    workshop: Workshop, project: Described, wheels: Sequence[Described], progress: Progress, consent: Consent = GIVEN
+    workshop: Workshop,
+    project: Described,
+    wheels: Sequence[Described],
+    progress: Progress,
+    check: ReplaceableCheck,
+    consent: Consent = GIVEN,
 ) -> Written:
     """Make the bundle of these wheels; it appears in the output folder with the consent."""
     options, target, store, run, work = workshop.options, workshop.target, workshop.store, workshop.run, workshop.work
@@ -139,6 +155,7 @@ def _write(
         extras=options.extras,
         groups=options.group,
         excluded=sorted(asked.excluded),
+        name_with_python=options.name_with_python,
     )
     check_places(manifest.in_order, places, progress)
     members = [
@@ -154,7 +171,7 @@ def _write(
     if workshop.signer:
         members.append(workshop.signer.sign(members[-1], progress, work))
     with progress.step(f"Writing {archive_name(manifest.stem, options.format)}"):
-        return write_archive(members, manifest.stem, options.format, options.output, workshop.mtime, consent)
+        return write_archive(members, manifest.stem, options.format, options.output, workshop.mtime, consent, check)
 
 
 def summary(artifact: Artifact) -> str:

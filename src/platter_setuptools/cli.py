@@ -125,7 +125,7 @@ def latest(parsed: argparse.Namespace) -> None:
     from platter_setuptools.steps.bundle.bundles import newest  # noqa: PLC0415
 
     folder = Path(parsed.folder).resolve() if parsed.folder else Path.cwd() / "dist"
-    print_result(f"{newest(folder, name=parsed.name, platform=parsed.platform).path}")
+    print_result(f"{newest(folder, name=parsed.name, platform=parsed.platform, python=parsed.python).path}")
 
 
 def report(error: PlatterError) -> None:
@@ -192,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     latest_parser.add_argument("folder", nargs="?", metavar="DIR", help="the folder to look in [default: dist]")
     latest_parser.add_argument("--name", metavar="NAME", help="the project, where bundles of several are there")
     latest_parser.add_argument("--platform", metavar="PLATFORM", help="the platform, such as linux-x86_64")
+    latest_parser.add_argument("-p", "--python", metavar="PYTHON", help="the Python, such as 3.11 or cp311")
     verify_parser = commands.add_parser(
         "verify",
         help="check a bundle without installing it",

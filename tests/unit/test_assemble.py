@@ -19,11 +19,21 @@ from packaging.requirements import Requirement
 
 from platter_setuptools.assemble import assemble, summary
 from platter_setuptools.ground.config_settings import backend_settings
-from platter_setuptools.ground.errors import CommandError, DependencyError, ScriptError, UsageError, WheelError
+from platter_setuptools.ground.errors import (
+    ArchiveError,
+    CommandError,
+    DependencyError,
+    ScriptError,
+    UsageError,
+    WheelError,
+)
 from platter_setuptools.ground.options import Options
 from platter_setuptools.ground.values import Artifact, Origin
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload import manifest as payload_manifest
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.bundles import python_of
+from platter_setuptools.steps.bundle.members import from_text
 from platter_setuptools.steps.wheelhouse.tools import _specified
 from platter_setuptools.workshop import Workshop
 from support import handmade
@@ -226,6 +236,38 @@ class TestBundle:
             yard.assemble(format="tar.gz")
         (path,) = (yard.folder / "dist").iterdir()
         assert path.read_bytes() == before
+
+    @pytest.mark.parametrize("kind", ["tar.gz", "zip", "dir"])
+    def test_a_bundle_for_another_python_is_not_replaced(self, yard: Yard, kind: str) -> None:
+        first = yard.assemble(format=kind)
+        mine = python_of(first.path)
+        other = from_text("info.json", json.dumps({"targets": [{"abi": "cp38"}]}))
+        marks = [from_text("install.sh", ""), from_text("SHA256SUMS", "")]
+        stem = first.path.name.removesuffix(f".{kind}")
+        write_archive([other, *marks], stem, kind, first.path.parent, 10**9)
+        with pytest.raises(ArchiveError, match=f"is a bundle for cp38, which one for {mine}"):
+            yard.assemble(format=kind)
+        assert python_of(first.path) == "cp38"
+        yard.play.stopped = False
+        beside = yard.assemble(format=kind, name_with_python=True)
+        assert beside.path.name == first.path.name.replace("-1.0-", f"-1.0-{mine}-")
+        assert python_of(beside.path) == mine
+
+    @pytest.mark.parametrize("kind", ["tar.gz", "zip", "dir"])
+    def test_one_that_comes_during_the_build_is_not_replaced(self, yard: Yard, kind: str) -> None:
+        first = yard.assemble(format=kind)
+        stem = first.path.name.removesuffix(f".{kind}")
+
+        def other_build() -> None:
+            marks = [from_text(name, "") for name in ("install.sh", "SHA256SUMS")]
+            info = from_text("info.json", json.dumps({"targets": [{"abi": "cp38"}]}))
+            write_archive([info, *marks], stem, kind, first.path.parent, 10**9)
+
+        yard.play.stopped, yard.play.before_answer = False, other_build
+        with pytest.raises(ArchiveError, match="is a bundle for cp38"):
+            yard.assemble(format=kind)
+        assert python_of(first.path) == "cp38"
+        assert [path.name for path in first.path.parent.iterdir()] == [first.path.name]
 
     def test_no_wheel_cache(self, yard: Yard) -> None:
         yard.assemble(no_wheel_cache=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,18 @@ from platter_setuptools import cli
 from platter_setuptools.ground.errors import ArchiveError, UsageError
 from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.steps.bundle.archive import write_archive
-from platter_setuptools.steps.bundle.bundles import newest
+from platter_setuptools.steps.bundle.bundles import ReplaceableCheck, newest, python_of
 from platter_setuptools.steps.bundle.members import from_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def bundle(folder: Path, stem: str, format_: str = "tar.gz") -> Path:
+def bundle(folder: Path, stem: str, format_: str = "tar.gz", *, python: str = "cp311") -> Path:
     members = [
         from_text(name, "x") for name in ("PACKAGE", "SHA256SUMS", "data/a.whl", "data/deep/er/file", "install.sh")
     ]
+    members.append(from_text("info.json", json.dumps({"targets": [{"abi": python}]})))
     return write_archive(members, stem, format_, folder, 10**9)[0]
 
 
@@ -73,6 +75,64 @@ def test_name_and_platform_decide_where_there_are_several(tmp_path: Path) -> Non
         newest(tmp_path, name="app", platform="linux-riscv64")
 
 
+def test_names_with_a_python(tmp_path: Path) -> None:
+    bundle(tmp_path, "app-0.9-cp311-linux-x86_64")
+    ours = bundle(tmp_path, "app-1.0-cp311-linux-x86_64")
+    found = newest(tmp_path)
+    assert (found.path, found.python, found.platform) == (ours, "cp311", "linux-x86_64")
+    free = bundle(tmp_path, "app-1.0-cp313t-linux-x86_64", python="cp313t")
+    old = bundle(tmp_path, "app-1.0-linux-x86_64", python="cp38")  # does not tell by its name
+    with pytest.raises(UsageError, match=r"app 1\.0 for cp311, cp313t, cp38") as caught:
+        newest(tmp_path, platform="linux-x86_64")
+    assert caught.value.hint == "choose with --python"
+    for python, path in {"3.11": ours, "cp311": ours, "3.13t": free, "cp313t": free, "3.8": old}.items():
+        assert newest(tmp_path, python=python).path == path
+    with pytest.raises(UsageError, match=r"no bundle for 3\.12 in"):
+        newest(tmp_path, python="3.12")
+
+
+def test_a_name_with_and_one_without_its_python_are_no_contradiction(tmp_path: Path) -> None:
+    bundle(tmp_path, "app-1.0-linux-x86_64", "zip")
+    expected = bundle(tmp_path, "app-1.0-cp311-linux-x86_64")
+    assert newest(tmp_path).path == expected
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+class TestReplacing:
+    def test_nothing_and_a_bundle_for_the_same_python(self, tmp_path: Path, format_: str) -> None:
+        ReplaceableCheck("cp311")(tmp_path / "missing")
+        path = bundle(tmp_path, "app-1.0-linux-x86_64", format_)
+        assert python_of(path) == "cp311"
+        ReplaceableCheck("cp311")(path)
+
+    def test_one_for_another_python_stays(self, tmp_path: Path, format_: str) -> None:
+        path = bundle(tmp_path, "app-1.0-linux-x86_64", format_)
+        with pytest.raises(ArchiveError, match="is a bundle for cp311, which one for cp312 would") as caught:
+            ReplaceableCheck("cp312")(path)
+        assert caught.value.exit_code == 6
+        assert all(way in (caught.value.hint or "") for way in ("--output", "--name-with-python"))
+
+    def test_what_has_changed_is_looked_at_again(self, tmp_path: Path, format_: str) -> None:
+        check = ReplaceableCheck("cp311")
+        check(bundle(tmp_path, "app-1.0-linux-x86_64", format_))
+        with pytest.raises(ArchiveError, match="is a bundle for cp310,"):
+            check(bundle(tmp_path, "app-1.0-linux-x86_64", format_, python="cp310"))
+
+    @pytest.mark.parametrize("text", ["{}", "[" * 100_000, '{"targets": [{"abi": []}]}', "\0"])
+    def test_one_that_does_not_name_its_python(self, tmp_path: Path, format_: str, text: str) -> None:
+        path = write_archive([from_text("info.json", text)], "app-1.0-linux-x86_64", format_, tmp_path, 10**9)[0]
+        with pytest.raises(ArchiveError, match="does not name its Python"):
+            ReplaceableCheck("cp311")(path)
+
+    def test_anything_else_stays(self, tmp_path: Path, format_: str) -> None:
+        path = tmp_path / f"app-1.0-linux-x86_64.{format_}"
+        path.write_bytes(b"no bundle")
+        with pytest.raises(ArchiveError, match="is in the way, and is not a bundle") as caught:
+            ReplaceableCheck("cp311")(path)
+        assert "move it away" in (caught.value.hint or "")
+        assert path.read_bytes() == b"no bundle"
+
+
 @pytest.mark.parametrize("format_", [one for one in FORMATS if one != "dir"])
 @pytest.mark.parametrize("content", [b"", b"no archive", None], ids=["empty", "other", "cut off"])
 def test_damaged(tmp_path: Path, format_: str, content: bytes | None) -> None:
@@ -92,6 +152,6 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert cli.main(["latest"]) == 2
     assert "there is no bundle in" in capsys.readouterr().err
     expected = bundle(tmp_path / "dist", "app-1.0-linux-x86_64")
-    for words in ([], ["dist"], [str(tmp_path / "dist"), "--name", "app", "--platform=linux-x86_64"]):
+    for words in ([], ["dist"], [str(tmp_path / "dist"), "--name", "app", "--platform=linux-x86_64", "-p3.11"]):
         assert cli.main(["latest", *words]) == 0
         assert capsys.readouterr() == (f"{expected}\n", "")

@@ -125,7 +125,7 @@ def _hosts(c: Context, settings: Settings, only: str) -> tuple[str, ...]:
 
 def _bundle(settings: Settings, given: str) -> Path:
     if not given:
-        found = newest(settings.dist, name=settings.name, platform=settings.platform)
+        found = newest(settings.dist, name=settings.name, platform=settings.platform, python=settings.bundle_python)
     else:
         path = Path.cwd() / given
         if not path.exists():

@@ -12,6 +12,7 @@ from platter_setuptools.ground.errors import ArchiveError, CommandError, UsageEr
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.run import Processes
 from platter_setuptools.ground.temporary import temporary_folder
+from platter_setuptools.steps.bundle.bundles import ReplaceableCheck, python_of
 
 _MAKE = 'mktemp -d "${TMPDIR:-/tmp}/platter-build.XXXXXXXXXX"'
 # The last line of standard output is the bundle's path; before it comes its SHA-256.
@@ -63,6 +64,7 @@ def _fetch(host: Host, path: str, digest: str, dist: Path) -> Path:
         arrived, _size = sha256_of_file(part)
         if arrived != digest:
             raise RemoteError(f"{target.name} did not arrive as it was built", hint="build it again", code=4)
+        ReplaceableCheck(python_of(part))(target)
         part.replace(target)
     except OSError as error:
         raise ArchiveError(f"{target} cannot be written: {error.strerror}") from error

@@ -20,8 +20,9 @@ _LISTS = ("hosts", "install_options", "build_options")
 class Settings:
     root: str = ""  # on the hosts: an absolute path
     hosts: tuple[str, ...] = ()  # [user@]host[:port], or names from ~/.ssh/config
-    name: str | None = None  # of the project and the platform, where dist holds bundles of several
+    name: str | None = None  # of the project, the platform and the Python, where dist holds bundles of several
     platform: str | None = None
+    bundle_python: str | None = None  # `3.11` or `cp311`
     dist: Path = Path("dist")  # here: in the folder that fab is run in, which is what is built, too
     # How many hosts at a time; how many before all others; after how many failures no other is begun.
     batch: int = 5

@@ -75,6 +75,11 @@ OPTIONS: tuple[Option, ...] = (
         help=f"what the bundle is written as: {', '.join(FORMATS)} [default: tar.gz]",
     ),
     Option(
+        name="name-with-python",
+        kind=Kind.FLAG,
+        help="name the bundle after its Python as well, as in yourapp-1.0-cp311-linux-x86_64.tar.gz",
+    ),
+    Option(
         name="requirements",
         kind=Kind.PATHS,
         short="r",
@@ -181,6 +186,7 @@ class Options:
     output: Path
     python: str | None = None
     format: str = "tar.gz"
+    name_with_python: bool = False
     requirements: tuple[Path, ...] = ()
     lock: Path | None = None
     extras: tuple[str, ...] = ()

@@ -49,20 +49,27 @@ def archive_name(stem: str, kind: str) -> str:
 
 
 def write_archive(
-    members: Sequence[Member], stem: str, kind: str, output: Path, mtime: int, consent: Consent = GIVEN
+    members: Sequence[Member],
+    stem: str,
+    kind: str,
+    output: Path,
+    mtime: int,
+    consent: Consent = GIVEN,
+    check: Callable[[Path], object] = lambda _path: None,
 ) -> tuple[Path, int, str | None]:
     """Write `STEM.KIND` into the folder `output`, replacing an older one.
 
-    It gets its name only with the `consent`, which may come when it is written already, or be refused. Gives its path,
-    its size in bytes, and its SHA-256 (None for a folder). Raises ArchiveError if it cannot be written, or if a folder
-    of that name is no bundle of ours; WheelError if a member changes meanwhile; InterruptedBuildError without consent.
+    It gets its name only with the `consent`, which may come when it is written already, or be refused; and unless
+    `check` refuses what it would replace. Gives its path, its size in bytes, and its SHA-256 (None for a folder).
+    Raises ArchiveError if it cannot be written, or if a folder of that name is no bundle of ours; WheelError if a
+    member changes meanwhile; InterruptedBuildError without consent.
     """
     bundle = _Bundle(sorted(members, key=lambda member: member.name), stem, mtime, consent)
     path = output / archive_name(stem, kind)
     try:
         output.mkdir(parents=True, exist_ok=True)
         if kind == "dir":
-            bundle.to_folder(path)
+            bundle.to_folder(path, check)
             return path, sum(member.size for member in members), None
         if path.is_dir():
             raise ArchiveError(f"{path} is a folder", hint="move it away, or choose another output folder")
@@ -77,6 +84,7 @@ def write_archive(
                 file.flush()
                 sha256 = hashed.digest.hexdigest()
             consent.wait()
+            check(path)
     except OSError as error:
         hint = "make room there, or choose another output folder" if error.errno == errno.ENOSPC else None
         raise ArchiveError(
@@ -193,12 +201,13 @@ class _Bundle:
                     with _opened(member, self.consent) as source, archive.open(entry, "w") as destination:
                         shutil.copyfileobj(cast("BinaryIO", source), destination, _CHUNK)
 
-    def to_folder(self, path: Path) -> None:
+    def to_folder(self, path: Path, check: Callable[[Path], object]) -> None:
         if path.exists() and not all((path / name).is_file() for name in _MARKS):
             raise ArchiveError(f"{path} exists and is no bundle", hint="move it away, or choose another output folder")
         with replacing(path) as new:
             self._fill(new)
             self.consent.wait()
+            check(path)
 
     def _fill(self, new: Path) -> None:
         folders = _folders(self.members)

@@ -1,19 +1,22 @@
 """Finished bundles in a folder: which there are by their names, and which is the newest.
 
-A bundle's name is that of a wheel with a platform for its tags (`yourapp-1.0-linux-x86_64.tar.gz`). Sdists end alike,
-and old ones had dashes in their names; so what is taken for a bundle is also opened.
+A bundle's name is that of a wheel with a platform for its tags (`yourapp-1.0-linux-x86_64.tar.gz`), before which the
+Python may stand (`yourapp-1.0-cp311-linux-x86_64.tar.gz`). Sdists end alike, and old ones had dashes in their names; so
+what is taken for a bundle is also opened.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.errors import ArchiveError, UsageError
 from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.steps.bundle.entries import Kind, open_bundle
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 # A member of every bundle, and among the first: they are sorted.
 _SIGN = "PACKAGE"
 _EARLY = 3
+_INFO = "info.json"
+_LONGEST = 1 << 26  # bytes of info.json
+_PYTHON = re.compile(r"cp\d+[a-z]*")  # an ABI tag of CPython (PEP 425)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +40,14 @@ class Bundle:
     version: Version
     platform: str
     format: str
+    python: str | None  # the ABI tag in its name, such as `cp311`; None for a name without one
 
 
-def newest(folder: Path, *, name: str | None = None, platform: str | None = None) -> Bundle:
-    """The bundle with the highest version (PEP 440), of this name and platform if they are given.
+def newest(folder: Path, *, name: str | None = None, platform: str | None = None, python: str | None = None) -> Bundle:
+    """Return the bundle with the highest version (PEP 440), of this name, platform and Python if they are given.
 
-    Raises UsageError if there is none, or if bundles of several projects or platforms have a claim.
+    `python` is a version or an ABI tag: `3.11` or `cp311`. Raises UsageError if there is no such bundle, or if there
+    are several of that version for different projects, platforms or Pythons.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", hint="platter latest DIR looks for bundles in DIR")
@@ -49,8 +57,11 @@ def newest(folder: Path, *, name: str | None = None, platform: str | None = None
     if platform is not None:
         named = [bundle for bundle in named if bundle.platform == platform]
     found = list(filter(is_one, named))
+    if python is not None:
+        tag = python if _PYTHON.fullmatch(python) else f"cp{python.replace('.', '')}"
+        found = [bundle for bundle in found if (bundle.python or python_of(bundle.path)) == tag]
     if not found:
-        wanted = "".join([f" of {name}" if name else "", f" for {platform}" if platform else ""])
+        wanted = "".join([f" of {name}" if name else "", *(f" for {one}" for one in (platform, python) if one)])
         raise UsageError(f"there is no bundle{wanted} in {folder}", hint="platter build makes one")
     if len(names := sorted({bundle.name for bundle in found})) > 1:
         raise UsageError(f"{folder} holds bundles of {', '.join(names)}", hint="choose with --name")
@@ -60,6 +71,12 @@ def newest(folder: Path, *, name: str | None = None, platform: str | None = None
         raise UsageError(
             f"{folder} holds bundles of {names[0]} {version} for {', '.join(platforms)}", hint="choose with --platform"
         )
+    if len(found) > 1 and any(bundle.python for bundle in found):
+        pythons = sorted({bundle.python or python_of(bundle.path) for bundle in found})
+        if len(pythons) > 1:
+            raise UsageError(
+                f"{folder} holds bundles of {names[0]} {version} for {', '.join(pythons)}", hint="choose with --python"
+            )
     return min(found, key=lambda bundle: FORMATS.index(bundle.format))
 
 
@@ -71,13 +88,17 @@ def by_name(path: Path) -> Bundle | None:
     stem = path.name if format_ == "dir" else path.name.removesuffix(f".{format_}")
     name, _, rest = stem.partition("-")
     version, _, platform = rest.partition("-")
+    first, _, others = platform.partition("-")
+    python, platform = (first, others) if _PYTHON.fullmatch(first) else (None, platform)
     try:
         parsed = Version(version)
     except InvalidVersion:
         return None
     if not name or name.startswith(".") or not platform:
         return None
-    return Bundle(path=path, name=canonicalize_name(name), version=parsed, platform=platform, format=format_)
+    return Bundle(
+        path=path, name=canonicalize_name(name), version=parsed, platform=platform, format=format_, python=python
+    )
 
 
 def is_one(bundle: Bundle) -> bool:
@@ -87,3 +108,51 @@ def is_one(bundle: Bundle) -> bool:
         # Folders come first in an archive: the bundle's files begin where they end.
         files = (entry.name for entry in entries if entry.kind is Kind.FILE)
         return f"{stem}/{_SIGN}" in itertools.islice(files, _EARLY)
+
+
+class ReplaceableCheck:
+    """Refuse to replace anything but a bundle for the same Python, which an ABI tag names. Looks at each file once."""
+
+    def __init__(self, python: str) -> None:
+        self._python = python
+        self._allowed: dict[Path, tuple[int, ...]] = {}  # with what stat says of it
+
+    def __call__(self, path: Path) -> None:
+        """Raise ArchiveError unless nothing is at this path, or a bundle that may be replaced."""
+        try:
+            status = path.lstat()
+        except OSError:
+            return  # nothing is there, or whoever writes there is told why that fails
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if self._allowed.get(path) == identity:
+            return
+        try:
+            present = python_of(path)
+        except ArchiveError as error:
+            raise ArchiveError(
+                f"{path} is in the way, and is not a bundle: {error.message}",
+                hint="move it away, or choose another folder with --output (--dist-dir for the command)",
+            ) from error
+        if present != self._python:
+            raise ArchiveError(
+                f"{path} is a bundle for {present}, which one for {self._python} would replace",
+                hint="choose another folder with --output (--dist-dir for the command), or put the Python into the"
+                " name with --name-with-python",
+            )
+        self._allowed[path] = identity
+
+
+def python_of(path: Path) -> str:
+    """Return the ABI tag of the Python that a bundle is for, as its info.json says. Raises ArchiveError without one."""
+    with open_bundle(path) as entries:
+        for entry in entries:
+            if entry.name.partition("/")[2] == _INFO and entry.kind is Kind.FILE:
+                with entry.open() as source:
+                    text = source.read(_LONGEST)
+                try:
+                    return ".".join(sorted({target["abi"] for target in json.loads(text)["targets"]}))
+                except (ValueError, LookupError, TypeError, RecursionError) as error:
+                    raise ArchiveError(
+                        f"{path}: {_INFO} does not name its Python", hint="platter verify tells what is wrong with it"
+                    ) from error
+    raise ArchiveError(f"{path} has no {_INFO}", hint="name a bundle that platter has built")

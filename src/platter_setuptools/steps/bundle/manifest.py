@@ -33,6 +33,7 @@ class Manifest:
     extras: Sequence[str] = ()
     groups: Sequence[str] = ()
     excluded: Sequence[str] = ()
+    name_with_python: bool = False
 
     @property
     def version(self) -> str:
@@ -41,8 +42,7 @@ class Manifest:
     @property
     def stem(self) -> str:
         """The bundle's name without its format, and the name of its top folder."""
-        name, version = self.project.wheel.path.stem.split("-")[:2]
-        return f"{name}-{version}-{self.target.platform}"
+        return stem(self.project.wheel, self.target, with_python=self.name_with_python)
 
     def info(self) -> dict[str, Any]:
         """info.json. Platter's keys come first; sizes are in bytes, unpacked where they say `installed`."""
@@ -159,6 +159,15 @@ class Manifest:
     def _sorted(self) -> list[Described]:
         # The project's own word is the last.
         return sorted(self.wheels, key=lambda described: (described is self.project, described.wheel.name))
+
+
+def stem(project: Wheel, target: Target, *, with_python: bool) -> str:
+    """Return the name of a bundle without its format: `NAME-VERSION[-PYTHON]-PLATFORM`, such as `app-1.0-linux-x86_64`.
+
+    PYTHON is the ABI tag (PEP 425) of the target: `cp311`.
+    """
+    name, version = project.path.stem.split("-")[:2]
+    return "-".join([name, version, *[target.abi] * with_python, target.platform])
 
 
 def checksums(members: Iterable[Member]) -> Member:

@@ -125,7 +125,9 @@ def _about(plan: manifest.Manifest, info: Mapping[str, Any], contents: Contents)
     for name, value in (("PACKAGE", plan.name), ("VERSION", plan.version), ("PLATFORM", plan.platform)):
         if contents.texts.get(name) != f"{value}\n".encode():
             yield f"{name}: info.json says {value}"
-    stems = {"-".join([*wheel.file.split("-")[:2], plan.platform]) for wheel in plan.wheels if wheel.requested}
+    names = [wheel.file.split("-")[:2] for wheel in plan.wheels if wheel.requested]
+    pythons = [[], [".".join(sorted({target.abi for target in plan.targets}))]]
+    stems = {"-".join([*name, *python, plan.platform]) for name in names for python in pythons}
     if contents.top not in stems:
         yield f"{contents.top}: by info.json the folder should be {' or '.join(sorted(stems)) or 'another one'}"
 
