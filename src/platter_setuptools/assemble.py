@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from platter_setuptools.steps.bundle.bundles import ReplaceableCheck
 from platter_setuptools.steps.bundle.manifest import Manifest, checksums, stem
 from platter_setuptools.steps.bundle.members import Member, from_text
 from platter_setuptools.steps.bundle.sbom import bill_of_materials
+from platter_setuptools.steps.checkout import Checkout
 from platter_setuptools.steps.foresight import Foresight
 from platter_setuptools.steps.resolving.pins import flattened
 from platter_setuptools.steps.wheels.bytecode import compile_wheels
@@ -52,9 +54,17 @@ Written = tuple[Path, int, str | None]  # the bundle, its size in bytes, and its
 
 
 def assemble(
-    options: Options, *, source: Path, project_wheel: ProjectWheel, run: Processes, progress: Progress
+    options: Options,
+    *,
+    source: Path,
+    project_wheel: ProjectWheel,
+    run: Processes,
+    progress: Progress,
+    tree: Path | None = None,
 ) -> Artifact:
     """Make the bundle of the project in the folder `source`, and put it into the options' output folder.
+
+    `tree` is the folder that its wheel is built from, if that is known.
 
     Raises a PlatterError of the class that says what failed; nothing half-made is left behind then.
     """
@@ -64,7 +74,9 @@ def assemble(
         temporary_workspace(run) as work,
         open_workshop(options, source, run, progress, work) as workshop,
     ):
+        checkout = Checkout(tree, run, record=options.record_git_state)
         workshop.get_ready()
+        checkout.read_revision(progress)  # now: what builds may change tracked files
 
         if options.prebuild_script:
             _run_script(options.prebuild_script, workshop.stage, progress)
@@ -77,13 +89,14 @@ def assemble(
         looked = Later(lambda: _look_at(project.wheel, workshop))
         check = ReplaceableCheck(workshop.target.abi)
         replaceable = Later(lambda: check(options.output / _file_name(workshop, project)))
+        write = functools.partial(_write, workshop, project, check=check, checkout=checkout)
         # Resolving takes longer than all the rest, and mostly leads to the wheels of last time.
-        with _draft(workshop, project, foresight, looked, check) as draft:
+        with _draft(workshop, project, foresight, looked, write) as draft:
             wheels = _complete_set(workshop, project, foresight, progress)
             looked.result()
             replaceable.result()
             written = draft.outcome(progress, right=wheels == foresight.wheels_for(project))
-        path, size, sha256 = written or _write(workshop, project, wheels, progress, check)
+        path, size, sha256 = written or write(wheels, progress)
         foresight.remember(project, wheels)
         artifact = Artifact(
             path=path,
@@ -97,7 +110,7 @@ def assemble(
 
 
 def _draft(
-    workshop: Workshop, project: Described, foresight: Foresight, looked: Later[None], check: ReplaceableCheck
+    workshop: Workshop, project: Described, foresight: Foresight, looked: Later[None], write: Callable[..., Written]
 ) -> Draft[Written]:
     """The bundle as it will be if the resolver says what it said last time."""
     options = workshop.options
@@ -109,7 +122,7 @@ def _draft(
         if not wheels:
             raise PlatterError("there is nothing to go by")
         looked.result()
-        return _write(workshop, project, wheels, progress, check, consent)
+        return write(wheels, progress, consent)
 
     return Draft(make)
 
@@ -131,8 +144,10 @@ def _write(
     project: Described,
     wheels: Sequence[Described],
     progress: Progress,
-    check: ReplaceableCheck,
     consent: Consent = GIVEN,
+    *,
+    check: ReplaceableCheck,
+    checkout: Checkout,
 ) -> Written:
     """Make the bundle of these wheels; it appears in the output folder with the consent."""
     options, target, store, run, work = workshop.options, workshop.target, workshop.store, workshop.run, workshop.work
@@ -156,6 +171,7 @@ def _write(
         groups=options.group,
         excluded=sorted(asked.excluded),
         name_with_python=options.name_with_python,
+        revision=checkout.revision,
     )
     check_places(manifest.in_order, places, progress)
     members = [

@@ -85,6 +85,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             artifact = assemble(
                 options,
                 source=Path.cwd(),
+                tree=Path.cwd(),
                 project_wheel=self._project_wheel,
                 run=Processes(progress.detail),
                 progress=progress,

@@ -69,7 +69,14 @@ def build(parsed: argparse.Namespace) -> None:
     ):
         project = open_project(path, scratch)
         run = Processes(progress.detail)
-        artifact = assemble(options, source=project.source, project_wheel=project.wheel, run=run, progress=progress)
+        artifact = assemble(
+            options,
+            source=project.source,
+            project_wheel=project.wheel,
+            run=run,
+            progress=progress,
+            tree=project.tree,
+        )
     print_result(f"{artifact.path}")
 
 

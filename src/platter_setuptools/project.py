@@ -32,6 +32,11 @@ class SourceTree:
 
     source: Path
 
+    @property
+    def tree(self) -> Path:
+        """The folder that the wheel is built from."""
+        return self.source
+
     def wheel(self, workshop: Workshop, output: Path) -> Path:
         """Build the project's wheel into `output`. Raises ProjectBuildError."""
         try:
@@ -51,6 +56,10 @@ class FinishedWheel:
     """A wheel that somebody built before."""
 
     path: Path
+
+    @property
+    def tree(self) -> None:
+        """The folder that the wheel was built from is not known."""
 
     @property
     def source(self) -> Path:

@@ -173,6 +173,11 @@ OPTIONS: tuple[Option, ...] = (
         metavar="KEY",
         help="an OpenSSH key to sign the bundle with: a private key, or the public one of a key in an ssh-agent",
     ),
+    Option(
+        name="record-git-state",
+        kind=Kind.FLAG,
+        help="record the git commit of the project in the bundle, and whether tracked files differ from it",
+    ),
     Option(name="quiet", kind=Kind.FLAG, short="q", help="print warnings and errors only"),
     Option(name="verbose", kind=Kind.FLAG, short="v", help="print what the tools print, and tracebacks"),
 )
@@ -205,6 +210,7 @@ class Options:
     no_bytecode: bool = False
     no_pip: bool = False
     sign_with: Path | None = None
+    record_git_state: bool = False
     quiet: bool = False
     verbose: bool = False
 

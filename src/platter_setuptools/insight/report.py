@@ -30,6 +30,7 @@ def as_json(portrait: Portrait) -> dict[str, Any]:
         "installed_files": about.installed_files,
         "signed": portrait.signed,
         "created_by": about.created_by,
+        "revision": about.revision or None,
         "scripts": list(portrait.project.scripts),
         "roots": list(portrait.roots),
         "wheels": [
@@ -66,6 +67,8 @@ def summary(portrait: Portrait) -> str:
         "signed": "yes (platter verify tells by whom)" if portrait.signed else "no",
         "built by": about.created_by,
     }
+    if about.revision:
+        facts["revision"] = about.revision
     lines = [f"{about.title} for {about.platform}", *(f"  {name:<10} {value}" for name, value in facts.items())]
     return "\n".join(lines)
 

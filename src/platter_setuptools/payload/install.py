@@ -85,6 +85,7 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
         interpreter=environment.base_interpreter(),
         abi=here.abi,
         libc=here.libc,
+        revision=plan.revision,
     )
     try:
         with signals.postponed():

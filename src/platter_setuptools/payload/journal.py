@@ -4,6 +4,7 @@
 
 ``what`` is install (to), remove (from), activate or rollback (from, to). ``result`` is ``done``; ``noticed`` for what
 happened without us, by hand or before a kill -9 could be written down; else what failed, and then nothing has changed.
+``revision`` is the git commit of the release in ``to``, if its bundle recorded one.
 
 The file is the root's lock as well: it is there as long as the root is.
 """
@@ -78,9 +79,18 @@ class Journal:
     def write(self, what: str, origin: str, to: str, result: str = DONE) -> None:
         """Add a line, of now. That it cannot be written is told and no more: the next run will notice."""
         who_did = "unknown" if result == NOTICED else who()
-        entry = {"when": marker.now(), "who": who_did, "what": what, "from": origin or None, "to": to or None}
+        note = marker.read(os.path.join(self.root, "versions", to)) if to else None
+        entry = {
+            "when": marker.now(),
+            "who": who_did,
+            "what": what,
+            "from": origin or None,
+            "to": to or None,
+            "revision": note.revision or None if note else None,
+            "result": result,
+        }
         try:
-            self._append(json.dumps({**entry, "result": result}))
+            self._append(json.dumps(entry))
         except OSError as error:
             self.terminal.error("%s cannot be written to: %s" % (self.path, error.strerror))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Type, TypeVar
 
 from . import checksums
@@ -11,6 +12,8 @@ from .names import normalised, relative
 FILE = "info.json"
 FORMAT = 1
 T = TypeVar("T")
+# What `git describe --always --dirty` says: a commit (SHA-1 or SHA-256), and whether tracked files differ from it.
+_REVISION = re.compile("(?:[0-9a-f]{40}|[0-9a-f]{64})(?:-dirty)?")
 
 
 class Target(NamedTuple):
@@ -45,7 +48,11 @@ class BundledWheel(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """``extras`` are those of the project that are bundled; ``excluded`` what was left out by name."""
+    """``extras`` are those of the project that are bundled; ``excluded`` what was left out by name.
+
+    ``revision`` is the git commit that the project was built from, followed by ``-dirty`` where tracked files had
+    changes; empty if it was not recorded.
+    """
 
     name: str
     version: str
@@ -58,6 +65,7 @@ class Manifest(NamedTuple):
     created_by: str = ""
     extras: Tuple[str, ...] = ()
     excluded: Tuple[str, ...] = ()
+    revision: str = ""
 
     @property
     def title(self) -> str:
@@ -108,7 +116,19 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         created_by=top.optional("created_by", str) or "",
         extras=top.strings("extras"),
         excluded=top.strings("excluded"),
+        revision=_revision(top),
     )
+
+
+def is_revision(text: str) -> bool:
+    return _REVISION.fullmatch(text) is not None
+
+
+def _revision(top: "_Table") -> str:
+    revision = top.optional("revision", str) or ""
+    if revision and not is_revision(revision):
+        raise BundleError("%s: revision: expected a git commit, found %s" % (top.where, ascii(revision)))
+    return revision
 
 
 def _wheel(table: "_Table") -> BundledWheel:

@@ -9,7 +9,7 @@ FILE = ".platter-release.json"
 DRAFT = FILE + ".new"
 _KEYS = {"state": str, "bundle": str, "name": str, "version": str, "platform": str, "python": str, "created": bool}
 # Strings that came later: a release without them is ours all the same.
-_LATER_KEYS = ("when", "interpreter", "abi", "libc")
+_LATER_KEYS = ("when", "interpreter", "abi", "libc", "revision")
 
 
 class Marker(NamedTuple):
@@ -17,6 +17,7 @@ class Marker(NamedTuple):
 
     ``python``, ``interpreter`` (its path), ``abi`` and ``libc`` are what the release was made for.
     ``when`` it was completed, as ``2026-02-28T09:30:00.000Z``; empty until then.
+    ``revision``: see Manifest.
     """
 
     state: str
@@ -30,6 +31,7 @@ class Marker(NamedTuple):
     interpreter: str = ""
     abi: str = ""
     libc: str = ""
+    revision: str = ""
 
     @property
     def complete(self) -> bool:

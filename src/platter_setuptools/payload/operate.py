@@ -101,6 +101,7 @@ def _list(root: Root, words: Words) -> None:
             "when": one.when or None,
             "active": one.version == active,
             "previous": one.version == before,
+            "revision": one.revision or None,
         }
         for one in root.releases()
     ]
@@ -110,7 +111,16 @@ def _list(root: Root, words: Words) -> None:
     width = max([len(str(row["version"])) for row in rows], default=0)
     for row in rows:
         note = "active" if row["active"] else "before" if row["previous"] else ""
-        line = "%-*s  %-10s  %-24s  %s" % (width, row["version"], row["state"], row["when"] or "-", note)
+        commit, dash, dirty = str(row["revision"] or "").partition("-")
+        revision = commit[:12] + dash + dirty
+        line = "%-*s  %-10s  %-24s  %-6s  %s" % (
+            width,
+            row["version"],
+            row["state"],
+            row["when"] or "-",
+            note,
+            revision,
+        )
         root.terminal.result(line.rstrip())
     if active and active not in [row["version"] for row in rows]:
         root.terminal.error("current points at %s, which is not there or no release" % active)

@@ -29,12 +29,16 @@ _STATES = {State.OTHER: COMPLETE, State.INSTALLED: COMPLETE, State.UNFINISHED: U
 
 
 class Release(NamedTuple):
-    """``foreign``: no bundle was installed there; it may be a virtualenv from earlier days. ``when``: see marker.py."""
+    """``foreign``: no bundle was installed there; it may be a virtualenv from earlier days.
+
+    ``when`` and ``revision``: see marker.py.
+    """
 
     version: str
     state: str
     when: str
     usable: bool
+    revision: str = ""
 
 
 class Root:
@@ -103,7 +107,7 @@ class Root:
         state = _STATES.get(Destination(folder, "").state(), FOREIGN)
         note = marker.read(folder)
         usable = state != UNFINISHED and os.path.exists(os.path.join(folder, "bin", "python"))
-        return Release(version, state, note.when if note else "", usable=usable)
+        return Release(version, state, note.when if note else "", usable=usable, revision=note.revision if note else "")
 
     def link(self) -> str:
         """Where ``current`` points, as it is written there; empty if there is none."""

@@ -58,6 +58,8 @@ def put(value: object, *path: str | int) -> Callable[[Any], None]:
         (put(["x"], "wheels"), r"wheels\[0\]: not a JSON object"),
         (put(True, "installed_size"), "installed_size"),
         (put(1, "wheels", 0, "requested"), "requested"),
+        (put("HEAD", "revision"), "revision: expected a git commit"),
+        (put(7, "revision"), "revision"),
         (put("../x.whl", "wheels", 0, "file"), "file"),
         (put("x.zip", "wheels", 0, "file"), "file"),
         (put("/etc/x.zip", "wheels", 0, "bytecode"), "could leave"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.payload import journal, lock
+from platter_setuptools.payload import journal, lock, marker
 from platter_setuptools.payload.errors import BundleError, DestinationError, HostError
 from platter_setuptools.payload.journal import ACTIVATE, Entry
 from platter_setuptools.payload.root import Release, Root, checked_version
@@ -198,8 +198,18 @@ class TestJournal:
         entry = json.loads(line)
         assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry.pop("when"))
         assert entry.pop("who").endswith(" (ada)")
-        assert entry == {"what": "activate", "from": "1.0", "to": "1.1", "result": "done"}
+        assert entry == {"what": "activate", "from": "1.0", "to": "1.1", "revision": None, "result": "done"}
         assert stat.S_IMODE(Path(root.journal.path).stat().st_mode) & 0o022 == 0
+
+    def test_the_revision_of_the_release_that_it_is_about(self, root: Root) -> None:
+        revision = f"{'0123456789' * 4}-dirty"
+        note = marker.read(root.folder("1.1"))
+        assert note
+        marker.write(root.folder("1.1"), note._replace(revision=revision))
+        with root.held():
+            root.journal.write(ACTIVATE, "1.0", "1.1")
+        assert json.loads(Path(root.journal.path).read_text().splitlines()[-1])["revision"] == revision
+        assert [one.revision for one in root.releases()] == ["", revision]
 
     def test_torn_and_foreign_lines_are_passed_over_and_ended(self, root: Root) -> None:
         Path(root.journal.path).write_bytes(

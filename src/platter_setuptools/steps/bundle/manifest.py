@@ -34,6 +34,7 @@ class Manifest:
     groups: Sequence[str] = ()
     excluded: Sequence[str] = ()
     name_with_python: bool = False
+    revision: str | None = None  # see payload.manifest
 
     @property
     def version(self) -> str:
@@ -72,6 +73,7 @@ class Manifest:
             "extras": sorted(self.extras),
             "groups": sorted(self.groups),
             "excluded": sorted(self.excluded),
+            "revision": self.revision,
             "wheels": wheels,
             "installed_size": sum(wheel["installed_size"] for wheel in wheels),
             "installed_files": sum(wheel["installed_files"] for wheel in wheels),

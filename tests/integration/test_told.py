@@ -1,0 +1,83 @@
+"""What a build tells beside the bundle's path, and what the bundle tells of where it came from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import projects
+from support.doors import PLATTER, info, output, unpack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.doors import Yard
+
+_IDENTITY = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+
+def commit(yard: Yard, project: Path) -> str:
+    """Commit all that is there; gives the commit."""
+    yard.run("git", "init", "--quiet", cwd=project)
+    yard.run("git", "add", "--all", cwd=project)
+    yard.run("git", *_IDENTITY, "commit", "--quiet", "--message=all", cwd=project)
+    return yard.run("git", "rev-parse", "HEAD", cwd=project).stdout.strip()
+
+
+@needs_git
+class TestRevision:
+    def test_from_the_commit_to_the_list_of_releases(self, yard: Yard) -> None:
+        project = projects.hello(yard.folder / "project")
+        made = commit(yard, project)
+        bundle = yard.build(project, "--record-git-state")
+        assert info(bundle)["revision"] == made
+        assert f"  revision   {made}\n" in yard.platter("inspect", bundle, cwd=project).stdout
+        assert json.loads(yard.platter("inspect", "--json", bundle, cwd=project).stdout)["revision"] == made
+
+        root = yard.folder / "root"
+        script = unpack(bundle, yard.folder / "server") / "install.sh"
+        yard.run(script, "-p", sys.executable, "--quiet", "--root", root, cwd=yard.folder)
+        assert output(root / "platter", "list").endswith(f"active  {made[:12]}")
+        assert json.loads(output(root / "platter", "list", "--json"))[0]["revision"] == made
+        lines = [json.loads(line) for line in (root / "platter-journal.jsonl").read_text().splitlines()]
+        assert [(line["what"], line["revision"]) for line in lines] == [("install", made), ("activate", made)]
+
+    def test_a_change_that_is_not_committed(self, yard: Yard) -> None:
+        project = projects.hello(yard.folder / "project")
+        made = commit(yard, project)
+        (project / "new.py").write_text("")  # what git does not track does not count, as with `git describe --dirty`
+        (project / "hello.py").write_text(f"{projects.HELLO}\n")
+        assert info(yard.build(project, "--record-git-state"))["revision"] == f"{made}-dirty"
+
+    def test_the_same_by_every_front_end_and_in_every_folder(self, yard: Yard) -> None:
+        setup = "[bdist_platter]\nrecord_git_state = yes\n"
+        project = projects.hello(yard.folder / "project", {"setup.cfg": setup})
+        made = commit(yard, project)
+        yard.run("git", "clone", "--quiet", project, "copy", cwd=yard.folder)
+        first, second = yard.build(project), yard.command(yard.folder / "copy")
+        assert info(first)["revision"] == info(second)["revision"] == made
+        assert first.read_bytes() == second.read_bytes()
+
+    def test_what_has_no_commit(self, yard: Yard) -> None:
+        project = projects.hello(yard.folder / "project")
+        without = yard.platter("build", "--record-git-state", cwd=project)
+        assert f"warning: record-git-state: git knows no commit of {project}" in without.stderr
+        wheel = next(unpack(project / "dist" / without.stdout.strip(), yard.folder / "there").glob("data/hello*.whl"))
+        commit(yard, project)
+        shutil.copy(wheel, project)
+        done = yard.run(PLATTER, "build", wheel.name, "--record-git-state", "--output=other", cwd=project)
+        assert "what commit a finished wheel is of is unknown" in done.stderr
+        assert info(project / done.stdout.strip())["revision"] is None
+
+    def test_unasked_nothing_is_recorded(self, yard: Yard) -> None:
+        project = projects.hello(yard.folder / "project")
+        bundle = yard.build(project)
+        before = bundle.read_bytes()
+        commit(yard, project)
+        assert yard.build(project).read_bytes() == before
