@@ -172,6 +172,7 @@ def _write(
         excluded=sorted(asked.excluded),
         name_with_python=options.name_with_python,
         revision=checkout.revision,
+        amendments=asked.amendments,
     )
     check_places(manifest.in_order, places, progress)
     members = [
@@ -268,6 +269,7 @@ def _asked(workshop: Workshop, project: Described) -> Asked:
         extras={project.wheel.name: frozenset(workshop.options.extras)},
         groups=workshop.groups,
         excluded=frozenset(map(canonicalize_name, workshop.options.exclude)),
+        amendments=workshop.amendments,
     )
 
 

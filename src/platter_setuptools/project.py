@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.configuration import PROJECT_FILES
+from platter_setuptools.ground.configuration import PROJECT_FILES, named
 from platter_setuptools.ground.errors import DependencyError, ProjectBuildError, UsageError
 from platter_setuptools.steps.wheelhouse.build import BuildError
 from platter_setuptools.steps.wheelhouse.sources import unpack
@@ -41,7 +41,7 @@ class SourceTree:
         """Build the project's wheel into `output`. Raises ProjectBuildError."""
         try:
             with workshop.progress.step(f"Building the project's wheel for {workshop.target}"):
-                return workshop.builder.build(self.source, output)
+                return workshop.builder.build(self.source, output, workshop.build_settings(named(self.source)))
         except BuildError as error:
             no_version = any(_NO_VERSION in line for line in error.output)
             raise ProjectBuildError(

@@ -7,12 +7,12 @@ import dataclasses
 import functools
 import os
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from platter_setuptools.ground.config_settings import backend_settings
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.times import source_date_epoch
@@ -21,7 +21,7 @@ from platter_setuptools.steps.bundle.signing import Signer, open_key
 from platter_setuptools.steps.hooks import Stage
 from platter_setuptools.steps.resolving import uv_project
 from platter_setuptools.steps.resolving.groups import read_groups
-from platter_setuptools.steps.resolving.indexes import IndexSettings, read_settings
+from platter_setuptools.steps.resolving.indexes import IndexSettings, for_builds, for_tools, read_settings
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
 from platter_setuptools.steps.resolving.pins import Pins, read_pins
 from platter_setuptools.steps.resolving.pip_config import pip_config_files
@@ -33,9 +33,12 @@ from platter_setuptools.steps.resolving.resolver import (
     requirement_line,
     without_network,
 )
+from platter_setuptools.steps.resolving.uv import without
+from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
 from platter_setuptools.steps.store import Store, default_location
 from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse.build import WheelBuilder
+from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings, any_not_isolated, settings_of
 from platter_setuptools.steps.wheelhouse.collector import Collector
 from platter_setuptools.steps.wheelhouse.environments import (
     Environment,
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
+    from platter_setuptools.ground.amendments import Amendment
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.progress import Progress
     from platter_setuptools.ground.run import Runner
@@ -70,6 +74,9 @@ class Workshop:
     """One build's tools. What is expensive is made on first use, once."""
 
     def __init__(self, options: Options, source: Path, run: Runner, progress: Progress, work: Path) -> None:
+        # Several threads ask for these later, and before CPython 3.12 one that asks while another reads them for the
+        # first time gets half of them (python/cpython#92452).
+        sysconfig.get_config_vars()
         self.options, self.source, self.run, self.progress, self.work = options, source, run, progress, work
         self.store = Store(work / "store" if options.no_wheel_cache else options.wheel_cache or default_location())
         self.target: Target = find_target(options.python, run, self.store)
@@ -78,7 +85,7 @@ class Workshop:
     @property
     def needs_environment(self) -> bool:
         """Whether anything runs in the build scripts' virtual environment."""
-        return self.options.has_scripts or self.settings.no_build_isolation
+        return self.options.has_scripts or any_not_isolated(self.settings, self._uv_builds)
 
     @functools.cached_property
     def signer(self) -> Signer | None:
@@ -93,6 +100,7 @@ class Workshop:
             config_files=pip_config_files(os.environ, Path(sys.prefix)),
             requirements=self.options.requirements,
             index_urls=uv_project.index_urls(self.source, os.environ),
+            options_base=self.options.pip_option_base,
         )
         if not self.options.no_download:
             return settings
@@ -101,7 +109,7 @@ class Workshop:
     def get_ready(self) -> None:
         """Begin, in the background, with what every build needs, whatever its project turns out to require."""
         # In this order, and here, since afterwards several threads ask for them.
-        _ = self.settings, self._tools, self._installer, self.resolver, self.signer
+        _ = self.settings, self.uv_config, self._tools, self._installer, self.resolver, self.signer
 
     @property
     def tools(self) -> Tools:
@@ -140,35 +148,56 @@ class Workshop:
 
     @functools.cached_property
     def builder(self) -> WheelBuilder:
-        settings = self.settings
+        if any_not_isolated(self.settings, self._uv_builds):
+            _ = self.environment  # made before several threads ask for it
         return WheelBuilder(
             environments=Environments(
                 target=self.target, run=self.run, folder=self.work / "environments", wheels_for=self._wheels_for_build
             ),
             run=self.run,
             work=self.work,
-            config_settings=backend_settings(settings.config_settings),
-            shared=self.environment if settings.no_build_isolation else None,
+            shared=lambda: self.environment,
         )
+
+    def build_settings(self, name: NormalizedName, lock: Lock | None = None) -> BuildSettings:
+        """What the user says about the build of one distribution; see settings_of."""
+        return settings_of(name, self.settings, self._uv_builds, lock)
 
     @functools.cached_property
     def resolver(self) -> Resolver:
         """What the options name to resolve with."""
         options, settings = self.options, self.settings
         # Without isolation a resolver that needs metadata builds in the environment too.
-        shared = self.environment.python_executable if settings.no_build_isolation else None
-        python = Path(shared) if shared else self.target.executable
+        shared = any_not_isolated(settings, self._uv_builds)
+        python = Path(self.environment.python_executable) if shared else self.target.executable
         if options.resolver == "uv":
             return self._uv(python, settings)
         return PipResolver(
             python=python,
             settings=settings,
-            pip_options=options.pip_option,
             run=self.run,
             work=self.work,
             project=self.source,
             offline=options.no_download,
         )
+
+    @functools.cached_property
+    def uv_config(self) -> UvConfig:
+        """What uv is configured to do where the project is."""
+        return read_config(self.source, os.environ)
+
+    @property
+    def _uv_builds(self) -> UvConfig:
+        """The same, as far as it counts for builds."""
+        return self.uv_config if self.options.resolver == "uv" else UvConfig()
+
+    @functools.cached_property
+    def amendments(self) -> tuple[Amendment, ...]:
+        """What uv was told to put in the place of distributions' own requirements, now or when it wrote the lock."""
+        lock = self.options.lock
+        if lock is not None and lock.name == uv_project.LOCK:
+            return uv_project.amendments_of_lock(lock)
+        return self.uv_config.amendments if lock or self.options.resolver == "uv" else ()
 
     @functools.cached_property
     def groups(self) -> tuple[Requirement, ...]:
@@ -238,6 +267,7 @@ class Workshop:
             store=self.store,
             settings=self.settings,
             builder=lambda: self.builder,
+            build_settings=self.build_settings,
             run=self.run,
             progress=self.progress,
             work=self.work,
@@ -245,12 +275,14 @@ class Workshop:
         ).collect(lock, extras=extras, groups=groups, leave_out=leave_out, look=look)
 
     def _collect_tools(self) -> Tools:
+        settings, config = for_tools(self.settings), self.uv_config.toml(builds=False)
         chest = ToolChest(
             options=self.options,
             target=self.target,
             store=self.store,
-            settings=self.settings,
-            resolver_for=lambda settings: self._uv(self.target.executable, settings),
+            settings=settings,
+            resolver=self._uv(self.target.executable, settings, config),
+            config=config,
             work=self.work,
         )
         return chest.collect(self.collect, with_scripts=self.needs_environment)
@@ -258,15 +290,32 @@ class Workshop:
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected."""
         request = Request(requirements=tuple(requirements), constraints=self.settings.build_constraints)
-        return self.collect(self.resolver(request))
+        return self.collect(self._build_resolver(request))
 
-    def _uv(self, python: Path, settings: IndexSettings) -> UvResolver:
+    @functools.cached_property
+    def _build_resolver(self) -> Resolver:
+        """What resolves for build environments: not by what the project says of its own dependencies."""
+        if self.options.resolver != "uv":
+            return self.resolver
+        config = self.uv_config.toml(builds=True)
+        return self._uv(self.target.executable, for_builds(self.settings), config, builds=True)
+
+    def _uv(
+        self, python: Path, settings: IndexSettings, config: str | None = None, *, builds: bool = False
+    ) -> UvResolver:
+        """Uv for the project or, with a `config` (a uv.toml), for tools or `builds`."""
+        file = None
+        if config is not None:
+            file = self.work / ("uv-builds.toml" if builds else "uv-tools.toml")
+            file.write_text(config, "utf-8")
         return UvResolver(
             python=python,
             settings=settings,
             run=self.run,
             work=self.work,
             project=self.source,
+            config=file,
+            environ={} if config is None else without(builds=builds),
             offline=self.options.no_download,
         )
 

@@ -12,7 +12,7 @@ import pytest
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.options import OPTIONS
 from platter_setuptools.payload import errors, marker
-from platter_setuptools.payload.manifest import BundledWheel
+from platter_setuptools.payload.manifest import BundledWheel, Override
 from support import projects
 from support.doors import info, unpack
 from support.pages import ROOT
@@ -68,6 +68,7 @@ def test_bundle_and_release(bundle: Path, yard: Yard) -> None:
     found = info(bundle)
     assert same(found, listed("format.md", "keys of info.json"))
     assert same(found["targets"][0], listed("format.md", "keys of a target"))
+    assert same(Override._fields, listed("format.md", "keys of an override"))
     sometimes = {"libc", "libraries"}
     assert sometimes < set(BundledWheel._fields)
     assert all(same(sometimes | set(wheel), listed("format.md", "keys of a wheel")) for wheel in found["wheels"])

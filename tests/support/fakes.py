@@ -54,12 +54,13 @@ class FakeRunner:
         command: Sequence[str | Path],
         *,
         cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         stdin: str = "",
         terminal: bool = False,
     ) -> str:
         words = tuple(os.fspath(word) for word in command)
-        call = Call(command=words, cwd=cwd, env=env or {}, stdin=stdin, terminal=terminal)
+        environ = {name: value for name, value in (env or {}).items() if value is not None}
+        call = Call(command=words, cwd=cwd, env=environ, stdin=stdin, terminal=terminal)
         self.calls.append(call)
         return self.answer(call)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import tomli_w
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from platter_setuptools.assemble import assemble, summary
 from platter_setuptools.ground.config_settings import backend_settings
@@ -34,6 +35,7 @@ from platter_setuptools.payload import manifest as payload_manifest
 from platter_setuptools.steps.bundle.archive import write_archive
 from platter_setuptools.steps.bundle.bundles import python_of
 from platter_setuptools.steps.bundle.members import from_text
+from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings
 from platter_setuptools.steps.wheelhouse.tools import _specified
 from platter_setuptools.workshop import Workshop
 from support import handmade
@@ -442,8 +444,8 @@ def test_a_builder_without_isolation_shares_the_scripts_environment(yard: Yard) 
     )
     workshop = Workshop(options, yard.folder, yard.play, yard.diary, yard.folder)
     assert workshop.needs_environment
-    assert workshop.builder.shared is workshop.environment
-    assert workshop.builder.config_settings == {"a": "b"}
+    assert workshop.builder.shared() is workshop.environment
+    assert workshop.build_settings(canonicalize_name("x")) == BuildSettings(config_settings={"a": "b"}, isolated=False)
     assert cast("Any", workshop.resolver).python == Path(workshop.environment.python_executable)
 
 

@@ -15,6 +15,7 @@ import pytest
 from platter_setuptools.ground.errors import CommandError, InterruptedBuildError
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.wheelhouse.build import BuildError, WheelBuilder
+from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings
 from platter_setuptools.steps.wheelhouse.environments import (
     Environment,
     Environments,
@@ -46,7 +47,12 @@ class Backend(FakeRunner):
     """Plays uv and the process that pypa/build talks to the backend in."""
 
     requires: tuple[str, ...] = ()
+    asked: list[dict[str, Any]]  # what each hook was called with
     error: Exception | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = []
 
     def __call__(self, command: Any, **more: Any) -> str:
         super().__call__(command, **more)
@@ -60,6 +66,7 @@ class Backend(FakeRunner):
             raise self.error
         name, control = call.command[-2:]
         asked = json.loads(Path(control, "input.json").read_text())["kwargs"]
+        self.asked.append(asked)
         assert call.cwd
         (call.cwd / "src" / "app.egg-info").mkdir(parents=True, exist_ok=True)
         if name == "build_wheel":
@@ -82,7 +89,7 @@ def builder(tmp_path: Path, run: Runner, **more: Any) -> tuple[WheelBuilder, lis
         return [open_wheel(handmade.wheel(tmp_path / "links", "backend"), Origin.STORE)]
 
     environments = Environments(target=HERE, run=run, folder=tmp_path / "work" / "env", wheels_for=wheels_for)
-    values: dict[str, Any] = {"config_settings": {}, **more}
+    values: dict[str, Any] = {"shared": None, **more}
     (tmp_path / "work").mkdir()
     return WheelBuilder(environments=environments, run=run, work=tmp_path / "work", **values), wanted
 
@@ -137,11 +144,25 @@ class TestBuild:
     def test_without_isolation(self, tmp_path: Path) -> None:
         run = Backend()
         run.requires = ("more",)
-        made, wanted = builder(tmp_path, run, shared=Environment(tmp_path / "shared"))
-        made.build(tree(tmp_path), tmp_path / "out")
+        made, wanted = builder(tmp_path, run, shared=lambda: Environment(tmp_path / "shared"))
+        made.build(tree(tmp_path), tmp_path / "out", BuildSettings(isolated=False))
         assert wanted == []
         assert [call.command[-2] for call in run.calls] == ["build_wheel"]
         assert run.calls[0].command[0] == str(tmp_path / "shared" / "bin" / "python")
+
+    def test_what_the_user_says(self, tmp_path: Path) -> None:
+        run = Backend()
+        run.requires = ("more",)
+        made, wanted = builder(tmp_path, run)
+        settings = BuildSettings(
+            config_settings={"a": "b"}, requires=("six",), variables={"SETTING": "1", "CPPFLAGS": "-DX"}
+        )
+        made.build(tree(tmp_path), tmp_path / "out", settings)
+        assert wanted == [["backend>=1", "six"], ["backend>=1", "more", "six"]]
+        assert [one["config_settings"] for one in run.asked] == [{"a": "b"}] * 2
+        for call in run.hooks:
+            assert call.env["SETTING"] == "1"
+            assert call.env["CPPFLAGS"].startswith("-DX -fdebug")
 
     def test_nothing_required_nothing_installed(self, tmp_path: Path) -> None:
         made, wanted = builder(tmp_path, Backend())

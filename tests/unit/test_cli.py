@@ -116,6 +116,7 @@ class TestBuild:
             constraints=(project / "c.txt",),
             resolver="pip",
             pip_option=("--pre", "--no-binary=x"),
+            pip_option_base=project,
             virtualenv_version="20.1",
             wheel_version=">=1",
             prebuild_script=project / "pre",
@@ -306,20 +307,23 @@ class TestOpenProject:
 
     def test_a_source_tree_is_built_by_its_backend(self, tmp_path: Path) -> None:
         class Builder:
-            def build(self, source: Path, output: Path) -> Path:
-                assert source == tmp_path
+            def build(self, source: Path, output: Path, settings: str) -> Path:
+                assert (source, settings) == (tmp_path, "settings of my-app")
                 return output / "app.whl"
 
-        workshop: Any = SimpleNamespace(builder=Builder(), progress=Diary(), target="CPython 3.11")
+        (tmp_path / "pyproject.toml").write_text('[project]\nname = "My_App"\n')
+        workshop: Any = SimpleNamespace(
+            builder=Builder(), progress=Diary(), target="CPython 3.11", build_settings="settings of {}".format
+        )
         assert SourceTree(tmp_path).wheel(workshop, tmp_path / "out") == tmp_path / "out" / "app.whl"
         assert workshop.progress.said("step") == ["Building the project's wheel for CPython 3.11"]
 
     def test_a_backend_that_fails_is_the_projects_own_failure(self, tmp_path: Path) -> None:
         class Builder:
-            def build(self, *_arguments: Path) -> Path:
+            def build(self, *_arguments: object) -> Path:
                 raise BuildError("its build backend failed", output=["error: no"])
 
-        workshop: Any = SimpleNamespace(builder=Builder(), progress=Diary(), target="CPython 3.11")
+        workshop: Any = SimpleNamespace(builder=Builder(), progress=Diary(), target="CPython 3.11", build_settings=str)
         with pytest.raises(ProjectBuildError, match="cannot be built: its build backend failed") as caught:
             SourceTree(tmp_path).wheel(workshop, tmp_path)
         assert (caught.value.exit_code, caught.value.output) == (3, ("error: no",))

@@ -69,6 +69,7 @@ class TestOptions:
             requirements=(project / "r.txt",),
             extras=("a", "b"),
             pip_option=("--pre",),
+            pip_option_base=project,
             no_pip=True,
             prebuild_script=project / "pre",
         )

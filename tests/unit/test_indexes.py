@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pwd
 import sys
@@ -14,7 +15,6 @@ from platter_setuptools.steps.resolving.indexes import (
     IndexSettings,
     credentials,
     origin,
-    pip_arguments,
     pip_config_files,
     read_settings,
     uv_arguments,
@@ -173,7 +173,8 @@ class TestPipOptions:
         )
 
     def test_what_only_changes_pips_output_is_no_matter(self) -> None:
-        assert read("-q", "-vv", "--no-input", "--progress-bar off", "--no-cache-dir") == read()
+        settings = read("-q", "-vv", "--no-input", "--progress-bar off", "--no-cache-dir")
+        assert dataclasses.replace(settings, pip_arguments=()) == read()
 
     @pytest.mark.parametrize("option", ["--index-url", "--timeout=soon", "--find-links='/open"])
     def test_a_wrong_one(self, option: str) -> None:
@@ -181,7 +182,10 @@ class TestPipOptions:
             read(option)
 
     def test_as_arguments_of_pip(self) -> None:
-        assert pip_arguments(["--pre", "-f '/a b'", "-C", "x=y z"]) == ["--pre", "-f", "/a b", "-C", "x=y z"]
+        assert read("--pre", "-f '/a b'", "-C", "x=y z", "--platform any").pip_arguments == (
+            *("--pre", "--find-links=/a b", "--config-settings=x=y z"),
+            *("--platform", "any"),
+        )
 
 
 class TestFormats:

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uv as uv_program
 from packaging.pylock import PackageArchive, PackageDirectory, PackageSdist, PackageVcs, PackageWheel
 from packaging.requirements import Requirement
 
 from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
-from platter_setuptools.steps.resolving.indexes import IndexSettings
+from platter_setuptools.steps.resolving.indexes import IndexSettings, read_settings
 from platter_setuptools.steps.resolving.resolver import (
     PipResolver,
     Request,
     UvResolver,
     requirement_line,
-    uv_command,
     without_network,
 )
 from support.fakes import Call, FakeRunner, failing, target
@@ -56,12 +56,15 @@ def uv(run: FakeRunner, tmp_path: Path, settings: IndexSettings | None = None, *
     )
 
 
-def pip(run: FakeRunner, tmp_path: Path, *options: str, offline: bool = False) -> PipResolver:
-    settings = without_network(IndexSettings(index_url="https://host"), tmp_path) if offline else IndexSettings()
+def pip(
+    run: FakeRunner, tmp_path: Path, *options: str, offline: bool = False, environ: dict[str, str] | None = None
+) -> PipResolver:
+    base, options_base = tmp_path / "here", tmp_path / "project"
+    settings = read_settings(options, environ=environ or {}, config_files=(), base=base, options_base=options_base)
+    settings = without_network(settings, tmp_path) if offline else settings
     return PipResolver(
         python=PYTHON,
         settings=settings,
-        pip_options=options,
         run=run,
         work=tmp_path,
         project=tmp_path / "project",
@@ -104,7 +107,7 @@ class TestUv:
             )
         )
         (call,) = run.calls
-        assert call.command[: len(uv_command())] == uv_command()
+        assert call.command[0] == uv_program.find_uv_bin()
         assert [*call.after("--format"), *call.after("--python")] == ["pylock.toml", str(PYTHON)]
         assert call.after("--constraints") == ["/c.txt", "https://host/c.txt"]
         assert call.after("--python-version") == ["3.11.0"]
@@ -164,13 +167,28 @@ class TestPip:
         assert asked.command == (str(PYTHON), "-m", "pip", "--version")
         assert call.command[:5] == (str(PYTHON), "-m", "pip", "install", "--dry-run")
         assert {"--ignore-installed", "--no-input"} <= set(call.command)
-        assert call.after("-f") == ["/srv/my wheels"]
-        assert "--no-binary=a,b" in call.command
+        assert {"--find-links=/srv/my wheels", "--no-binary=a,b", "--no-user"} <= set(call.command)
+        assert Path(call.after("--src")[0]).is_relative_to(tmp_path)
+        assert call.env == {"PIP_REQUIRE_VIRTUALENV": "no"}
         assert call.after("--constraint") == ["/c.txt"]
         assert call.after("--requirement") == ["/r.txt"]
         assert call.command[call.command.index("--") + 1 :] == ("app @ file:///a.whl", "-dash")
         assert "--no-index" not in call.command
         assert call.cwd == tmp_path / "project"
+
+    def test_paths_start_where_they_are_said(self, tmp_path: Path) -> None:
+        run = FakeRunner(reporting())
+        environ = {"PIP_FIND_LINKS": "a https://h", "PIP_CERT": "ca.pem", "PIP_CACHE_DIR": "c", "PIP_TIMEOUT": "9"}
+        pip(run, tmp_path, "--find-links=b", "--cert=own.pem", environ=environ)(Request(requirements=("dep",)))
+        call = run.calls[1]
+        here = tmp_path / "here"
+        assert call.env == {
+            "PIP_FIND_LINKS": f"{here}/a https://h",
+            "PIP_CERT": f"{here}/ca.pem",
+            "PIP_CACHE_DIR": f"{here}/c",
+            "PIP_REQUIRE_VIRTUALENV": "no",
+        }
+        assert {f"--find-links={tmp_path}/project/b", f"--cert={tmp_path}/project/own.pem"} <= set(call.command)
 
     def test_offline(self, tmp_path: Path) -> None:
         run = FakeRunner(reporting())
@@ -307,7 +325,3 @@ def test_the_requirement_for_a_wheel_at_hand(extras: tuple[str, ...], expected: 
     assert line.startswith(f"{expected} @ file:///")
     parsed = Requirement(line)
     assert (parsed.name, parsed.extras, parsed.url) == ("my-app", set(extras), wheel.as_uri())
-
-
-def test_uv_is_the_one_beside_us() -> None:
-    assert Path(uv_command()[0]).is_file()

@@ -16,8 +16,10 @@ from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.resolving.indexes import IndexSettings
 from platter_setuptools.steps.resolving.lock import parse_lock
+from platter_setuptools.steps.resolving.uv_config import UvConfig
 from platter_setuptools.steps.store import Store
 from platter_setuptools.steps.wheelhouse.build import BuildError
+from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings, settings_of
 from platter_setuptools.steps.wheelhouse.collector import Collector
 from support import handmade
 from support.fakes import Call, Diary, FakeRunner, target
@@ -39,7 +41,8 @@ class FakeBuilder:
     error: BuildError | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def build(self, source: Path, output: Path) -> Path:
+    def build(self, source: Path, output: Path, settings: BuildSettings) -> Path:
+        assert settings.variables == {}
         with self.lock:
             self.trees.append(source)
         if self.error:
@@ -73,6 +76,7 @@ class Yard:
             store=self.store,
             settings=self.settings,
             builder=lambda: cast("WheelBuilder", self.builder),
+            build_settings=lambda name, lock: settings_of(name, self.settings, UvConfig(), lock),
             run=self.run,
             progress=self.diary,
             work=work,

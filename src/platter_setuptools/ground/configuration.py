@@ -6,6 +6,8 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import NormalizedName, canonicalize_name
+
 from platter_setuptools.ground.dialects import Source, read_strings, read_table
 from platter_setuptools.ground.errors import UsageError
 
@@ -32,7 +34,17 @@ def from_pyproject(project: Path) -> Source:
 
 def read_pyproject(project: Path) -> dict[str, Any]:
     """The tables of a project's pyproject.toml; none if there is no such file. Raises UsageError."""
-    path = project / "pyproject.toml"
+    return read_toml(project / "pyproject.toml")
+
+
+def named(project: Path) -> NormalizedName:
+    """The name that a project's pyproject.toml gives it, normalized; empty if it gives none. Raises UsageError."""
+    table = read_pyproject(project).get("project", {})
+    return canonicalize_name(str(table.get("name", "")) if isinstance(table, dict) else "")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; none if there is no such file. Raises UsageError."""
     if not path.is_file():
         return {}
     if sys.version_info >= (3, 11):
@@ -40,18 +52,26 @@ def read_pyproject(project: Path) -> dict[str, Any]:
     else:
         import tomli as tomllib  # noqa: PLC0415
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+        content = path.read_bytes()
+        if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+            raise UsageError(
+                f"{path} begins with a byte order mark (BOM), which TOML does not allow",
+                hint="save it as UTF-8 without a BOM",
+            )
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}", hint="correct that line") from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="give this user the right to read it"
+        ) from error
 
 
 def from_setup_cfg(project: Path) -> Source:
     """What `[bdist_platter]` says; nothing if there is no such file or section. Raises UsageError."""
     path = project / "setup.cfg"
     if not path.is_file():
-        return Source(where=str(path), values={})
+        return Source(where=str(path), values={}, base=project)
     import configparser  # noqa: PLC0415
 
     parser = configparser.ConfigParser()  # as setuptools: %(name)s and %% have a meaning

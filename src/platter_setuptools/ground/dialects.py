@@ -8,7 +8,6 @@ that names an option decide. All functions raise UsageError, which says the plac
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.files import absolute
 from platter_setuptools.ground.options import BY_NAME, ENVIRONMENT_PREFIX, OPTIONS, Kind, Option, Options
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Source:
     where: str
     values: Mapping[str, Any]
     keys: Mapping[str, str] = field(default_factory=dict)  # how it writes their names, where that is known
+    base: Path = Path()  # where relative paths start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Choice:
 
     value: Any
     place: str
+    base: Path = Path()  # where relative paths in it start
 
 
 def read_strings(where: str, base: Path, values: Mapping[str, str | Sequence[str]], *, prefix: str = "") -> Source:
@@ -58,7 +60,7 @@ def read_strings(where: str, base: Path, values: Mapping[str, str | Sequence[str
         option = find(name, where, prefix)
         known[option.attribute] = _from_string(option, value, f"{where} {prefix}{option.name}", base)
         keys[option.attribute] = f"{prefix}{name}"
-    return Source(where=where, values=known, keys=keys)
+    return Source(where=where, values=known, keys=keys, base=base)
 
 
 def read_environment(environ: Mapping[str, str], base: Path) -> Source:
@@ -75,7 +77,7 @@ def read_environment(environ: Mapping[str, str], base: Path) -> Source:
             known[option.attribute] = _from_string(option, value, f"{where} {name}", base)
         elif close := closest(name.removeprefix(ENVIRONMENT_PREFIX).replace("_", "-").lower(), cutoff=_TYPO):
             raise UsageError(f"{where}: there is no option {name}", hint=f"did you mean {close.variable}?")
-    return Source(where=where, values=known, keys={option.attribute: option.variable for option in OPTIONS})
+    return Source(where=where, values=known, keys={option.attribute: option.variable for option in OPTIONS}, base=base)
 
 
 def read_table(where: str, base: Path, table: Mapping[str, Any]) -> Source:
@@ -85,7 +87,7 @@ def read_table(where: str, base: Path, table: Mapping[str, Any]) -> Source:
         option = find(key, where)
         known[option.attribute] = _from_toml(option, value, f"{where} {key}", base)
         keys[option.attribute] = key
-    return Source(where=where, values=known, keys=keys)
+    return Source(where=where, values=known, keys=keys, base=base)
 
 
 def decide(sources: Sequence[Source]) -> dict[str, Choice]:
@@ -93,7 +95,7 @@ def decide(sources: Sequence[Source]) -> dict[str, Choice]:
     choices: dict[str, Choice] = {}
     for source in reversed(sources):
         said = {
-            name: Choice(value=value, place=f"{source.where} {source.keys.get(name, '')}".rstrip())
+            name: Choice(value=value, place=f"{source.where} {source.keys.get(name, '')}".rstrip(), base=source.base)
             for name, value in source.values.items()
         }
         # Who says quiet takes back what a weaker dialect said of verbose, and the other way round.
@@ -107,7 +109,10 @@ def decide(sources: Sequence[Source]) -> dict[str, Choice]:
 def merge(sources: Sequence[Source], *, output: Path) -> Options:
     """One Options from the sources, the strongest first; `output` is used where none names it."""
     choices = decide(sources)
-    options = Options(**{"output": output, **{name: choice.value for name, choice in choices.items()}})
+    values = {name: choice.value for name, choice in choices.items()}
+    if told := choices.get("pip_option"):
+        values["pip_option_base"] = told.base
+    options = Options(**{"output": output, **values})
     if options.no_download and options.no_wheel_cache:
         raise UsageError(
             "no-download and no-wheel-cache contradict each other",
@@ -200,8 +205,7 @@ def _one(option: Option, value: str, where: str, base: Path) -> str | Path:
     if option.kind in {Kind.PATH, Kind.PATHS}:
         if "://" in value:  # before it becomes a Path, which would make one slash of the two
             raise UsageError(f"{where}: expected a path, found the URL {value}", hint="name a local file or folder")
-        # Unlike Path.expanduser, which raises for a user who is not there, and Path.resolve, which follows links.
-        return Path(os.path.abspath(base / os.path.expanduser(value)))  # noqa: PTH100, PTH111
+        return absolute(value, base)
     if option.choices and value not in option.choices:
         raise UsageError(
             f"{where}: {value!r} is not a {option.name}", hint=f"choose one of: {', '.join(option.choices)}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-from typing import TYPE_CHECKING, BinaryIO
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import BinaryIO
 
 _CHUNK = 1 << 20
 
@@ -45,3 +44,17 @@ def place(source: Path, destination: Path) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copyfile(source, destination)
+
+
+def absolute(path: str, base: Path) -> Path:
+    """The path from the folder `base`; `~` is a home, links are not followed."""
+    # Unlike Path.expanduser, which raises for a user who is not there, and Path.resolve, which follows links.
+    return Path(os.path.abspath(base / os.path.expanduser(path)))  # noqa: PTH100, PTH111
+
+
+def located(value: str, base: Path) -> str:
+    """A path as an absolute one that starts at `base`, and a URL as it is; an index of uv may have a name: NAME=URL."""
+    name, _, place = value.rpartition("=") if re.match(r"[\w.-]+=", value) and "://" not in value else ("", "", value)
+    if not place or "://" in place or place.startswith("file:"):
+        return value
+    return f"{name}={absolute(place, base)}" if name else str(absolute(place, base))

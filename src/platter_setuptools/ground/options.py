@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 FORMATS = ("tar.gz", "tar.bz2", "tar.xz", "tar.zst", "tar", "zip", "dir")
 RESOLVERS = ("uv", "pip")
@@ -200,6 +200,7 @@ class Options:
     constraints: tuple[Path, ...] = ()
     resolver: str = "uv"
     pip_option: tuple[str, ...] = ()
+    pip_option_base: Path = Path()  # where relative paths in pip_option start
     virtualenv_version: str | None = None
     wheel_version: str | None = None
     prebuild_script: Path | None = None

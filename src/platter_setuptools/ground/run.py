@@ -33,15 +33,15 @@ class Runner(Protocol):
         command: Sequence[str | Path],
         *,
         cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         stdin: str = "",
         terminal: bool = False,
     ) -> str:
         """Run the command to its end and give its standard output.
 
-        `env` is added to the environment of this process. With `terminal` the command may talk to the user: it has
-        our terminal, if there is one. Raises CommandError on any exit status but 0, and with 127 if the command cannot
-        be started.
+        `env` is added to the environment of this process; one that is None there is taken out of it. With `terminal`
+        the command may talk to the user: it has our terminal, if there is one. Raises CommandError on any exit status
+        but 0, and with 127 if the command cannot be started.
         """
         ...
 
@@ -76,7 +76,7 @@ class Processes:
         command: Sequence[str | Path],
         *,
         cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         stdin: str = "",
         terminal: bool = False,
     ) -> str:
@@ -118,16 +118,17 @@ class Processes:
             self._kill(process)  # its streams are closed by the thread that reads them
 
     def _start(
-        self, arguments: list[str], cwd: Path | None, env: Mapping[str, str] | None, *, terminal: bool
+        self, arguments: list[str], cwd: Path | None, env: Mapping[str, str | None] | None, *, terminal: bool
     ) -> subprocess.Popen[str]:
         with self._lock:
             if self.stopped:
                 raise self._reason or PlatterError("the build is being stopped")
+            environ = {**os.environ, **self._environ, **(env or {})}
             try:
                 process = subprocess.Popen(
                     arguments,
                     cwd=cwd,
-                    env={**os.environ, **self._environ, **(env or {})},
+                    env={name: value for name, value in environ.items() if value is not None},
                     # No terminal, no answer: a pipe that nobody writes to would be waited for.
                     stdin=subprocess.PIPE if not terminal else None if os.isatty(0) else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,

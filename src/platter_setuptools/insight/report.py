@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from platter_setuptools.insight.portrait import Part, Portrait
+    from platter_setuptools.payload import manifest
 
 _WIDEST = 40  # characters of one cell; the last one of a row may be as long as it is
 
@@ -31,6 +32,7 @@ def as_json(portrait: Portrait) -> dict[str, Any]:
         "signed": portrait.signed,
         "created_by": about.created_by,
         "revision": about.revision or None,
+        "overrides": [one._asdict() for one in about.overrides],
         "scripts": list(portrait.project.scripts),
         "roots": list(portrait.roots),
         "wheels": [
@@ -69,8 +71,19 @@ def summary(portrait: Portrait) -> str:
     }
     if about.revision:
         facts["revision"] = about.revision
-    lines = [f"{about.title} for {about.platform}", *(f"  {name:<10} {value}" for name, value in facts.items())]
+    overrides = [("" if number else "overrides", _override(one)) for number, one in enumerate(about.overrides)]
+    lines = [
+        f"{about.title} for {about.platform}",
+        *(f"  {name:<10} {value}" for name, value in (*facts.items(), *overrides)),
+    ]
     return "\n".join(lines)
+
+
+def _override(one: manifest.Override) -> str:
+    """What the user has put in the place of requirements."""
+    instead = ", ".join(one.instead) or "nothing"
+    whose = " ".join(filter(None, (one.of, one.version))) or "any wheel"
+    return f"{instead}, not what {whose} requires{f' of {one.name}' if one.name else ''}"
 
 
 def table(portrait: Portrait) -> str:

@@ -29,6 +29,15 @@ class Target(NamedTuple):
     free_threaded: bool
 
 
+class Override(NamedTuple):
+    """Requirements that count instead of those for ``name`` which ``of`` states; None stands for all."""
+
+    of: Optional[str]
+    version: Optional[str]
+    name: Optional[str]
+    instead: Tuple[str, ...]
+
+
 class BundledWheel(NamedTuple):
     """One wheel; paths are relative to the bundle's data folder, sizes are in bytes.
 
@@ -66,6 +75,7 @@ class Manifest(NamedTuple):
     extras: Tuple[str, ...] = ()
     excluded: Tuple[str, ...] = ()
     revision: str = ""
+    overrides: Tuple[Override, ...] = ()
 
     @property
     def title(self) -> str:
@@ -117,6 +127,7 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         extras=top.strings("extras"),
         excluded=top.strings("excluded"),
         revision=_revision(top),
+        overrides=tuple(_override(table) for table in top.tables("overrides")) if "overrides" in top.data else (),
     )
 
 
@@ -146,6 +157,15 @@ def _wheel(table: "_Table") -> BundledWheel:
         bytecode=None if bytecode is None else relative(bytecode, table.where),
         libc=table.optional("libc", str) or "",
         libraries=table.strings("libraries"),
+    )
+
+
+def _override(table: "_Table") -> Override:
+    return Override(
+        of=table.optional("of", str),
+        version=table.optional("version", str),
+        name=table.optional("name", str),
+        instead=table.strings("instead"),
     )
 
 

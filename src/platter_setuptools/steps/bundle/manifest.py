@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import platter_setuptools
 from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.urls import redact
 from platter_setuptools.steps.bundle.members import Member, from_file, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from platter_setuptools.ground.amendments import Amendment
     from platter_setuptools.ground.values import Bytecode, Wheel
     from platter_setuptools.steps.target import Target
     from platter_setuptools.steps.wheels.check import Described
@@ -35,6 +37,7 @@ class Manifest:
     excluded: Sequence[str] = ()
     name_with_python: bool = False
     revision: str | None = None  # see payload.manifest
+    amendments: Sequence[Amendment] = ()
 
     @property
     def version(self) -> str:
@@ -74,6 +77,15 @@ class Manifest:
             "groups": sorted(self.groups),
             "excluded": sorted(self.excluded),
             "revision": self.revision,
+            "overrides": [
+                {
+                    "of": one.of,
+                    "version": None if one.version is None else str(one.version),
+                    "name": one.name,
+                    "instead": [redact(str(requirement)) for requirement in one.instead],
+                }
+                for one in self.amendments
+            ],
             "wheels": wheels,
             "installed_size": sum(wheel["installed_size"] for wheel in wheels),
             "installed_files": sum(wheel["installed_files"] for wheel in wheels),

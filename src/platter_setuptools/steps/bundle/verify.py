@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from packaging import tags
 from packaging.utils import canonicalize_name
 
+from platter_setuptools.ground.amendments import read_amendment
 from platter_setuptools.ground.errors import ArchiveError, BundleError, DependencyError, WheelError
 from platter_setuptools.payload import checksums as sums
 from platter_setuptools.payload import manifest
@@ -206,9 +207,15 @@ def _set(plan: manifest.Manifest, contents: Contents, progress: Progress) -> Ite
     if len(inside) < len(plan.wheels):
         return  # which has been told
     described = [one.described for one in inside]
+    try:
+        amendments = [read_amendment(**one._asdict()) for one in plan.overrides]
+    except ValueError as error:
+        yield f"{manifest.FILE}: overrides: {error}"
+        return
     asked = Asked(
         extras={canonicalize_name(plan.name): frozenset(plan.extras)},
         excluded=frozenset(map(canonicalize_name, plan.excluded)),
+        amendments=amendments,
     )
     platforms = sorted({tag.platform for one in described for tag in tags_of(one.wheel)} - {"any"})
     for target in plan.targets:

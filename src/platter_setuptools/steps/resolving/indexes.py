@@ -5,6 +5,7 @@ uv reads none of pip's configuration; without this, a company's private index wo
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,24 +13,25 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.files import located
 from platter_setuptools.ground.urls import redact
-from platter_setuptools.steps.resolving.pip_config import pip_arguments, pip_config_files, read_pip
+from platter_setuptools.steps.resolving.pip_config import pip_config_files, read_pip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "UV_URLS",
     "IndexSettings",
     "credentials",
     "origin",
-    "pip_arguments",
     "pip_config_files",
     "read_settings",
     "uv_arguments",
     "uv_environment",
 ]
 
-_UV_URLS = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
+UV_URLS = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -58,6 +60,9 @@ class IndexSettings:
     config_settings: tuple[str, ...] = field(default=(), repr=False)  # KEY=VALUE
     no_build_isolation: bool = False
     unknown: tuple[str, ...] = field(default=(), repr=False)  # of --pip-option: what only pip understands, verbatim
+    # For pip itself, which reads the rest of its configuration: the --pip-option values, and its variables with paths.
+    pip_arguments: tuple[str, ...] = field(default=(), repr=False)
+    pip_variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     # Of uv's own variables, and of requirements files: known for their credentials.
     more_urls: tuple[str, ...] = field(default=(), repr=False)
 
@@ -75,22 +80,49 @@ def read_settings(
     requirements: Sequence[Path] = (),
     index_urls: Sequence[str] = (),
     base: Path | None = None,
+    options_base: Path | None = None,
 ) -> IndexSettings:
     """What pip's files (the weakest first), then its variables, then the --pip-option values say.
 
     The resolvers read requirements files, and uv its `index_urls`, themselves; here only credentials in them matter.
 
-    Relative paths start at `base`, by default the working folder. Raises UsageError for a value that is none.
+    Relative paths start at `base`, by default the working folder; those in --pip-option values at `options_base`, by
+    default the same. Raises UsageError for a value that is none.
     """
-    said = read_pip(pip_options, environ=environ, config_files=config_files, base=base or Path.cwd())
+    base = base or Path.cwd()
+    said = read_pip(
+        pip_options, environ=environ, config_files=config_files, base=base, options_base=options_base or base
+    )
     # Without a word from pip's configuration, requests (and so pip) goes by these.
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        said["cert"] = said.get("cert") or environ.get(variable) or None
-    said["more_urls"] = [url for name in _UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url]
+        if environ.get(variable):
+            path = located(environ[variable], base)
+            said["pip_variables"].append((variable, path))
+            said["cert"] = said.get("cert") or path
+    said["more_urls"] = [url for name in UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url]
     said["more_urls"] += [url for file in requirements for url in _urls_in(file, environ)]
     said["more_urls"] += [url for url in index_urls if "@" in url]
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return IndexSettings(**frozen)
+
+
+def for_builds(settings: IndexSettings) -> IndexSettings:
+    """Of the settings those that count for build environments, too, where uv resolves."""
+    return dataclasses.replace(settings, pre=False, constraints=(), unknown=())
+
+
+def for_tools(settings: IndexSettings) -> IndexSettings:
+    """Of the settings what our tools are told: where distributions come from, and how the network is reached."""
+    return dataclasses.replace(
+        for_builds(settings),
+        no_binary=(),
+        only_binary=(),
+        build_constraints=(),
+        config_settings=(),
+        no_build_isolation=False,
+        require_hashes=False,
+        uploaded_prior_to=None,
+    )
 
 
 def uv_arguments(settings: IndexSettings) -> list[str]:

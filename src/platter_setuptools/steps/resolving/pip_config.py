@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.files import located
 from platter_setuptools.ground.urls import redact
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class _Kind(enum.Enum):
     LIST = "values, separated by white space in files and variables"
     PAIRS = "values, one in a file or variable"
     PLACES = "a LIST of URLs and paths"
+    PATH = "one path"
     FORMATS = "names, :all: or :none:, separated by commas"
     FLAG = "yes or no"
     FLAG_TURNED = "yes or no; in a file or variable, no is what sets it"
@@ -52,8 +54,8 @@ _OPTIONS = (
     _PipOption("no_index", _Kind.FLAG, ("--no-index",)),
     _PipOption("keyring_provider", _Kind.TEXT, ("--keyring-provider",)),
     _PipOption("trusted_hosts", _Kind.LIST, ("--trusted-host",)),
-    _PipOption("cert", _Kind.TEXT, ("--cert",)),
-    _PipOption("client_cert", _Kind.TEXT, ("--client-cert",)),
+    _PipOption("cert", _Kind.PATH, ("--cert",)),
+    _PipOption("client_cert", _Kind.PATH, ("--client-cert",)),
     _PipOption("proxy", _Kind.TEXT, ("--proxy",)),
     _PipOption("timeout", _Kind.TEXT, ("--timeout", "--default-timeout")),
     _PipOption("retries", _Kind.TEXT, ("--retries",)),
@@ -81,16 +83,15 @@ _OPTIONS = (
             ("--no-python-version-warning",),
         )
     ),
-    *(
-        _PipOption("ignored", _Kind.IGNORED, flags)
-        for flags in (("--progress-bar",), ("--root-user-action",), ("--log", "--log-file"), ("--cache-dir",))
-    ),
+    *(_PipOption("ignored", _Kind.IGNORED, (flag,)) for flag in ("--progress-bar", "--root-user-action")),
+    *(_PipOption("ignored", _Kind.PATH, flags) for flags in (("--log", "--log-file"), ("--cache-dir",), ("--src",))),
 )
+_FLAGS = {_Kind.FLAG, _Kind.FLAG_TURNED, _Kind.IGNORED_FLAG}
 _BY_FLAG: Mapping[str, _PipOption] = {flag: option for option in _OPTIONS for flag in option.flags}
 
 
 def pip_arguments(pip_options: Sequence[str]) -> list[str]:
-    """The --pip-option values as arguments for pip, which reads the rest of its configuration itself.
+    """Return the --pip-option values as separate words.
 
     A value is quoted as in a shell: `--find-links='/srv/my wheels'`, `-f /srv/wheels`. One that does not begin
     with a dash belongs to the option before it and is taken as it is. Raises UsageError for an open quote.
@@ -136,24 +137,39 @@ def pip_config_files(environ: Mapping[str, str], prefix: Path) -> tuple[Path, ..
 
 
 def read_pip(
-    pip_options: Sequence[str], *, environ: Mapping[str, str], config_files: Iterable[Path], base: Path
+    pip_options: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    config_files: Iterable[Path],
+    base: Path,
+    options_base: Path,
 ) -> dict[str, Any]:
     """What pip was told, by the field names of IndexSettings; only what was said is there.
 
     Files come the weakest first, then the variables, then the --pip-option values. A stronger place replaces the
-    lists of a weaker one; the command line adds to them, as it does in pip. Relative paths start at `base`.
+    lists of a weaker one; the command line adds to them, as it does in pip. Relative paths in files and variables start
+    at `base`, the working folder, as in pip; those of the --pip-option values at `options_base`.
     Raises UsageError for a value that is none.
     """
     state: dict[str, Any] = {}
+    variables: dict[str, str] = {}
+    if named := environ.get("PIP_CONFIG_FILE"):
+        variables["PIP_CONFIG_FILE"] = located(named, base)
     for where, key, value in (*_file_values(config_files), *_environment_values(environ)):
         option = _BY_FLAG.get("--" + key)
-        if option is not None and value:
-            _configure(state, option, value, f"{where}: {key}")
-    _read_command_line(state, pip_arguments(pip_options))
+        if option is None or not value:
+            continue
+        said = value
+        if option.kind is _Kind.PATH:
+            said = located(value.strip(), base)
+        elif option.kind is _Kind.PLACES:
+            said = " ".join(_word(located(one, base)) for one in value.split())
+        if said is not value:
+            variables[f"PIP_{key.upper().replace('-', '_')}"] = said
+        _configure(state, option, said, f"{where}: {key}")
+    _read_command_line(state, pip_arguments(pip_options), options_base)
     state.pop("ignored", None)
-    for option in _OPTIONS:
-        if option.kind is _Kind.PLACES and option.field in state:
-            state[option.field] = [_located(value, base) for value in state[option.field]]
+    state["pip_variables"] = list(variables.items())
     return state
 
 
@@ -191,7 +207,7 @@ def _key(name: str) -> str:
 
 def _configure(state: dict[str, Any], option: _PipOption, value: str, where: str) -> None:
     match option.kind:
-        case _Kind.TEXT:
+        case _Kind.TEXT | _Kind.PATH:
             state[option.field] = _checked(option.field, value, where)
         case _Kind.LIST | _Kind.PLACES:
             state[option.field] = value.split()
@@ -252,34 +268,36 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"pip-option: {redact(message)}")
 
 
-def _read_command_line(state: dict[str, Any], arguments: list[str]) -> None:
+def _read_command_line(state: dict[str, Any], arguments: list[str], base: Path) -> None:
     parser = _Parser(prog="pip", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for option in _OPTIONS:
-        if option.kind in {_Kind.FLAG, _Kind.FLAG_TURNED, _Kind.IGNORED_FLAG}:
-            parser.add_argument(*option.flags, dest=option.field, action="store_true")
-        elif option.kind in {_Kind.TEXT, _Kind.IGNORED}:
-            parser.add_argument(*option.flags, dest=option.field)
+        # One list for all of them keeps their order, which matters to --no-binary and --only-binary.
+        if option.kind in _FLAGS:
+            parser.add_argument(*option.flags, dest="said", action="append_const", const=(option, ""))
         else:
-            # One list for all of them keeps the order of --no-binary and --only-binary, which matters.
-            parser.add_argument(*option.flags, dest="lists", action="append", type=_tagged(option))
+            parser.add_argument(*option.flags, dest="said", action="append", type=_tagged(option, base))
     known, unknown = parser.parse_known_args(arguments)
-    values = vars(known)
-    for option, value in values.pop("lists", ()):
-        if option.kind is _Kind.FORMATS:
+    words = []
+    for option, value in getattr(known, "said", ()):
+        flag = next(flag for flag in option.flags if flag.startswith("--"))
+        words.append(flag if option.kind in _FLAGS else f"{flag}={value}")
+        if option.kind in _FLAGS:
+            state[option.field] = True
+        elif option.kind is _Kind.FORMATS:
             _add_formats(state, option.field, value)
+        elif option.kind in {_Kind.TEXT, _Kind.PATH, _Kind.IGNORED}:
+            state[option.field] = _checked(option.field, value, "pip-option")
         else:
             state[option.field] = [*state.get(option.field, ()), value]
-    for name, value in values.items():
-        state[name] = _checked(name, value, "pip-option") if isinstance(value, str) else value
     state["unknown"] = unknown
+    state["pip_arguments"] = [*words, *unknown]
 
 
-def _tagged(option: _PipOption) -> Callable[[str], tuple[_PipOption, str]]:
-    return lambda value: (option, value)
+def _tagged(option: _PipOption, base: Path) -> Callable[[str], tuple[_PipOption, str]]:
+    has_path = option.kind in {_Kind.PLACES, _Kind.PATH}
+    return lambda value: (option, located(value, base) if has_path else value)
 
 
-def _located(value: str, base: Path) -> str:
-    if "://" in value or value.startswith("file:"):
-        return value
-    # Unlike Path.expanduser, which raises for a user who is not there, and Path.resolve, which follows links.
-    return os.path.abspath(base / os.path.expanduser(value))  # noqa: PTH100, PTH111
+def _word(place: str) -> str:
+    """A place as it can stand in a list that is separated by white space."""
+    return Path(place).as_uri() if re.search(r"\s", place) else place

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -17,10 +17,10 @@ from platter_setuptools.ground.errors import CommandError, DependencyError, Usag
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.steps.resolving import indexes
 from platter_setuptools.steps.resolving.lock import Lock, parse_lock, read_lock
-from platter_setuptools.steps.resolving.pip_config import pip_arguments
+from platter_setuptools.steps.resolving.uv import run_uv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
@@ -65,6 +65,8 @@ class UvResolver:
     run: Runner
     work: Path
     project: Path  # where uv looks for the project's own configuration
+    config: Path | None = None  # a uv.toml that counts instead of all that uv would find
+    environ: Mapping[str, str | None] = field(default_factory=dict, repr=False)  # uv's variables where they differ
     offline: bool = False
 
     def __call__(self, request: Request) -> Lock:
@@ -72,10 +74,10 @@ class UvResolver:
         source, lock = folder / "requirements.in", folder / "pylock.toml"
         source.write_text("".join(f"{line}\n" for line in request.requirements), "utf-8")
         command: list[str | Path] = [
-            *uv_command(),
             *("pip", "compile", "--format", "pylock.toml", "--no-header", "--quiet", "--no-python-downloads"),
             *("--output-file", os.fspath(lock), "--python", os.fspath(self.python)),
             *indexes.uv_arguments(self.settings),
+            *(("--config-file", self.config) if self.config else ()),
             *(["--python-version", request.python_version] if request.python_version else []),
             *(["--offline"] if self.offline else []),
             *(["--no-deps"] if request.no_deps else []),
@@ -88,7 +90,8 @@ class UvResolver:
             *([request.tree] if request.tree else []),
         ]
         try:
-            self.run(command, cwd=self.project, env=indexes.uv_environment(self.settings))
+            environ = {**self.environ, **indexes.uv_environment(self.settings)}
+            run_uv(self.run, command, cwd=self.project, env=environ)
         except CommandError as error:
             raise _unresolved(error, offline=self.offline) from error
         return read_lock(lock)
@@ -100,7 +103,6 @@ class PipResolver:
 
     python: Path
     settings: IndexSettings
-    pip_options: tuple[str, ...]
     run: Runner
     work: Path
     project: Path
@@ -120,9 +122,10 @@ class PipResolver:
             *pip_command(self.python, self.run),
             # Not --quiet: that would keep from us which requirements contradict each other.
             *("install", "--dry-run", "--ignore-installed", "--progress-bar=off", "--disable-pip-version-check"),
-            *("--no-input", "--report", report),
+            # Whatever pip is configured to install into, nothing is installed, and the target need be no virtualenv.
+            *("--no-input", "--report", report, "--no-user", "--src", folder / "src"),
             *(["--no-deps"] if request.no_deps else []),
-            *pip_arguments(self.pip_options),
+            *self.settings.pip_arguments,
             *(["--no-index", "--no-binary=:none:"] if self.offline else []),
             *(argument for place in places for argument in ("--find-links", place)),
             *(argument for file in request.constraints for argument in ("--constraint", file)),
@@ -130,7 +133,8 @@ class PipResolver:
             *("--", *request.requirements),
         ]
         try:
-            self.run(command, cwd=self.project)
+            environ = {**dict(self.settings.pip_variables), "PIP_REQUIRE_VIRTUALENV": "no"}
+            self.run(command, cwd=self.project, env=environ)
         except CommandError as error:
             raise _unresolved(error, offline=self.offline) from error
         data = json.loads(report.read_text("utf-8"))
@@ -146,13 +150,6 @@ def _of_tree(request: Request) -> list[str]:
         return []
     words = [word for extra in request.extras for word in ("--extra", extra)]
     return words + [word for group in request.groups for word in ("--group", f"{request.tree}:{group}")]
-
-
-def uv_command() -> tuple[str, ...]:
-    """The uv that came with our own installation."""
-    import uv  # noqa: PLC0415 - not needed with resolver = "pip"
-
-    return (uv.find_uv_bin(), "--no-progress", "--color", "never")
 
 
 def pip_command(python: Path, run: Runner) -> tuple[str, ...]:

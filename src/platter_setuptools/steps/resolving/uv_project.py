@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from packaging.utils import canonicalize_name
-
-from platter_setuptools.ground.configuration import read_pyproject
-from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
+from platter_setuptools.ground.configuration import named, read_toml
+from platter_setuptools.ground.errors import CommandError, DependencyError
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
-from platter_setuptools.steps.resolving.resolver import uv_command
+from platter_setuptools.steps.resolving.uv import run_uv
+from platter_setuptools.steps.resolving.uv_amendments import manifest_amendments
+from platter_setuptools.steps.resolving.uv_config import uv_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from platter_setuptools.ground.amendments import Amendment
     from platter_setuptools.ground.run import Runner
 
 LOCK = "uv.lock"
@@ -31,14 +31,13 @@ def export(path: Path, name: str, *, extras: Sequence[str], groups: Sequence[str
     """
     file = Path(tempfile.mkdtemp(prefix="exported-", dir=work)) / "pylock.toml"
     command: list[str | Path] = [
-        *uv_command(),
         *("export", "--frozen", "--quiet", "--format", "pylock.toml", "--no-header", "--no-python-downloads"),
         *("--package", name, "--no-emit-package", name, "--no-default-groups", "--output-file", file),
         *(word for extra in extras for word in ("--extra", extra)),
         *(word for group in groups for word in ("--group", group)),
     ]
     try:
-        run(command, cwd=path.parent)
+        run_uv(run, command, cwd=path.parent)
     except CommandError as error:
         raise DependencyError(
             f"{path} holds no lock of {name}",
@@ -53,16 +52,13 @@ def uses_sources(project: Path, name: str) -> bool:
 
     A folder whose pyproject.toml is not that of the project of this name has no say.
     """
-    table = read_pyproject(project).get("project", {})
-    if not isinstance(table, dict) or canonicalize_name(str(table.get("name", ""))) != name:
-        return False
-    return any(table.get("sources") for table in _uv_tables(project))
+    return named(project) == name and any(table.get("sources") for _, table in uv_tables(project))
 
 
 def index_urls(project: Path, environ: Mapping[str, str]) -> list[str]:
     """The URLs of `[[tool.uv.index]]`, with the user and password that uv's variables have for each."""
     urls = []
-    tables = [table.get("index") for table in _uv_tables(project)]
+    tables = [table.get("index") for _, table in uv_tables(project)]
     # What is wrong in there uv will tell, if it is asked.
     indexes = (index for table in tables if isinstance(table, list) for index in table if isinstance(index, dict))
     for index in indexes:
@@ -79,20 +75,7 @@ def index_urls(project: Path, environ: Mapping[str, str]) -> list[str]:
     return urls
 
 
-def _uv_tables(project: Path) -> Iterator[dict[str, Any]]:
-    """`[tool.uv]` of the project, and of the root of its workspace if it is in one."""
-    if not (project / "pyproject.toml").is_file():
-        return
-    yield _uv_table(project)
-    for folder in project.parents:
-        with contextlib.suppress(UsageError):  # it may have nothing to do with us
-            table = _uv_table(folder)
-            if "workspace" in table:
-                yield table
-                return
-
-
-def _uv_table(folder: Path) -> dict[str, Any]:
-    tool = read_pyproject(folder).get("tool", {})
-    table = tool.get("uv", {}) if isinstance(tool, dict) else {}
-    return table if isinstance(table, dict) else {}
+def amendments_of_lock(path: Path) -> tuple[Amendment, ...]:
+    """What was overridden or excluded when this uv.lock was made."""
+    manifest = read_toml(path).get("manifest", {})
+    return manifest_amendments(manifest) if isinstance(manifest, dict) else ()

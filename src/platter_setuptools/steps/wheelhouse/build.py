@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from platter_setuptools.ground.debugging import without_folders
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.times import source_date_epoch
+from platter_setuptools.steps.wheelhouse.build_settings import PLAIN, BuildSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.wheelhouse.environments import Environment, Environments
@@ -32,10 +33,9 @@ class WheelBuilder:
     environments: Environments
     run: Runner
     work: Path
-    config_settings: Mapping[str, str | list[str]]
-    shared: Environment | None = None
+    shared: Callable[[], Environment]
 
-    def build(self, source: Path, output: Path) -> Path:
+    def build(self, source: Path, output: Path, settings: BuildSettings = PLAIN) -> Path:
         """Build the wheel of the source tree into the folder `output`, and give its path. Raises BuildError."""
         import build  # noqa: PLC0415 - when all wheels are at hand nothing is built
         from pyproject_hooks import BuildBackendWarning  # noqa: PLC0415
@@ -45,7 +45,7 @@ class WheelBuilder:
         scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self.work))
         try:
             with _without_new_egg_info(source):  # setuptools makes one for each hook
-                return self._build(source, output, self._runner(source, scratch))
+                return self._build(source, output, self._runner(source, scratch, settings.variables), settings)
         except build.BuildBackendException as error:
             cause = error.exception
             # pypa/build takes every Exception for a backend's.
@@ -59,23 +59,28 @@ class WheelBuilder:
         except CommandError as error:
             raise BuildError(f"its build environment cannot be made ({error.message})", output=error.output) from error
 
-    def _build(self, source: Path, output: Path, runner: _BackendRunner) -> Path:
+    def _build(self, source: Path, output: Path, runner: _BackendRunner, settings: BuildSettings) -> Path:
         """What the source tree says that its build requires comes first; then its backend may add to that."""
         import build  # noqa: PLC0415
 
-        environment = self.shared or self.environments.having(build.ProjectBuilder(source).build_system_requires)
+        if settings.isolated:
+            requires = build.ProjectBuilder(source).build_system_requires.union(settings.requires)
+            environment = self.environments.having(requires)
+        else:
+            environment = self.shared()
         builder = build.ProjectBuilder.from_isolated_env(environment, source, runner)
-        if not self.shared and (more := builder.get_requires_for_build("wheel", self.config_settings)):
-            environment = self.environments.having(builder.build_system_requires | more)
+        if settings.isolated and (more := builder.get_requires_for_build("wheel", settings.config_settings)):
+            environment = self.environments.having(requires | more)
             builder = build.ProjectBuilder.from_isolated_env(environment, source, runner)
-        return Path(builder.build("wheel", output, self.config_settings))
+        return Path(builder.build("wheel", output, settings.config_settings))
 
-    def _runner(self, source: Path, scratch: Path) -> _BackendRunner:
+    def _runner(self, source: Path, scratch: Path, variables: Mapping[str, str]) -> _BackendRunner:
         # setuptools puts stale files of an old build/ folder into the wheel: give it a fresh one elsewhere.
         config = scratch / "extra.cfg"
         config.write_text(f"[build]\nbuild_base = {scratch / 'base'}\n".replace("%", "%%"), "utf-8")
         folders = {self.environments.folder: "environments", scratch: "build", source: "."}
-        return _BackendRunner(self.run, os.environ.get("DIST_EXTRA_CONFIG") or os.fspath(config), folders)
+        extra_config = os.environ.get("DIST_EXTRA_CONFIG") or os.fspath(config)
+        return _BackendRunner(self.run, extra_config, folders, variables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class _BackendRunner:
     run: Runner
     extra_config: str
     folders: Mapping[Path, str]  # which debug information shall not tell
+    variables: Mapping[str, str]
 
     def __call__(
         self,
@@ -93,9 +99,10 @@ class _BackendRunner:
         extra_environ: Mapping[str, str] | None = None,
     ) -> None:
         environ = {
+            **self.variables,
             "DIST_EXTRA_CONFIG": self.extra_config,
             "SOURCE_DATE_EPOCH": str(source_date_epoch(os.environ)),  # the same source gives the same wheel
-            **without_folders(os.environ, self.folders),
+            **without_folders({**os.environ, **self.variables}, self.folders),
             **(extra_environ or {}),
         }
         self.run(cmd, cwd=Path(cwd) if cwd is not None else None, env=environ)

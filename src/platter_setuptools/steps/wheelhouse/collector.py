@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.resolving.indexes import IndexSettings
     from platter_setuptools.steps.resolving.lock import Lock, Source
     from platter_setuptools.steps.target import Target
+    from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings
 
 # What a compiled wheel depends on besides its source, target and build options.
 _COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ARCHFLAGS")
@@ -64,6 +65,7 @@ class Collector:
     store: Store
     settings: IndexSettings
     builder: Callable[[], WheelBuilder]
+    build_settings: Callable[[NormalizedName, Lock], BuildSettings]
     run: Runner
     progress: Progress
     work: Path
@@ -102,7 +104,7 @@ class Collector:
             sha256 = entry.download.hashes.get("sha256", "").lower()
             path = self.store.find(sha256, entry.download.filename)
             return open_wheel(path, Origin.STORE, sha256=sha256) if path else None
-        path = self.store.find_derived("built", self._source_key(lock, entry.artifact))
+        path = self.store.find_derived("built", self._source_key(lock, entry))
         if path is None:
             return None
         wheel = open_wheel(path, Origin.STORE)
@@ -162,14 +164,14 @@ class Collector:
         scratch = Path(tempfile.mkdtemp(prefix="source-", dir=self.work))
         tree = self._source_tree(lock, entry.artifact, archive, scratch / "tree")
         try:
-            path = self.builder().build(tree, scratch / "wheel")
+            path = self.builder().build(tree, scratch / "wheel", self.build_settings(package.name, lock))
         except BuildError as error:
             raise DependencyError(
                 f"{_named(package)} has no wheel for {self.target} and cannot be built: {error.message}",
                 hint="install what its build needs (a compiler, headers), or choose a version that has a wheel",
                 output=error.output,
             ) from error
-        kept = self.store.keep_derived("built", self._source_key(lock, entry.artifact), path)
+        kept = self.store.keep_derived("built", self._source_key(lock, entry), path)
         return open_wheel(kept, Origin.BUILT)
 
     def _source_tree(self, lock: Lock, artifact: PackageWheel | Source, archive: Path | None, folder: Path) -> Path:
@@ -185,7 +187,8 @@ class Collector:
             raise PlatterError(f"a lock entry of an unknown kind: {artifact!r}")
         return tree / (getattr(artifact, "subdirectory", None) or "")
 
-    def _source_key(self, lock: Lock, artifact: PackageWheel | Source) -> str:
+    def _source_key(self, lock: Lock, entry: _Entry) -> str:
+        artifact = entry.artifact
         if isinstance(artifact, PackageVcs):
             source: tuple[str, ...] = ("vcs", artifact.type, artifact.commit_id)
         elif isinstance(artifact, PackageDirectory):
@@ -196,8 +199,7 @@ class Collector:
             *source,
             getattr(artifact, "subdirectory", None) or "",
             self.target.key,
-            *self.settings.config_settings,
-            f"isolated: {not self.settings.no_build_isolation}",
+            self.build_settings(entry.package.name, lock).key,
             *(f"{name}={os.environ[name]}" for name in _COMPILER_VARIABLES if name in os.environ),
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.threads import Later
-from platter_setuptools.steps.resolving.resolver import uv_command
+from platter_setuptools.steps.resolving.uv import run_uv, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -68,8 +68,8 @@ class Environments:
         return made.result()
 
     def _make(self, folder: Path, requirements: Sequence[str]) -> Environment:
-        command = (*uv_command(), "venv", "--quiet", "--no-project", "--no-config", "--no-python-downloads")
-        self.run([*command, "--python", self.target.executable, folder])
+        command = ("venv", "--quiet", "--no-project", "--no-config", "--no-python-downloads")
+        run_uv(self.run, [*command, "--python", self.target.executable, folder], env=without(builds=False))
         environment = Environment(folder)
         if requirements:
             install_wheels(environment, self.wheels_for(requirements), self.run)
@@ -78,10 +78,10 @@ class Environments:
 
 def install_wheels(environment: Environment, wheels: Sequence[Wheel], run: Runner) -> None:
     """Install wheels that are at hand, and nothing else."""
-    command = (*uv_command(), "pip", "install", "--quiet", "--no-config", "--offline", "--no-index", "--no-deps")
+    command = ("pip", "install", "--quiet", "--no-config", "--offline", "--no-index", "--no-deps")
     # Not as paths: uv takes a semicolon in one for the beginning of a marker.
     requirements = [f"{wheel.name} @ {wheel.path.as_uri()}" for wheel in wheels]
-    run([*command, "--python", environment.python_executable, "--", *requirements])
+    run_uv(run, [*command, "--python", environment.python_executable, "--", *requirements], env=without(builds=False))
 
 
 def create_virtualenv(folder: Path, target: Target, virtualenv: Sequence[Wheel], run: Runner) -> Environment:

@@ -5,13 +5,13 @@ Which releases they are is resolved once a day, and not at all without a network
 
 from __future__ import annotations
 
-import dataclasses
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from platter_setuptools.steps.resolving.indexes import uv_arguments, uv_environment
+from platter_setuptools.steps.resolving.indexes import UV_URLS, uv_arguments, uv_environment
 from platter_setuptools.steps.resolving.lock import read_lock
 from platter_setuptools.steps.resolving.resolver import Request
 from platter_setuptools.steps.store import key_of
@@ -42,13 +42,14 @@ class Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolChest:
-    """Where a build's tools come from; `resolver_for` need not be what resolves the project's dependencies."""
+    """Where a build's tools come from; `settings` and `resolver` are for them, and not for the project."""
 
     options: Options
     target: Target
     store: Store
     settings: IndexSettings
-    resolver_for: Callable[[IndexSettings], Resolver]
+    resolver: Resolver
+    config: str  # the uv.toml that the resolver uses
     work: Path
 
     def collect(self, collect: Callable[[Lock], list[Wheel]], *, with_scripts: bool) -> Tools:
@@ -62,15 +63,14 @@ class ToolChest:
         return Tools(pip=pip, for_scripts=chosen, virtualenv=tuple(wheels.values()))
 
     def _lock(self, requirements: tuple[str, ...]) -> Lock:
-        # pip's own resolver is for what a project needs; of the options that only pip knows the tools need none.
-        settings = dataclasses.replace(self.settings, unknown=())
-        asked = (*uv_arguments(settings), *(f"{name}={value}" for name, value in uv_environment(settings).items()))
+        environ = {**{name: os.environ.get(name, "") for name in UV_URLS}, **uv_environment(self.settings)}
+        asked = (self.config, *uv_arguments(self.settings), *(f"{name}={value}" for name, value in environ.items()))
         network = () if self.options.no_download else asked
         key = key_of(self.target.key, self.target.full_version, *requirements, *network)
         old_enough = None if self.options.lock or self.options.no_download else _DAY
         if known := self.store.find_derived("tools", key, max_age=old_enough):
             return read_lock(known)
-        lock = self.resolver_for(settings)(Request(requirements=requirements))
+        lock = self.resolver(Request(requirements=requirements))
         if not any(package.is_direct for package in lock.pylock.packages):
             import tomli_w  # noqa: PLC0415
 

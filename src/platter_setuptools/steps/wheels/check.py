@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+from platter_setuptools.ground.amendments import Amendment, amended
 from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.steps.wheels.wheelfile import Description, tags_of
 
@@ -52,11 +53,19 @@ def check_python(described: Described, target: Target) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What was asked for: extras of a distribution, requirements of its dependency groups, and what to leave out."""
+    """What was asked for: extras of a distribution, requirements of its dependency groups, and what to leave out.
+
+    `amendments` count in the place of what wheels say that they require.
+    """
 
     extras: Mapping[NormalizedName, frozenset[str]] = field(default_factory=dict)
     groups: Sequence[Requirement] = ()
     excluded: frozenset[NormalizedName] = frozenset()
+    amendments: Sequence[Amendment] = ()
+
+    def required_by(self, one: Described) -> Iterator[Requirement]:
+        """What a wheel requires, as far as that counts."""
+        return amended(one.description.requires, one.wheel.name, one.wheel.version, self.amendments)
 
 
 def check_set(wheels: Sequence[Described], asked: Asked, target: Target) -> None:
@@ -128,7 +137,7 @@ def in_force(
             continue
         seen.add((name, extra))
         described = by_name[name]
-        for requirement in described.description.requires:
+        for requirement in asked.required_by(described):
             if _holds(requirement, environment, extra):
                 queue += [(canonicalize_name(requirement.name), more) for more in requirement.extras]
                 yield described, requirement
