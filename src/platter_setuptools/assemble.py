@@ -38,6 +38,7 @@ from platter_setuptools.steps.wheels.check import (
     needed_by_other_patches,
 )
 from platter_setuptools.steps.wheels.needs import find_needs, warnings
+from platter_setuptools.steps.wheels.scripts import check_attributes, check_scripts
 from platter_setuptools.steps.wheels.soundness import check_places, examine_wheels
 from platter_setuptools.steps.wheels.wheelfile import describe, describe_once, open_wheel
 from platter_setuptools.workshop import Workshop, open_workshop
@@ -175,6 +176,8 @@ def _write(
         amendments=asked.amendments,
     )
     check_places(manifest.in_order, places, progress)
+    check_scripts(wheels, [project], places, asked, progress)
+    check_attributes(project, progress)
     members = [
         *manifest.members(),
         bill_of_materials(manifest, asked),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support import projects
+from support import handmade, projects
 from support.doors import PLATTER, info, output, unpack
 
 if TYPE_CHECKING:
@@ -81,3 +81,37 @@ class TestRevision:
         before = bundle.read_bytes()
         commit(yard, project)
         assert yard.build(project).read_bytes() == before
+
+
+class TestCommands:
+    """A command whose module no wheel has."""
+
+    def test_is_refused_by_every_front_end(self, yard: Yard) -> None:
+        setup = projects.SETUP_PY.replace("hello:main", "helo:main")
+        project = projects.hello(yard.folder / "project", {"setup.py": setup})
+        line = "  hello = helo:main: no wheel of the bundle has helo (did you mean hello?)\n"
+        said = yard.refuse(5, project)
+        assert f"error: hello 1.0 has commands that cannot start:\n{line}" in said
+        assert "hint: correct the entry point" in said
+        assert line in yard.setup_py(project, "-q", "bdist_platter", code=1).stderr
+        assert [path.suffix for path in (project / "dist").iterdir()] == [".whl"]
+        (wheel,) = (project / "dist").iterdir()
+        assert line in yard.platter("build", wheel, cwd=yard.folder, code=5).stderr
+
+    def test_of_a_distribution_that_was_excluded_is_a_warning(self, yard: Yard) -> None:
+        setup = projects.SETUP_PY.replace("hello:main", "leaf:main")
+        project = projects.hello(yard.folder / "project", {"setup.py": setup})
+        done = yard.platter("build", "--exclude=leaf", cwd=project)
+        assert "warning: hello = leaf:main: no wheel of the bundle has leaf" in done.stderr
+
+    def test_verify_tells(self, yard: Yard) -> None:
+        wheel = handmade.wheel(yard.folder, "app", entry_points="[console_scripts]\napp = gone.cli:main\n")
+        bundle = handmade.bundle(yard.folder / "made", [wheel])
+        said = yard.platter("verify", bundle.path, cwd=yard.folder, code=5).stderr
+        assert "app = gone.cli:main: no wheel of the bundle has gone.cli" in said
+
+    def test_whose_module_lacks_what_it_calls_is_a_warning(self, yard: Yard) -> None:
+        setup = projects.SETUP_PY.replace("hello:main", "hello:mian")
+        project = projects.hello(yard.folder / "project", {"setup.py": setup})
+        done = yard.platter("build", cwd=project)
+        assert "warning: hello = hello:mian: hello does not seem to define it (did you mean main?)" in done.stderr

@@ -213,7 +213,11 @@ class TestScripts:
         points = (
             "[console_scripts]\nzap = app:zap\nadd = app:add\n[gui_scripts]\nshow = app:show\n[others]\nx = app:x\n"
         )
-        assert described(handmade.wheel(tmp_path, "app", entry_points=points)).scripts == ("add", "show", "zap")
+        assert [one.name for one in described(handmade.wheel(tmp_path, "app", entry_points=points)).scripts] == [
+            "add",
+            "show",
+            "zap",
+        ]
 
     def test_none(self, tmp_path: Path) -> None:
         assert described(handmade.wheel(tmp_path, "app")).scripts == ()

@@ -12,9 +12,12 @@ _PYTHON_LINE = re.compile(rb"#!pythonw?[\d.]*(?:[ \t]+([^\r\n]*))?\r?(?:\n|\Z)")
 
 
 class EntryPoint(NamedTuple):
+    """``extras`` are those of the distribution that the script needs."""
+
     name: str
     module: str
     attribute: str
+    extras: Tuple[str, ...] = ()
 
 
 def header(python: str, argument: str = "", coding: bytes = b"") -> bytes:
@@ -69,11 +72,14 @@ def entry_points(text: str, where: str) -> Tuple[EntryPoint, ...]:
             section = line[1:-1].strip()
         elif section in ("console_scripts", "gui_scripts"):
             name, equals, reference = (part.strip() for part in line.partition("="))
-            module, colon, attribute = reference.split("[")[0].strip().partition(":")
+            reference, _, extras = reference.rstrip("] ").partition("[")
+            module, colon, attribute = reference.strip().partition(":")
             module, attribute = module.strip(), attribute.strip()
             if not (equals and colon and _dotted(module) and _dotted(attribute) and _file_name(name)):
                 raise BundleError("%s: not an entry point: %s" % (where, ascii(line)))
-            found[name] = EntryPoint(name, module, attribute)
+            found[name] = EntryPoint(
+                name, module, attribute, tuple(re.split(r"[,\s]+", extras.strip())) if extras else ()
+            )
     return tuple(found.values())
 
 

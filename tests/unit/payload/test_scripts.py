@@ -96,12 +96,12 @@ def test_coding_line_stays_within_the_first_two() -> None:
 
 def test_entry_points() -> None:
     text = (
-        "[console_scripts]\none = a.b:c.d\n  two=a:b [extra]\n; note\n# note\n"
+        "[console_scripts]\none = a.b:c.d\n  two=a:b [extra, more]\n; note\n# note\n"
         "with space = a:b\n[gui_scripts]\nthree = a : b\n[other]\nfour = not looked at\n"
     )
     assert scripts.entry_points(text, "here") == (
         scripts.EntryPoint("one", "a.b", "c.d"),
-        scripts.EntryPoint("two", "a", "b"),
+        scripts.EntryPoint("two", "a", "b", ("extra", "more")),
         scripts.EntryPoint("with space", "a", "b"),
         scripts.EntryPoint("three", "a", "b"),
     )

@@ -105,7 +105,7 @@ def _component(one: Described) -> dict[str, Any]:
     if description.licence:
         component["licenses"] = [_licence(description.licence)]
     if description.scripts:
-        component["properties"] = [{"name": SCRIPT, "value": script} for script in description.scripts]
+        component["properties"] = [{"name": SCRIPT, "value": script.name} for script in description.scripts]
     return component
 
 

@@ -27,6 +27,7 @@ from platter_setuptools.steps.bundle.signing import check_signature
 from platter_setuptools.steps.resolving.lock import load_lock
 from platter_setuptools.steps.target import Target
 from platter_setuptools.steps.wheels.check import Asked, Described, check_set
+from platter_setuptools.steps.wheels.scripts import check_scripts
 from platter_setuptools.steps.wheels.soundness import check_places
 from platter_setuptools.steps.wheels.wheelfile import tags_of
 
@@ -222,8 +223,11 @@ def _set(plan: manifest.Manifest, contents: Contents, progress: Progress) -> Ite
         problems = [_problem(described, asked, _target(plan, target, patch, platforms)) for patch in (0, 999)]
         if all(problems):
             yield problems[0]
+    places = {one.described.wheel: one.places for one in inside}
+    projects = [one for one, wheel in zip(described, plan.wheels, strict=True) if wheel.requested]
     try:
-        check_places([one.wheel for one in described], {one.described.wheel: one.places for one in inside}, progress)
+        check_places([one.wheel for one in described], places, progress)
+        check_scripts(described, projects, places, asked, progress)
     except WheelError as error:
         yield error.message
 

@@ -19,7 +19,7 @@ from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.urls import has_secret
 from platter_setuptools.ground.values import Origin, Wheel
 from platter_setuptools.payload.errors import BundleError
-from platter_setuptools.payload.scripts import entry_points
+from platter_setuptools.payload.scripts import EntryPoint, entry_points
 from platter_setuptools.steps.store import Store, key_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
 _LONGEST_LICENCE = 100  # characters
-_RULES = "1"  # to be raised when a Description is made otherwise: then what was noted before does not count
+_RULES = "2"  # to be raised when a Description is made otherwise: then what was noted before does not count
 _KIND = "description"
 
 
@@ -43,7 +43,7 @@ class Description:
     files: int
     size: int  # bytes, unpacked
     licence: str = ""  # an SPDX expression where it is one, else what the authors wrote
-    scripts: tuple[str, ...] = ()  # the commands that it installs
+    scripts: tuple[EntryPoint, ...] = ()  # the commands that it installs
 
 
 def open_wheel(path: Path, origin: Origin, *, sha256: str | None = None) -> Wheel:
@@ -133,7 +133,9 @@ def _from_note(note: Any) -> Description:
         files=int(note["files"]),
         size=int(note["size"]),
         licence=str(note["licence"]),
-        scripts=tuple(note["scripts"]),
+        scripts=tuple(
+            EntryPoint(name, module, attribute, tuple(extras)) for name, module, attribute, extras in note["scripts"]
+        ),
     )
 
 
@@ -152,7 +154,7 @@ def _expression(metadata: Metadata) -> str:
         return ""
 
 
-def _scripts(archive: zipfile.ZipFile, folder: str) -> tuple[str, ...]:
+def _scripts(archive: zipfile.ZipFile, folder: str) -> tuple[EntryPoint, ...]:
     name = f"{folder}/entry_points.txt"
     if name not in archive.NameToInfo:
         return ()
@@ -160,7 +162,7 @@ def _scripts(archive: zipfile.ZipFile, folder: str) -> tuple[str, ...]:
         points = entry_points(archive.read(name).decode(), name)
     except (BundleError, UnicodeDecodeError):
         return ()  # the look at the wheel's files tells
-    return tuple(sorted(point.name for point in points))
+    return tuple(sorted(points))
 
 
 def _dist_info(members: list[zipfile.ZipInfo], wheel: Wheel) -> str:

@@ -1,0 +1,153 @@
+"""Scripts: whether what the wheels' entry points name is in the bundle. Nothing is imported: places are known."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from platter_setuptools.ground.errors import WheelError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from platter_setuptools.ground.progress import Progress
+    from platter_setuptools.ground.values import Wheel
+    from platter_setuptools.payload.scripts import EntryPoint
+    from platter_setuptools.steps.wheels.check import Asked, Described
+    from platter_setuptools.steps.wheels.soundness import Places
+
+_SITE = re.compile("(?:.*?/)?site-packages/")
+_ENDINGS = (".py", ".so", ".pyd", ".pyc")
+# Of these .pth files it is known that they add no folder to sys.path.
+_HARMLESS = re.compile(r"distutils-precedence\.pth|.*-nspkg\.pth")
+# Where a module uses one of these its names are not to be found by reading it.
+_DYNAMIC = frozenset({"__getattr__", "exec", "globals", "locals", "modules", "setattr", "vars"})
+_HINT = (
+    "correct the entry point ([project.scripts] or console_scripts), or let the wheel have the module: setuptools takes"
+    " what `packages` and `py-modules` name or find; `platter inspect --files` lists what a bundle's wheels have"
+)
+
+
+class _Modules:
+    """The modules of a bundle, by the places of its wheels' files."""
+
+    def __init__(self, places: Iterable[str]) -> None:
+        self.files = {_SITE.sub("", place, count=1) for place in places if _SITE.match(place)}
+        self._bare = {_bare(file) for file in self.files if file.endswith(_ENDINGS) and "__pycache__/" not in file}
+        self._folders = {"/".join(parts[:end]) for parts in map(_split, self.files) for end in range(1, len(parts))}
+        # A .pth file may lead to modules anywhere.
+        self.has_other_folders = any(
+            file.endswith(".pth") and "/" not in file and not _HARMLESS.fullmatch(file) for file in self.files
+        )
+
+    def has(self, module: str) -> bool:
+        path = module.replace(".", "/")
+        return path in self._bare or f"{path}/__init__" in self._bare
+
+    def can_give(self, module: str, attribute: str) -> bool:
+        """Whether `from module import attribute` finds the module, and in a namespace package the attribute."""
+        if module.partition(".")[0] in sys.stdlib_module_names or self.has(module):
+            return True
+        return module.replace(".", "/") in self._folders and self.has(f"{module}.{attribute.partition('.')[0]}")
+
+    def names(self) -> list[str]:
+        return sorted(one.removesuffix("/__init__").replace("/", ".") for one in self._bare)
+
+
+def check_scripts(
+    wheels: Sequence[Described],
+    projects: Collection[Described],
+    places: Mapping[Wheel, Places],
+    asked: Asked,
+    progress: Progress,
+) -> None:
+    """Raises WheelError if a command of the project, one of `projects`, starts a module that no wheel has.
+
+    It is a warning where the command is another wheel's, and where the module may come from elsewhere: from a
+    distribution that was excluded, an extra that was not asked for, or a folder that a .pth file adds. Another wheel's
+    command that is for an extra is passed over.
+    """
+    modules = _Modules(place for one in wheels for place in places[one.wheel])
+    problems = []
+    for described in wheels:
+        for entry in described.description.scripts:
+            if modules.can_give(entry.module, entry.attribute):
+                continue
+            told = f"{entry.name} = {entry.module}:{entry.attribute}: no wheel of the bundle has {entry.module}"
+            told += _meant(entry.module, modules.names())
+            if described not in projects:
+                if not entry.extras:
+                    progress.warn(f"a command of {described.wheel.name} will not start: {told}")
+            elif _may_come(entry, described, modules, asked):
+                progress.warn(told)
+            else:
+                problems.append(told)
+    if problems:
+        title = " and ".join(f"{one.wheel.name} {one.wheel.version}" for one in projects)
+        raise WheelError(
+            "\n".join([f"{title} has commands that cannot start:", *(f"  {one}" for one in problems)]), hint=_HINT
+        )
+
+
+def check_attributes(project: Described, progress: Progress) -> None:
+    """Warn of commands of the project whose module seems not to define what they call."""
+    with zipfile.ZipFile(project.wheel.path) as archive:
+        names = {re.sub(r"^[^/]+\.data/(?:purelib|platlib)/", "", name): name for name in archive.namelist()}
+        for entry in project.description.scripts:
+            path, attribute = entry.module.replace(".", "/"), entry.attribute.partition(".")[0]
+            files = [names[file] for file in (f"{path}/__init__.py", f"{path}.py") if file in names]
+            if not files or _Modules(f"site-packages/{name}" for name in names).has(f"{entry.module}.{attribute}"):
+                continue
+            bound = _bound(archive.read(files[0]))
+            if bound is not None and attribute not in bound:
+                told = f"{entry.name} = {entry.module}:{entry.attribute}: {entry.module} does not seem to define it"
+                progress.warn(told + _meant(attribute, sorted(bound)))
+
+
+def _may_come(entry: EntryPoint, described: Described, modules: _Modules, asked: Asked) -> bool:
+    """Whether something that is not in the bundle may bring the module."""
+    extras = set(map(canonicalize_name, asked.extras.get(described.wheel.name, ())))
+    if modules.has_other_folders or not extras.issuperset(map(canonicalize_name, entry.extras)):
+        return True
+    return bool(asked.excluded) and not modules.has(entry.module.partition(".")[0])
+
+
+def _bound(source: bytes) -> set[str] | None:
+    """The names that a module may define, wherever in it; None if that cannot be told."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError):  # of a later Python, for one
+        return None
+    names = {name for node in nodes for name in _names(node)}
+    used = {node.id if isinstance(node, ast.Name) else getattr(node, "attr", "") for node in nodes}
+    return None if "*" in names or not _DYNAMIC.isdisjoint(names | used) else names
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        yield node.name
+    elif isinstance(node, (ast.Import, ast.ImportFrom)):
+        yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+
+
+def _bare(file: str) -> str:
+    """A module's path without its suffixes, such as `.cpython-311-x86_64-linux-gnu.so`."""
+    folder, slash, base = file.rpartition("/")
+    return folder + slash + base.partition(".")[0]
+
+
+def _split(file: str) -> list[str]:
+    return file.split("/")
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
