@@ -174,6 +174,7 @@ def _write(
         name_with_python=options.name_with_python,
         revision=checkout.revision,
         amendments=asked.amendments,
+        system_site_packages=options.finds_system_packages,
     )
     check_places(manifest.in_order, places, progress)
     check_scripts(wheels, [project], places, asked, progress)

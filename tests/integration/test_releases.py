@@ -111,7 +111,10 @@ def test_deploying_again_changes_nothing(deploy: Callable[..., Done], root: Path
     deploy("1.9")
     before = journal(root)
     said = deploy("1.9", "--reload", "exit 1").stdout
-    assert said.splitlines() == [f"greet 1.9 is installed in {root}/versions/1.9 already.", "1.9 is active already."]
+    assert said.splitlines() == [
+        f"greet 1.9 is installed in {root}/versions/1.9 already.",
+        "1.9 is active already; not run: the reload command.",
+    ]
     assert journal(root) == before
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -111,6 +113,12 @@ OPTIONS: tuple[Option, ...] = (
         help="a distribution to leave out of the bundle, such as one that the server provides (repeatable)",
     ),
     Option(
+        name="system-site-packages",
+        kind=Kind.FLAG,
+        help="let the virtualenv find the packages of the server's Python, after its own"
+        " [default: where something but pip is excluded]",
+    ),
+    Option(
         name="constraints",
         kind=Kind.PATHS,
         metavar="FILE",
@@ -197,6 +205,7 @@ class Options:
     extras: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    system_site_packages: bool | None = None
     constraints: tuple[Path, ...] = ()
     resolver: str = "uv"
     pip_option: tuple[str, ...] = ()
@@ -214,6 +223,13 @@ class Options:
     record_git_state: bool = False
     quiet: bool = False
     verbose: bool = False
+
+    @property
+    def finds_system_packages(self) -> bool:
+        """Whether the server's packages are found: by default where they have to replace what was excluded."""
+        if self.system_site_packages is None:
+            return any(canonicalize_name(name) != "pip" for name in self.exclude)
+        return self.system_site_packages
 
     @property
     def has_scripts(self) -> bool:

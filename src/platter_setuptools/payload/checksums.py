@@ -1,9 +1,10 @@
 """SHA256SUMS: every file of the bundle but itself and its signature, in the format of coreutils' sha256sum."""
 
+import contextlib
 import hashlib
 import os
 import re
-from typing import AbstractSet, BinaryIO, Dict, Iterator, List, Tuple
+from typing import AbstractSet, BinaryIO, Dict, Iterable, Iterator, List, Tuple
 
 from .errors import BundleError
 from .names import relative
@@ -15,6 +16,7 @@ _LINE = re.compile(r"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 _SHOWN = 10
 _MODULES = "data/bootstrap/"
+_REMOVE = "remove them, or unpack the bundle into a folder of its own; a script may have made them where it was run"
 _AGAIN = "copy the bundle to this machine again; if that does not help, build it again"
 
 
@@ -77,9 +79,7 @@ def verify_file(bundle: str, sums: Dict[str, str], name: str) -> None:
 def verify(bundle: str, sums: Dict[str, str], deferred: AbstractSet[str]) -> None:
     """BundleError that names every missing, extra or altered file; the contents of deferred ones are not read."""
     present = set(_files(bundle))
-    findings: List[Tuple[str, str]] = [
-        (name, "not listed in " + FILE) for name in present - set(sums) - {FILE, SIGNATURE}
-    ]
+    findings: List[Tuple[str, str]] = []
     for name in sums:
         if name not in present:
             findings.append((name, "missing"))
@@ -87,12 +87,32 @@ def verify(bundle: str, sums: Dict[str, str], deferred: AbstractSet[str]) -> Non
             verdict = _verdict(bundle, sums, name)
             if verdict:
                 findings.append((name, verdict))
+    extra = [(name, "not listed in " + FILE) for name in _extra(present, sums)]
     if findings:
-        findings.sort()
-        lines = ["  %s: %s" % finding for finding in findings[:_SHOWN]]
-        if len(findings) > _SHOWN:
-            lines.append("  and %d more" % (len(findings) - _SHOWN))
-        raise BundleError("the bundle %s is damaged:\n%s" % (bundle, "\n".join(lines)), hint=_AGAIN)
+        findings += extra
+        raise BundleError("the bundle %s is damaged:\n%s" % (bundle, _list(findings)), hint=_AGAIN)
+    if extra:
+        raise BundleError("the bundle %s has files that are not its own:\n%s" % (bundle, _list(extra)), hint=_REMOVE)
+
+
+def sweep(bundle: str, sums: Dict[str, str]) -> None:
+    """Remove the bytecode that Python left beside modules of the bundle, since these were run where they are."""
+    for name in _extra(_files(bundle), sums):
+        folder = os.path.dirname(os.path.join(bundle, name))
+        if os.path.basename(folder) == "__pycache__" and name.endswith(".pyc"):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(bundle, name))
+                os.rmdir(folder)
+
+
+def _extra(present: Iterable[str], sums: Dict[str, str]) -> List[str]:
+    return sorted(set(present) - set(sums) - {FILE, SIGNATURE})
+
+
+def _list(findings: List[Tuple[str, str]]) -> str:
+    findings.sort()
+    lines = ["  %s: %s" % finding for finding in findings[:_SHOWN]]
+    return "\n".join(lines + (["  and %d more" % (len(findings) - _SHOWN)] if len(findings) > _SHOWN else []))
 
 
 def _verdict(bundle: str, sums: Dict[str, str], name: str) -> str:

@@ -16,8 +16,7 @@ Install = Callable[[Options, str, Terminal], None]
 
 def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) -> None:
     """The active release stays what it is until all has succeeded; CommandError if an operator's command fails."""
-    commands = switch.Commands(dict(os.environ), options.health_check, options.reload)
-    os.umask(0o022)
+    commands = switch.Commands(dict(os.environ), options.health_check, options.reload, os.umask(0o022))
     plan = manifest.read_verified(bundle, checksums.read(bundle))
     version = checked_version(plan.version)
     identity = checksums.identity(bundle)

@@ -18,7 +18,7 @@ import stat
 from typing import Any, Callable, List
 
 from . import marker
-from .errors import DestinationError
+from .errors import DestinationError, InstallError
 from .lock import Lock
 from .marker import Marker
 
@@ -88,7 +88,7 @@ class Destination:
     def tidy(self) -> None:
         """Clear what a run that was killed in its last moments left beside a complete installation, if we may."""
         if any(map(os.path.lexists, (self._lock.file, self.replaced, self.trash))):
-            with contextlib.suppress(DestinationError, OSError):  # it may just be ending, or belong to somebody else
+            with contextlib.suppress(InstallError, OSError):  # it may just be ending, or belong to somebody else
                 self.acquire()
             self.release()
 
@@ -148,7 +148,7 @@ class Destination:
         if state is State.OTHER:
             there = marker.read(self.path)
             if there is not None:
-                found = "%s %s is installed there" % (there.name, there.version)
+                found = "%s %s is installed there, from another build" % (there.name, there.version)
         return DestinationError(
             "%s is in the way: %s" % (self.path, found),
             hint="choose another folder, or replace this one with --force",

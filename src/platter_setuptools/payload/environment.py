@@ -1,14 +1,18 @@
 """The empty virtualenv, made by the virtualenv that the bundle carries, without seed packages."""
 
+import importlib
 import os
 import py_compile
 import shutil
 import sys
+import types
 from typing import NamedTuple
 
-from .errors import InstallError
+from .errors import InstallError, PythonError
 
 WORK = ".platter-work"
+# virtualenv imports these for what it is told not to do: to ask an index for newer wheels.
+_DISPENSABLE = ("ssl",)
 
 
 class Scheme(NamedTuple):
@@ -64,9 +68,11 @@ def clean() -> None:
     os.environ["VIRTUALENV_NO_VENV_REDIRECT"] = "1"
 
 
-def create(folder: str, bootstrap: str) -> Scheme:
+def create(folder: str, bootstrap: str, *, system_site_packages: bool = False) -> Scheme:
     """Make the virtualenv in the folder, which is ours and empty but for the marker.
 
+    With ``system_site_packages`` the packages of the base Python are found after those of the virtualenv.
+    Raise PythonError if this Python lacks a module that virtualenv needs.
     For a process that ends with it: where this one looks for modules, and what it takes itself for, is changed.
     """
     # virtualenv finds its parts by entry points, and those of the system's packages are none of our business.
@@ -76,27 +82,65 @@ def create(folder: str, bootstrap: str) -> Scheme:
     sys.executable = sys._base_executable = base_interpreter()  # type: ignore[attr-defined] # noqa: SLF001
     work = os.path.join(folder, WORK)
     arguments = [folder, "--no-seed", "--no-periodic-update", "--no-vcs-ignore", "--app-data", work]
+    if system_site_packages:
+        arguments.append("--system-site-packages")
+    for name in _DISPENSABLE:
+        try:
+            importlib.import_module(name)
+        except ImportError:  # noqa: PERF203 - one of them
+            sys.modules[name] = types.ModuleType(name)
     try:
+        import logging  # noqa: PLC0415 - virtualenv's, which warns of activation scripts that it leaves out
+
+        logging.disable(logging.WARNING)
         import virtualenv  # type: ignore[import-not-found, unused-ignore] # noqa: PLC0415 - from the bundle, verified by now
 
         session = virtualenv.cli_run(arguments, setup_logging=False)
+    except ImportError as error:
+        raise lacking(error) from error
     except (Exception, SystemExit) as error:
         if isinstance(error, (InstallError, OSError)):
             raise
         raise InstallError("virtualenv failed in %s: %s: %s" % (folder, type(error).__name__, error)) from error
     shutil.rmtree(work, ignore_errors=True)
     creator = session.creator
+    purelib = str(creator.purelib)
+    _join(folder, str(creator.platlib), purelib)
     scheme = Scheme(
         root=folder,
         python=os.path.join(str(creator.script_dir), "python"),
-        purelib=str(creator.purelib),
-        platlib=str(creator.platlib),
+        purelib=purelib,
+        platlib=purelib,
         scripts=str(creator.script_dir),
         headers=os.path.join(folder, "include", "site", "python%d.%d" % sys.version_info[:2]),
         data=folder,
     )
     _tidy(scheme)
     return scheme
+
+
+def lacking(error: ImportError) -> PythonError:
+    """Return the error for a Python that has not all of its standard library."""
+    return PythonError(
+        "%s lacks a part of the standard library (%s)" % (base_interpreter(), error),
+        hint="install all of Python, or name another one with -p",
+    )
+
+
+def _join(root: str, platlib: str, purelib: str) -> None:
+    """Make lib64 a link to lib, as ``python -m venv`` and uv do: the parts of a package belong into one folder."""
+    if platlib == purelib:
+        return
+    (lib64, *rest), (lib, *same) = (os.path.relpath(path, root).split(os.sep) for path in (platlib, purelib))
+    if rest != same:
+        raise InstallError("virtualenv has two places for packages: %s and %s" % (purelib, platlib))
+    old = os.path.join(root, lib64)
+    for folder, _, names in os.walk(old):
+        for name in names:
+            path = os.path.join(folder, name)
+            os.rename(path, os.path.join(root, lib, os.path.relpath(path, old)))
+    shutil.rmtree(old)
+    os.symlink(lib, old)
 
 
 def _tidy(scheme: Scheme) -> None:

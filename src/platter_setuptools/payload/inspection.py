@@ -7,10 +7,16 @@ from .errors import InstallError
 from .names import normalised
 
 # What importlib.metadata would find, in a quarter of its time: it takes longer to load than the list to make.
+# The interpreter is started without `site`, which is then run as usual but for the .pth files and the sitecustomize
+# of what was installed. Packages of the system's own are none of ours.
 _PROGRAM = """\
-import os, sys
-for folder in filter(os.path.isdir, sys.path):
-    for name in os.listdir(folder):
+import os, site, sys
+site.addpackage = lambda *_: None
+site.execsitecustomize = lambda: None
+site.main()
+root = os.path.realpath(sys.prefix) + os.sep
+for folder in {os.path.realpath(path) for path in sys.path}:
+    for name in os.listdir(folder) if folder.startswith(root) and os.path.isdir(folder) else ():
         if name.endswith(".dist-info"):
             fields = {}
             with open(os.path.join(folder, name, "METADATA"), "rb") as stream:
@@ -29,7 +35,7 @@ def inspect(python: str, expected: Iterable[Tuple[str, str]]) -> None:
     """InstallError unless the interpreter runs and reports these names and versions, no more and no less."""
     try:
         done = subprocess.run(
-            [python, "-I", "-c", _PROGRAM],
+            [python, "-I", "-S", "-c", _PROGRAM],
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

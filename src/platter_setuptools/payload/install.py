@@ -97,7 +97,7 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
         files = _fill(destination.path, bundle, sums, plan, options, here=here, terminal=terminal)
         if os.path.exists(os.path.join(bundle, hook.FILE)):
             terminal.step("  running %s" % hook.FILE)
-            hook.run(bundle, destination.path, before)
+            hook.run(bundle, sums, destination.path, before)
         signals.turn_deaf()
         destination.finish(note._replace(state="complete", when=marker.now()))
     except BaseException as error:
@@ -171,7 +171,9 @@ def _fill(
     environment.clean()
     with unpacking.Ahead() as ahead:
         # In a process of its own: meanwhile this one begins with the wheels, as far as that goes without a folder.
-        with crew.Crew(1, lambda _: environment.create(folder, bootstrap), 1) as making:
+        with crew.Crew(
+            1, lambda _: environment.create(folder, bootstrap, system_site_packages=plan.system_site_packages), 1
+        ) as making:
             ahead.read(sources, making.busy)
             ((_, made),) = making.results()
         scheme = environment.Scheme(*made)

@@ -43,7 +43,13 @@ fail() { # STATUS MESSAGE HINT
     exit "$1"
 }
 
-: "${PATH:=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}"
+# Without relative folders: what PATH finds in the current one, which may be the bundle, is not the system's.
+rest=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}:
+PATH=
+while [ -n "$rest" ]; do
+    case $rest in /*) PATH=$PATH${PATH:+:}${rest%%:*} ;; esac
+    rest=${rest#*:}
+done
 export PATH
 
 # The bundle's folder, also when this is called through a link.

@@ -10,7 +10,7 @@ import os
 import time
 from typing import List
 
-from .errors import DestinationError
+from .errors import DestinationError, HostError
 
 _TAKEN = (errno.EACCES, errno.EAGAIN)
 # Seconds that the workers of a killed run may need to notice.
@@ -49,9 +49,17 @@ class Lock:
         try:
             _flock(descriptor)
         except OSError as error:
-            # Some network filesystems cannot lock a folder; then the file alone has to do.
-            if error.errno in _TAKEN or not self._owns_file:
+            if error.errno in _TAKEN:
                 raise self._busy() from error
+            # Some network filesystems cannot lock a folder; then the file alone has to do.
+            if not self._owns_file:
+                parent, _ = os.path.split(self.destination)
+                raise HostError(
+                    "%s: its filesystem cannot lock a folder (%s), and no lock file can be made in %s"
+                    % (self.destination, os.strerror(error.errno or 0), parent),
+                    hint="install into a folder in it, such as %s/app, or as a user who may write to %s"
+                    % (self.destination, parent),
+                ) from error
 
     def release(self) -> None:
         if self._owns_file:
@@ -77,16 +85,25 @@ class Lock:
 
 
 def open_locked(path: str, flags: int = 0, mode: int = 0o600) -> int:
-    """A descriptor of this file, made if need be, that holds the file's lock. BlockingIOError if another one does."""
+    """Return a descriptor of this file, made if need be, that holds the file's lock.
+
+    Raise BlockingIOError if another process holds it, HostError if the filesystem has no locks.
+    """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | flags, mode)
         try:
             _flock(descriptor)
         except OSError as error:
-            os.close(descriptor)
             if error.errno in _TAKEN:
+                os.close(descriptor)
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path) from error
-            raise
+            if os.fstat(descriptor).st_size == 0 and _names(path, descriptor):
+                os.unlink(path)
+            os.close(descriptor)
+            raise HostError(
+                "%s: its filesystem has no locks (flock: %s)" % (path, error.strerror),
+                hint="choose a folder on another filesystem, or mount this one with locks",
+            ) from error
         if _names(path, descriptor):
             return descriptor
         # Its owner removed the name between our open and our flock: that lock is of no use to anybody.

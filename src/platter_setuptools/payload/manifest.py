@@ -61,6 +61,7 @@ class Manifest(NamedTuple):
 
     ``revision`` is the git commit that the project was built from, followed by ``-dirty`` where tracked files had
     changes; empty if it was not recorded.
+    ``system_site_packages``: the virtualenv finds the packages of its base Python, after its own.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Manifest(NamedTuple):
     excluded: Tuple[str, ...] = ()
     revision: str = ""
     overrides: Tuple[Override, ...] = ()
+    system_site_packages: bool = False
 
     @property
     def title(self) -> str:
@@ -128,6 +130,7 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         excluded=top.strings("excluded"),
         revision=_revision(top),
         overrides=tuple(_override(table) for table in top.tables("overrides")) if "overrides" in top.data else (),
+        system_site_packages=top.optional("system_site_packages", bool) or False,
     )
 
 

@@ -42,10 +42,12 @@ class Words(NamedTuple):
 
     given: Dict[str, str]
     operands: List[str]
+    umask: int
 
     @property
     def commands(self) -> switch.Commands:
-        return switch.Commands(dict(os.environ), self.given.get("health-check", ""), self.given.get("reload", ""))
+        given = self.given
+        return switch.Commands(dict(os.environ), given.get("health-check", ""), given.get("reload", ""), self.umask)
 
 
 def main(arguments: Sequence[str], program: str) -> int:
@@ -53,8 +55,7 @@ def main(arguments: Sequence[str], program: str) -> int:
     terminal = Terminal("platter")
     try:
         signals.listen()
-        os.umask(0o022)
-        _run(arguments, Root(os.path.dirname(os.path.realpath(program)), terminal))
+        _run(arguments, Root(os.path.dirname(os.path.realpath(program)), terminal), os.umask(0o022))
     except Exception as error:
         signals.turn_deaf()
         if os.environ.get("PLATTER_DEBUG"):
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str], program: str) -> int:
     return 0
 
 
-def _run(arguments: Sequence[str], root: Root) -> None:
+def _run(arguments: Sequence[str], root: Root, umask: int) -> None:
     if not arguments:
         raise UsageError("expected a command", hint=_HINT)
     name, rest = arguments[0], arguments[1:]
@@ -83,7 +84,7 @@ def _run(arguments: Sequence[str], root: Root) -> None:
         raise UsageError("platter %s takes %s, found %d" % (name, command.operands, len(operands)), hint=_HINT)
     if not os.path.isdir(root.versions):
         raise DestinationError("there are no releases: %s is not there" % root.versions, hint="install one")
-    words = Words(given, operands)
+    words = Words(given, operands, umask)
     if not command.changes:
         command.function(root, words)
         return

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import re
 import sys
-from typing import Iterator, List, Sequence, Set, Tuple
+from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
 from . import libraries, specifiers, tags
 from .destination import Destination, State
@@ -14,6 +14,8 @@ from .findings import Finding
 from .host import Host, serves
 from .manifest import BundledWheel, Manifest, Target
 
+# Not every implementation of Python names them.
+_READ_ONLY, _NO_PROGRAMS = getattr(os, "ST_RDONLY", 1), getattr(os, "ST_NOEXEC", 0)
 # What a virtualenv without packages takes, and room for what is counted in whole blocks.
 _SPARE_BYTES = 4 << 20
 _SPARE_FILES = 64
@@ -127,8 +129,9 @@ def _place(destination: Destination) -> Iterator[Finding]:
     if not os.path.isdir(folder):
         yield Finding(DestinationError, "folder: %s is not a folder" % folder)
         return
-    status = os.statvfs(folder)
-    if status.f_flag & os.ST_RDONLY:
+    status = _filesystem(folder)
+    flags = status.f_flag if status else 0
+    if flags & _READ_ONLY:
         yield Finding(HostError, "filesystem: %s is mounted read-only" % folder, _ELSEWHERE)
     elif not os.access(folder, os.W_OK | os.X_OK):
         yield Finding(
@@ -136,7 +139,7 @@ def _place(destination: Destination) -> Iterator[Finding]:
             "permission: %s is not writable for user %d" % (folder, os.geteuid()),
             "install as its owner",
         )
-    if status.f_flag & getattr(os, "ST_NOEXEC", 0):
+    if flags & _NO_PROGRAMS:
         yield Finding(HostError, "filesystem: %s is mounted noexec, programs in it cannot run" % folder, _ELSEWHERE)
 
 
@@ -144,7 +147,9 @@ def _space(manifest: Manifest, destination: Destination) -> Iterator[Finding]:
     folder = _holder(destination)
     if not os.path.isdir(folder):
         return
-    status = os.statvfs(folder)
+    status = _filesystem(folder)
+    if status is None or not status.f_blocks:
+        return
     size, files = _taken(destination.path) if destination.state() is State.UNFINISHED else (0, 0)
     free, inodes = status.f_bavail * status.f_frsize + size, status.f_favail + files
     # Files end within a block: half a one on average.
@@ -176,7 +181,8 @@ def _name(path: str) -> Iterator[Finding]:
     found = len(os.fsencode(path))
     if found > longest:
         yield Finding(DestinationError, "folder: expected a path of at most %d bytes, found %d" % (longest, found))
-    longest = (os.statvfs(existing(path)).f_namemax or 255) - _NAME_ROOM
+    status = _filesystem(existing(path))
+    longest = ((status and status.f_namemax) or 255) - _NAME_ROOM
     found = len(os.fsencode(os.path.basename(path)))
     if found > longest:
         yield Finding(DestinationError, "folder: expected a name of at most %d bytes, found %d" % (longest, found))
@@ -222,6 +228,17 @@ def existing(path: str) -> str:
     while not os.path.lexists(path):
         path = os.path.dirname(path)
     return path
+
+
+def _filesystem(folder: str) -> Optional[os.statvfs_result]:
+    """Return what the filesystem says of itself; None if it cannot be asked.
+
+    One that does not know, as some that are made with FUSE, says 0 of everything.
+    """
+    try:
+        return os.statvfs(folder)
+    except OSError:
+        return None
 
 
 def _mebibytes(size: int) -> str:

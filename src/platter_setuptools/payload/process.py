@@ -5,6 +5,8 @@ import signal
 import subprocess
 from typing import Dict, Mapping, Sequence
 
+# Not what PATH says: that begins with the release, whose packages may bring a program of any name.
+SHELL = "/bin/sh"
 _GRACE = 5.0
 
 
@@ -16,9 +18,9 @@ def activated(before: Mapping[str, str], virtualenv: str) -> Dict[str, str]:
     return active
 
 
-def run(words: Sequence[str], folder: str, environment: Mapping[str, str]) -> str:
-    """How it failed, such as ``exited with 1``; empty if it did not. OSError if it cannot be started."""
-    process = subprocess.Popen(words, cwd=folder, env=environment)
+def run(words: Sequence[str], folder: str, environment: Mapping[str, str], umask: int = 0o022) -> str:
+    """Return how it failed, such as ``exited with 1``; empty if it did not. OSError if it cannot be started."""
+    process = subprocess.Popen(words, cwd=folder, env=environment, preexec_fn=lambda: os.umask(umask))  # noqa: PLW1509 - there are no threads
     try:
         status = process.wait()
     except BaseException:

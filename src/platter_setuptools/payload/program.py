@@ -23,22 +23,33 @@ _SCRIPT = """\
 # Lists, activates, rolls back and prunes the releases in this folder; platter --help says more.
 # Behind this script is a zip archive of Python modules: unzip -l platter, unzip -p platter MODULE.
 case $0 in */*) here=${{0%/*}} ;; *) here=. ;; esac
+# What PATH finds in the current folder is not the system's.
+rest=${{PATH:-/usr/local/bin:/usr/bin:/bin}}: PATH=
+while [ -n "$rest" ]; do
+    case $rest in /*) PATH=$PATH${{PATH:+:}}${{rest%%:*}} ;; esac
+    rest=${{rest#*:}}
+done
 for python in {interpreter} python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python \\
     "$here"/versions/*/bin/python; do
-    if "$python" -E -S -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 </dev/null; then
+    # Some Pythons lack a part of the standard library.
+    if "$python" -I -S -B "$0" --probe >/dev/null 2>&1 </dev/null; then
         exec "$python" -I -S -B -X utf8 "$0" "$@"
     fi
 done
-echo 'platter: there is no Python 3.8 or newer here' >&2
-echo 'hint: install one, or put it into PATH' >&2
+echo 'platter: there is no Python 3.8 or newer here that has all of its standard library' >&2
+echo 'hint: install one (python3, not python3-minimal), or put it into PATH' >&2
 exit 3
 """
 _MAIN = """\
 import sys
 
+if sys.version_info < (3, 8):
+    sys.exit(3)
+
+from {package} import doctor
 from {package}.operate import main
 
-sys.exit(main(sys.argv[1:], sys.argv[0]))
+sys.exit(0 if sys.argv[1:] == ["--probe"] else main(sys.argv[1:], sys.argv[0]))
 """
 _FIRST_LINES = re.compile(rb"#!/bin/sh\n# platter ([^\n]*)\n")
 
@@ -74,14 +85,15 @@ def content(version: str, interpreter: str) -> bytes:
     package = os.path.basename(folder)
     archive = io.BytesIO()
     quoted = "'%s'" % interpreter.replace("'", "'\\''")
-    archive.write(_SCRIPT.format(version=version, interpreter=quoted).encode("utf-8", "surrogateescape"))
-    with zipfile.ZipFile(archive, "a") as members:
+    script = _SCRIPT.format(version=version, interpreter=quoted).encode("utf-8", "surrogateescape")
+    # Offsets count from the beginning of the archive, so the script may be edited.
+    with zipfile.ZipFile(archive, "w") as members:
         members.writestr(_member("__main__.py"), _MAIN.format(package=package))
         for name in sorted(os.listdir(folder)):
             if name.endswith(".py") and name != "__main__.py":
                 with open(os.path.join(folder, name), "rb") as stream:
                     members.writestr(_member("%s/%s" % (package, name)), stream.read())
-    return archive.getvalue()
+    return script + archive.getvalue()
 
 
 def _member(name: str) -> zipfile.ZipInfo:

@@ -72,16 +72,16 @@ class Root:
     def held(self, *, make: bool = False) -> Iterator[None]:
         """Nobody else changes the root meanwhile. With ``make`` its folders are made; empty ones go again."""
         made: List[str] = []
-        for attempt in range(_ATTEMPTS):
-            made += self._make() if make else []
-            try:
-                self.journal.acquire()
-            except FileNotFoundError:  # a run that failed beside us removed the folder that it had made
-                if not make or attempt == _ATTEMPTS - 1:
-                    raise
-            else:
-                break
         try:
+            for attempt in range(_ATTEMPTS):
+                made += self._make() if make else []
+                try:
+                    self.journal.acquire()
+                except FileNotFoundError:  # a run that failed beside us removed the folder that it had made
+                    if not make or attempt == _ATTEMPTS - 1:
+                        raise
+                else:
+                    break
             self._notice()
             yield
         finally:

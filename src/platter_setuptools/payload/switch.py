@@ -13,11 +13,15 @@ _DRAFT = ".current.platter-new"
 
 
 class Commands(NamedTuple):
-    """What the operator wants run before and after the switch, as ``sh -c`` takes it; empty for nothing."""
+    """What the operator wants run before and after the switch, as ``sh -c`` takes it; empty for nothing.
+
+    They get the operator's ``environment`` and ``umask``.
+    """
 
     environment: Mapping[str, str]
     health_check: str = ""
     reload: str = ""
+    umask: int = 0o022
 
 
 def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE) -> None:
@@ -25,7 +29,9 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE)
     refuse_unusable(root, version)
     before, link = root.active(), root.link()
     if before == version and root.settled():
-        root.terminal.step("%s is active already." % version)
+        given = (("the health check", commands.health_check), ("the reload command", commands.reload))
+        skipped = " and ".join(name for name, command in given if command)
+        root.terminal.step("%s is active already%s." % (version, "; not run: %s" % skipped if skipped else ""))
         return
     try:
         check_health(root, version, commands)
@@ -102,7 +108,7 @@ def point(root: Root, target: str) -> None:
 def check_health(root: Root, version: str, commands: Commands) -> None:
     if commands.health_check:
         root.terminal.step("  checking the health of %s" % version)
-        _run("health check", commands.health_check, root, version, commands.environment)
+        _run("health check", commands.health_check, root, version, commands)
 
 
 def refuse_unusable(root: Root, version: str) -> None:
@@ -142,7 +148,7 @@ def _point_back(root: Root, link: str) -> None:
 def _reload(root: Root, version: str, commands: Commands) -> None:
     if commands.reload:
         root.terminal.step("  reloading")
-        _run("reload command", commands.reload, root, version, commands.environment)
+        _run("reload command", commands.reload, root, version, commands)
 
 
 def _reload_back(root: Root, commands: Commands, *, interrupted: bool) -> None:
@@ -158,17 +164,17 @@ def _reload_back(root: Root, commands: Commands, *, interrupted: bool) -> None:
             root.terminal.error(error.message)
 
 
-def _run(name: str, command: str, root: Root, version: str, before: Mapping[str, str]) -> None:
+def _run(name: str, command: str, root: Root, version: str, commands: Commands) -> None:
     """The command itself is told nowhere: it may hold a password."""
     folder = os.path.normpath(os.path.join(root.versions, version))
     environment = {
-        **process.activated(before, folder),
+        **process.activated(commands.environment, folder),
         "HERE": folder,
         "PLATTER_ROOT": root.path,
         "PLATTER_VERSION": version,
     }
     try:
-        failure = process.run(["sh", "-c", command], folder, environment)
+        failure = process.run([process.SHELL, "-c", command], folder, environment, commands.umask)
     except OSError as error:
         failure = "cannot be started: %s" % error.strerror
     if failure:

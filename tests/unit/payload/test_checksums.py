@@ -139,3 +139,28 @@ def test_one_file(folder: Path) -> None:
     for name in ("a", "unheard-of"):
         with pytest.raises(BundleError, match=name):
             checksums.verify_file(str(folder), sums, name)
+
+
+def test_what_is_not_of_the_bundle_is_told_apart(folder: Path) -> None:
+    (folder / "data" / "log").touch()
+    with pytest.raises(BundleError, match="files that are not its own:\n  data/log: not listed") as caught:
+        verify(folder)
+    assert "damaged" not in caught.value.message
+    assert "remove" in caught.value.hint
+
+
+def test_sweeping_takes_bytecode_alone(folder: Path) -> None:
+    for name in ("__pycache__/a.cpython-311.pyc", "data/__pycache__/b.pyc", "data/__pycache__/notes", "data/c.pyc"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    checksums.sweep(str(folder), checksums.read(str(folder)))
+    assert not (folder / "__pycache__").exists()
+    assert [path.name for path in (folder / "data" / "__pycache__").iterdir()] == ["notes"]
+    assert (folder / "data" / "c.pyc").exists()
+
+
+def test_sweeping_leaves_what_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").touch()
+    checksums.sweep(str(tmp_path), {"__pycache__/a.pyc": "0" * 64})
+    assert (tmp_path / "__pycache__" / "a.pyc").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from platter_setuptools.payload import marker
 from platter_setuptools.payload.destination import Destination, State
-from platter_setuptools.payload.errors import DestinationError
+from platter_setuptools.payload.errors import DestinationError, HostError
 from platter_setuptools.payload.lock import Lock
 
 NOTE = marker.Marker("unfinished", "b" * 64, "app", "1.0", "linux-x86_64", "3.11.4", created=True)
@@ -301,3 +303,49 @@ def test_marker_mode(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / marker.FILE).stat().st_mode) == 0o644
+
+
+class TestWithoutFlock:
+    """Filesystems that have no flock, or none for folders (NFS): what is said is true, and nothing stays."""
+
+    @staticmethod
+    def refuse(monkeypatch: pytest.MonkeyPatch, code: int, *, folders_only: bool) -> None:
+        original = fcntl.flock
+
+        def flock(descriptor: int, operation: int) -> None:
+            if not folders_only or stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(code, os.strerror(code))
+            original(descriptor, operation)
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+
+    @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+    def test_of_any_file(self, dst: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+        self.refuse(monkeypatch, code, folders_only=False)
+        found = Destination(str(dst), NOTE.bundle)
+        with pytest.raises(HostError, match="no locks") as caught:
+            found.acquire()
+        found.release()
+        assert "another filesystem" in caught.value.hint
+        assert not dst.parent.exists()
+
+    def test_of_folders(self, dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refuse(monkeypatch, errno.EBADF, folders_only=True)
+        end(begin(dst))
+        assert names(dst.parent) == ["dst"]
+
+    def test_of_folders_and_no_file_beside(self, dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The owner of an empty mounted folder, who may not write to the folder above it."""
+        dst.mkdir(parents=True)
+        self.refuse(monkeypatch, errno.EBADF, folders_only=True)
+
+        def closed(self: Lock) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.file)
+
+        monkeypatch.setattr(Lock, "_acquire_file", closed)
+        found = Destination(str(dst), NOTE.bundle)
+        with pytest.raises(HostError, match="cannot lock a folder") as caught:
+            found.acquire()
+        found.release()
+        assert f"{dst}/app" in caught.value.hint
+        assert names(dst) == []

@@ -1,23 +1,20 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from platter_setuptools.payload import hook, inspection
 from platter_setuptools.payload.errors import HookError, InstallError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("echo\n", ["sh", "-e"]),
-        ("", ["sh", "-e"]),
-        ("#!\n", ["sh", "-e"]),
+        ("echo\n", ["/bin/sh", "-e"]),
+        ("", ["/bin/sh", "-e"]),
+        ("#!\n", ["/bin/sh", "-e"]),
         ("#!/bin/sh\n", ["/bin/sh"]),
         ("#! /bin/bash -eu -x \n", ["/bin/bash", "-eu -x"]),
         ("#!/usr/bin/env python3", ["/usr/bin/env", "python3"]),
@@ -36,6 +33,7 @@ def test_environment() -> None:
         "DATA_DIR": "/b/data",
         "VIRTUAL_ENV": "/v",
         "PATH": "/v/bin:/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     assert hook.environment({}, "/b", "/v")["PATH"].startswith("/v/bin:")
 
@@ -49,7 +47,7 @@ def test_failures(tmp_path: Path) -> None:
     ):
         script.write_text(text)
         with pytest.raises(HookError, match=message):
-            hook.run(str(tmp_path), str(tmp_path), {"PATH": "/bin:/usr/bin"})
+            hook.run(str(tmp_path), {}, str(tmp_path), {"PATH": "/bin:/usr/bin"})
 
 
 def program(tmp_path: Path, text: str) -> str:
@@ -85,3 +83,38 @@ def test_inspection_without_interpreter() -> None:
 def test_inspection_of_this_interpreter() -> None:
     with pytest.raises(InstallError, match=r"unexpected .*pytest"):
         inspection.inspect(sys.executable, [])
+
+
+def test_inspection_runs_no_pth_file(tmp_path: Path) -> None:
+    """A dependency brings lines of code in a .pth file, and a sitecustomize."""
+    packages = tmp_path / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    (packages / "a-1.dist-info").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(Path(sys.executable).resolve())
+    (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    (packages / "a-1.dist-info" / "METADATA").write_text("Name: a\nVersion: 1\n")
+    ran = f"open({str(tmp_path / 'ran')!r}, 'w')"
+    (packages / "evil.pth").write_text(f"import sys; {ran}\n")
+    (packages / "sitecustomize.py").write_text(ran)
+    inspection.inspect(str(tmp_path / "bin" / "python"), [("a", "1")])
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_shell_is_the_systems(tmp_path: Path) -> None:
+    """Not a program of that name from the release, whose folder comes first in PATH."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").write_text("#!/bin/false\n")
+    (tmp_path / "bin" / "sh").chmod(0o755)
+    (tmp_path / hook.FILE).write_text("touch ran\n")
+    hook.run(str(tmp_path), {}, str(tmp_path), {"PATH": "/bin:/usr/bin"})
+    assert (tmp_path / "ran").exists()
+
+
+def test_modules_of_the_bundle_leave_no_bytecode(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").touch()
+    for options in ("", "-I"):
+        (tmp_path / hook.FILE).write_text(
+            f"{sys.executable} {options} -c 'import sys; sys.path.insert(0, \".\"); import helper'\n"
+        )
+        hook.run(str(tmp_path), {"helper.py": "", hook.FILE: ""}, str(tmp_path), {"PATH": "/bin:/usr/bin"})
+        assert not (tmp_path / "__pycache__").exists()

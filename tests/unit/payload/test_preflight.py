@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -262,3 +263,18 @@ def test_forced_over_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(part, str(tmp_path / "dst" / "python3"))
     (finding,) = examine(tmp_path, force=True)
     assert finding.text == f"folder: {tmp_path / 'dst'} holds the Python that this installation is for"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_filesystem_that_knows_nothing_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    """FUSE filesystems without statfs say 0 of everything, or fail."""
+
+    def statvfs(_: str) -> os.statvfs_result:
+        if known:
+            return os.statvfs_result((4096, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert examine(tmp_path) == []

@@ -56,7 +56,10 @@ class TestActivate:
         with root.held():
             activate(root, "1.0", Commands({}, "exit 1", "exit 1"))
         assert changes(root) == before
-        assert capfd.readouterr().out.splitlines()[-1] == "1.0 is active already."
+        assert (
+            capfd.readouterr().out.splitlines()[-1]
+            == "1.0 is active already; not run: the health check and the reload command."
+        )
 
     @pytest.mark.parametrize("version", ["2.0", "../1.0", "current", "", "a\nb"])
     def test_what_is_not_there(self, root: Root, version: str) -> None:
@@ -302,3 +305,18 @@ def test_no_read_fails_during_switches(root: Root) -> None:
     assert failures == []
     assert seen[0] >= 10_000
     assert len(changes(root)) == 204
+
+
+class TestCommandsOfTheOperator:
+    def test_run_by_the_systems_shell(self, root: Root) -> None:
+        shell = Path(root.folder("1.0"), "bin", "sh")
+        shell.write_text("#!/bin/false\n")
+        shell.chmod(0o755)
+        with root.held():
+            activate(root, "1.0", Commands(PATH, "true", "true"))
+        assert current(root) == "1.0"
+
+    def test_have_the_operators_umask(self, root: Root) -> None:
+        with root.held():
+            activate(root, "1.0", Commands(PATH, "touch made", umask=0o077))
+        assert Path(root.folder("1.0"), "made").stat().st_mode & 0o777 == 0o600

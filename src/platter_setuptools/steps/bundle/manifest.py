@@ -38,6 +38,7 @@ class Manifest:
     name_with_python: bool = False
     revision: str | None = None  # see payload.manifest
     amendments: Sequence[Amendment] = ()
+    system_site_packages: bool = False
 
     @property
     def version(self) -> str:
@@ -86,6 +87,7 @@ class Manifest:
                 }
                 for one in self.amendments
             ],
+            "system_site_packages": self.system_site_packages,
             "wheels": wheels,
             "installed_size": sum(wheel["installed_size"] for wheel in wheels),
             "installed_files": sum(wheel["installed_files"] for wheel in wheels),

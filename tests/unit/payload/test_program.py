@@ -1,0 +1,73 @@
+"""ROOT/platter: the shell script that looks for a Python, and the archive behind it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import roots
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The program of a root with one release; the Python that installed it is gone, and so is the release's own."""
+    root = roots.make(tmp_path, "1.0")
+    (Path(root.folder("1.0")) / "bin" / "python").unlink()
+    path = roots.leave_program(root)
+    first, rest = path.read_bytes().split(b"for python in '", 1)
+    path.write_bytes(first + b"for python in '/gone/python'" + rest.split(b"'", 1)[1])
+    return path
+
+
+def script(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+    return folder
+
+
+def listed(program: Path, path: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", program, "list"], check=False, capture_output=True, text=True, cwd=cwd, env={"PATH": path}
+    )
+
+
+def test_a_crippled_python_is_passed_over(program: Path, tmp_path: Path) -> None:
+    crippled = script(
+        tmp_path / "crippled",
+        "python3",
+        f"""[ "$4" = -c ] && exec {sys.executable} "$@"; echo "No module named 'json'" >&2; exit 1""",
+    )
+    (whole := tmp_path / "whole").mkdir()
+    (whole / "python3.11").symlink_to(sys.executable)
+    done = listed(program, f"{crippled}:{whole}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1.0")
+
+
+def test_no_python_is_whole(program: Path, tmp_path: Path) -> None:
+    done = listed(program, str(script(tmp_path / "crippled", "python3", "exit 1")), tmp_path)
+    assert done.returncode == 3
+    assert "all of its standard library" in done.stderr
+    assert "hint: " in done.stderr
+
+
+@pytest.mark.parametrize("first", [".", "", "here"])
+def test_nothing_in_the_current_folder_is_run(program: Path, tmp_path: Path, first: str) -> None:
+    script(tmp_path, "python3", "touch ran")
+    script(tmp_path / "here", "python3", "touch ran")
+    (whole := tmp_path / "whole").mkdir()
+    (whole / "python3").symlink_to(sys.executable)
+    assert listed(program, f"{first}:{whole}", tmp_path).returncode == 0
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "here" / "ran").exists()
+
+
+def test_the_archive_does_not_count_from_the_script(program: Path, tmp_path: Path) -> None:
+    """So whoever edits the script, such as the path of its Python, does not break what is behind it."""
+    program.write_bytes(program.read_bytes().replace(b"'/gone/python'", b"'" + os.fsencode(sys.executable) + b"'", 1))
+    assert listed(program, "/nowhere", tmp_path).returncode == 0
