@@ -37,6 +37,7 @@ from platter_setuptools.steps.wheels.check import (
     check_set,
     needed_by_other_patches,
 )
+from platter_setuptools.steps.wheels.forgotten import warn_of_forgotten
 from platter_setuptools.steps.wheels.needs import find_needs, warnings
 from platter_setuptools.steps.wheels.scripts import check_attributes, check_scripts
 from platter_setuptools.steps.wheels.soundness import check_places, examine_wheels
@@ -179,6 +180,7 @@ def _write(
     check_places(manifest.in_order, places, progress)
     check_scripts(wheels, [project], places, asked, progress)
     check_attributes(project, progress)
+    warn_of_forgotten(checkout.tree, checkout.tracked, places[project.wheel], progress)
     members = [
         *manifest.members(),
         bill_of_materials(manifest, asked),

@@ -115,3 +115,21 @@ class TestCommands:
         project = projects.hello(yard.folder / "project", {"setup.py": setup})
         done = yard.platter("build", cwd=project)
         assert "warning: hello = hello:mian: hello does not seem to define it (did you mean main?)" in done.stderr
+
+
+@needs_git
+class TestForgotten:
+    PACKAGE = 'from setuptools import setup\nsetup(name="app", version="1.0", packages=["app"])\n'
+
+    def test_templates_that_setuptools_was_not_told_of(self, yard: Yard) -> None:
+        files = {"app/__init__.py": "", "app/templates/base.html": "", "app/tests/one.json": "", "app/README": ""}
+        project = projects.write(yard.folder / "project", {"setup.py": self.PACKAGE, **files})
+        done = yard.platter("build", cwd=project)
+        assert "warning" not in done.stderr
+        commit(yard, project)
+        (project / "app" / "notes.html").write_text("git does not track it\n")
+        told = "warning: the wheel lacks 1 file that git tracks in its packages: app/templates/base.html: setuptools"
+        assert told in yard.platter("build", cwd=project).stderr
+        assert told in yard.setup_py(project, "-q", "bdist_platter").stderr
+        (project / "setup.py").write_text(self.PACKAGE.replace("packages", "package_data={'': ['*/*']}, packages"))
+        assert "warning" not in yard.platter("build", cwd=project).stderr
