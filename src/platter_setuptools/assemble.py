@@ -16,7 +16,6 @@ from platter_setuptools.ground.draft import Draft, Untold
 from platter_setuptools.ground.errors import DependencyError, PlatterError, UsageError
 from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.threads import Later
-from platter_setuptools.ground.urls import redact
 from platter_setuptools.ground.values import Artifact, Origin, Wheel
 from platter_setuptools.ground.workspace import temporary_workspace
 from platter_setuptools.steps.bundle.archive import archive_name, check_output, write_archive
@@ -27,7 +26,6 @@ from platter_setuptools.steps.bundle.members import Member, from_text
 from platter_setuptools.steps.bundle.sbom import bill_of_materials
 from platter_setuptools.steps.checkout import Checkout
 from platter_setuptools.steps.foresight import Foresight
-from platter_setuptools.steps.resolving.pins import flattened
 from platter_setuptools.steps.wheels.bytecode import compile_wheels
 from platter_setuptools.steps.wheels.check import (
     Asked,
@@ -82,6 +80,8 @@ def assemble(
 
         if options.prebuild_script:
             _run_script(options.prebuild_script, workshop.stage, progress)
+
+        workshop.read_requirements()
 
         foresight = Foresight(source=source, target=workshop.target, store=workshop.store)
         foresight.look_ahead(None if options.lock else workshop.resolve, work)
@@ -184,7 +184,7 @@ def _write(
     members = [
         *manifest.members(),
         bill_of_materials(manifest, asked),
-        *_requirements(options),
+        *_requirements(workshop),
         *workshop.installer,
     ]
     if options.has_scripts:
@@ -255,6 +255,7 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
 def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Described]:
     options, store = workshop.options, workshop.store
 
+    lock = workshop.resolver.check_required(lock, [*project.description.requires, *workshop.groups])
     excluded = _asked(workshop, project).excluded
     if useless := sorted(excluded - {package.name for package in lock.pylock.packages} - {"pip"}):
         workshop.progress.warn(f"exclude {', '.join(useless)}: it would not be in the bundle anyway")
@@ -267,7 +268,9 @@ def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Des
     )
     if not options.no_pip and "pip" not in excluded and all(wheel.name != "pip" for wheel in collected):
         collected.append(workshop.tools.pip)
-    return [*(Described(wheel=wheel, description=describe_once(wheel, store)) for wheel in collected), project]
+    found = [Described(wheel=wheel, description=describe_once(wheel, store)) for wheel in collected]
+    workshop.resolver.check_required(lock, [each for one in found for each in one.description.requires])
+    return [*found, project]
 
 
 def _asked(workshop: Workshop, project: Described) -> Asked:
@@ -279,10 +282,10 @@ def _asked(workshop: Workshop, project: Described) -> Asked:
     )
 
 
-def _requirements(options: Options) -> list[Member]:
-    # A requirements file may name an index with a password in it.
-    texts = [redact(flattened(path)).rstrip("\n") + "\n" for path in options.requirements]
-    return [from_text("data/requirements.txt", "".join(texts))] if texts else []
+def _requirements(workshop: Workshop) -> list[Member]:
+    if not workshop.options.requirements:
+        return []
+    return [from_text("data/requirements.txt", workshop.requirements.as_text())]
 
 
 def _run_postbuild(script: Path | None, stage: Stage, members: list[Member], progress: Progress) -> list[Member]:

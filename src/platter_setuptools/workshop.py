@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.ground.errors import DependencyError
+from platter_setuptools.ground.files import located
 from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.steps.bundle import bootstrap
@@ -23,8 +24,9 @@ from platter_setuptools.steps.resolving import uv_project
 from platter_setuptools.steps.resolving.groups import read_groups
 from platter_setuptools.steps.resolving.indexes import IndexSettings, for_builds, for_tools, read_settings
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
-from platter_setuptools.steps.resolving.pins import Pins, read_pins
+from platter_setuptools.steps.resolving.pins import find_pins
 from platter_setuptools.steps.resolving.pip_config import pip_config_files
+from platter_setuptools.steps.resolving.requirements import Requirements, read_requirements
 from platter_setuptools.steps.resolving.resolver import (
     PipResolver,
     Request,
@@ -39,6 +41,7 @@ from platter_setuptools.steps.store import Store, default_location
 from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse.build import WheelBuilder
 from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings, any_not_isolated, settings_of
+from platter_setuptools.steps.wheelhouse.checked import CheckedResolver
 from platter_setuptools.steps.wheelhouse.collector import Collector
 from platter_setuptools.steps.wheelhouse.environments import (
     Environment,
@@ -98,13 +101,17 @@ class Workshop:
             self.options.pip_option,
             environ=os.environ,
             config_files=pip_config_files(os.environ, Path(sys.prefix)),
-            requirements=self.options.requirements,
             index_urls=uv_project.index_urls(self.source, os.environ),
             options_base=self.options.pip_option_base,
         )
         if not self.options.no_download:
             return settings
         return without_network(settings, self._stored_wheels(settings.no_binary))
+
+    @property
+    def all_settings(self) -> IndexSettings:
+        """The settings with the URLs that requirements files name, which are known for their credentials."""
+        return dataclasses.replace(self.settings, more_urls=(*self.settings.more_urls, *self.requirements.urls()))
 
     def get_ready(self) -> None:
         """Begin, in the background, with what every build needs, whatever its project turns out to require."""
@@ -150,10 +157,15 @@ class Workshop:
     def builder(self) -> WheelBuilder:
         if any_not_isolated(self.settings, self._uv_builds):
             _ = self.environment  # made before several threads ask for it
+        return self._new_builder(self.work / "environments", self._wheels_for_build)
+
+    @functools.cached_property
+    def _builder_for_tools(self) -> WheelBuilder:
+        return self._new_builder(self.work / "environments-for-tools", self._wheels_for_tools)
+
+    def _new_builder(self, folder: Path, wheels_for: Callable[[Collection[str]], list[Wheel]]) -> WheelBuilder:
         return WheelBuilder(
-            environments=Environments(
-                target=self.target, run=self.run, folder=self.work / "environments", wheels_for=self._wheels_for_build
-            ),
+            environments=Environments(target=self.target, run=self.run, folder=folder, wheels_for=wheels_for),
             run=self.run,
             work=self.work,
             shared=lambda: self.environment,
@@ -164,21 +176,33 @@ class Workshop:
         return settings_of(name, self.settings, self._uv_builds, lock)
 
     @functools.cached_property
-    def resolver(self) -> Resolver:
+    def resolver(self) -> CheckedResolver:
         """What the options name to resolve with."""
         options, settings = self.options, self.settings
         # Without isolation a resolver that needs metadata builds in the environment too.
         shared = any_not_isolated(settings, self._uv_builds)
         python = Path(self.environment.python_executable) if shared else self.target.executable
         if options.resolver == "uv":
-            return self._uv(python, settings)
-        return PipResolver(
+            return self._checked(self._uv(python, settings), lambda: self.all_settings)
+        pip = PipResolver(
             python=python,
+            pip=lambda: self.tools.pip.path,
             settings=settings,
             run=self.run,
             work=self.work,
             project=self.source,
             offline=options.no_download,
+        )
+        return self._checked(pip, lambda: self.all_settings)
+
+    def _checked(self, resolver: Resolver, settings: Callable[[], IndexSettings]) -> CheckedResolver:
+        return CheckedResolver(
+            resolver=resolver,
+            target=self.target,
+            settings=settings,
+            store=self.store,
+            progress=self.progress,
+            work=self.work,
         )
 
     @functools.cached_property
@@ -204,10 +228,39 @@ class Workshop:
         """What the options' dependency groups require."""
         return read_groups(self.source, self.options.group)
 
+    def read_requirements(self) -> None:
+        """Begin, in the background, to read requirements and constraints files. A build script may write them."""
+        _ = self._requirements, self._build_constraints
+
+    @property
+    def requirements(self) -> Requirements:
+        """What the files of options and of pip's configuration require and limit; waits until they are read."""
+        return self._requirements.result()
+
     @functools.cached_property
-    def pins(self) -> Pins | None:
-        """The hashes in the options' requirements files; with them nothing is resolved."""
-        return read_pins(self.options.requirements, required=self.settings.require_hashes)
+    def _requirements(self) -> Later[Requirements]:
+        options = self.options
+        said = os.environ.get("UV_CONSTRAINT", "").split() if options.resolver == "uv" else ()
+        of_uv = [located(one, Path.cwd()) for one in said]
+        constraints = (*self.settings.constraints, *of_uv, *map(str, options.constraints))
+        return Later(functools.partial(self._read, options.requirements, constraints))
+
+    @functools.cached_property
+    def _build_constraints(self) -> Later[Requirements]:
+        return Later(functools.partial(self._read, (), self.settings.build_constraints))
+
+    def _read(self, files: Sequence[Path], constraints: Sequence[str]) -> Requirements:
+        return read_requirements(
+            files,
+            constraints,
+            pip=lambda: self.tools.pip.path,
+            python=self.target.executable,
+            settings=self.settings,
+            project=self.source,
+            run=self.run,
+            work=self.work,
+            offline=self.options.no_download,
+        )
 
     def given_lock(self, name: str) -> Lock | None:
         """The lock that the options name, for the project of this name. Raises DependencyError."""
@@ -223,25 +276,27 @@ class Workshop:
     def resolve(self, project: Path, name: str, more: Sequence[str] = (), *, universal: bool = False) -> Lock:
         """Resolve what the project's wheel requires, the options' requirements files, and `more`, a few requirements.
 
-        All constraints hold. Where requirements files have hashes, they name all there is to take. Raises
+        All constraints hold. Where requirements or constraints have hashes, they name all there is to take. Raises
         DependencyError, and WheelError if an index has none of the files that they allow.
         """
         options = self.options
-        if self.pins:
-            return self.pins.hold(self._resolved(Request(requirements=(), no_deps=True, universal=universal)))
+        pins = find_pins(self.requirements, required=self.settings.require_hashes, universal=universal)
+        if pins:
+            return pins.hold(self._resolved(Request(requirements=(), no_deps=True, universal=universal)))
         lines = (requirement_line(project, name, options.extras), *map(str, self.groups), *more)
         request = Request(requirements=lines, universal=universal)
         if options.resolver == "uv" and uv_project.uses_sources(self.source, name):
-            tree = self.source / "pyproject.toml"
-            request = dataclasses.replace(request, tree=tree, extras=options.extras, groups=options.group)
+            request = dataclasses.replace(
+                request,
+                tree=self.source / "pyproject.toml",
+                extras=options.extras,
+                groups=options.group,
+                sources=tuple(uv_project.source_urls(self.source)),
+            )
         return self._resolved(request)
 
     def _resolved(self, request: Request) -> Lock:
-        options = self.options
-        # pip reads those of its own configuration itself.
-        configured = self.settings.constraints if options.resolver == "uv" else ()
-        constraints = (*configured, *map(str, options.constraints))
-        request = dataclasses.replace(request, files=options.requirements, constraints=constraints)
+        request = dataclasses.replace(request, said=self.requirements, build=self._build_constraints.result())
         try:
             # Servers may have any patch release of this Python.
             return self.resolver(dataclasses.replace(request, python_version=f"{self.target.version}.0"))
@@ -260,13 +315,14 @@ class Workshop:
         groups: Collection[str] = (),
         leave_out: Collection[NormalizedName] = (),
         look: Callable[[Sequence[Wheel]], object] = lambda _new: None,
+        for_tools: bool = False,
     ) -> list[Wheel]:
         """The wheels of a lock, from the store or else; see Collector."""
         return Collector(
             target=self.target,
             store=self.store,
-            settings=self.settings,
-            builder=lambda: self.builder,
+            settings=self.settings if for_tools else self.all_settings,
+            builder=lambda: self._builder_for_tools if for_tools else self.builder,
             build_settings=self.build_settings,
             run=self.run,
             progress=self.progress,
@@ -274,31 +330,44 @@ class Workshop:
             offline=self.options.no_download,
         ).collect(lock, extras=extras, groups=groups, leave_out=leave_out, look=look)
 
+    @functools.cached_property
+    def _resolver_for_tools(self) -> CheckedResolver:
+        uv = self._uv(self.target.executable, for_tools(self.settings), self.uv_config.toml(builds=False))
+        return self._checked(uv, lambda: self.settings)
+
     def _collect_tools(self) -> Tools:
-        settings, config = for_tools(self.settings), self.uv_config.toml(builds=False)
         chest = ToolChest(
             options=self.options,
             target=self.target,
             store=self.store,
-            settings=settings,
-            resolver=self._uv(self.target.executable, settings, config),
-            config=config,
+            settings=for_tools(self.settings),
+            resolver=self._resolver_for_tools,
+            config=self.uv_config.toml(builds=False),
             work=self.work,
         )
-        return chest.collect(self.collect, with_scripts=self.needs_environment)
+        return chest.collect(functools.partial(self.collect, for_tools=True), with_scripts=self.needs_environment)
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected."""
-        request = Request(requirements=tuple(requirements), constraints=self.settings.build_constraints)
-        return self.collect(self._build_resolver(request))
+        said = self._build_constraints.result()
+        lock = self._build_resolver(Request(requirements=tuple(requirements), said=said, build=said))
+        pins = find_pins(said)
+        # They name what they limit, and not all there is to take.
+        return self.collect(dataclasses.replace(pins, required=False).hold(lock) if pins else lock)
+
+    def _wheels_for_tools(self, requirements: Collection[str]) -> list[Wheel]:
+        """The same for building a tool, without build constraints: they are read by pip, which is one of the tools."""
+        lock = self._resolver_for_tools(Request(requirements=tuple(requirements)))
+        return self.collect(lock, for_tools=True)
 
     @functools.cached_property
-    def _build_resolver(self) -> Resolver:
+    def _build_resolver(self) -> CheckedResolver:
         """What resolves for build environments: not by what the project says of its own dependencies."""
         if self.options.resolver != "uv":
             return self.resolver
         config = self.uv_config.toml(builds=True)
-        return self._uv(self.target.executable, for_builds(self.settings), config, builds=True)
+        uv = self._uv(self.target.executable, for_builds(self.settings), config, builds=True)
+        return self._checked(uv, lambda: self.all_settings)
 
     def _uv(
         self, python: Path, settings: IndexSettings, config: str | None = None, *, builds: bool = False

@@ -142,9 +142,16 @@ class TestWhole:
     @pytest.mark.parametrize("algorithm", ["sha512", "sha3_256", "blake2b"])
     def test_other_hashes(self, server: Server, tmp_path: Path, algorithm: str) -> None:
         server.routes["/a"] = whole
-        hashes = {"md5": "0", algorithm: hashlib.new(algorithm, BODY).hexdigest().upper()}
+        hashes = {"md5": hashlib.md5(BODY).hexdigest(), algorithm: hashlib.new(algorithm, BODY).hexdigest().upper()}
         path = fetch_one(download(server.url("/a"), hashes=hashes), tmp_path)
         assert path.read_bytes() == BODY
+
+    @pytest.mark.parametrize("wrong", ["md5", "sha256"])
+    def test_all_hashes_are_compared(self, server: Server, tmp_path: Path, wrong: str) -> None:
+        server.routes["/a"] = whole
+        hashes = {name: hashlib.new(name, BODY).hexdigest() for name in ("md5", "sha256")} | {wrong: "0"}
+        with pytest.raises(WheelError, match=f"has not the {wrong} of the lock"):
+            fetch_one(download(server.url("/a"), hashes=hashes), tmp_path)
 
     def test_files_without_loading_requests(self, tmp_path: Path) -> None:
         (tmp_path / "a b.whl").write_bytes(BODY)

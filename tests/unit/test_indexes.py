@@ -311,18 +311,3 @@ def test_credentials_of_a_uv_project_s_indexes_are_known(tmp_path: Path) -> None
     environ = {"UV_INDEX_OURS_1_USERNAME": "me", "UV_INDEX_OURS_1_PASSWORD": "p@ss"}
     settings = read_settings([], environ=environ, config_files=[], index_urls=index_urls(tmp_path, environ))
     assert credentials(settings) == {"https://index.example": ("me", "p@ss"), "https://other.example": ("a", "b")}
-
-
-def test_credentials_in_a_requirements_file_are_known(tmp_path: Path) -> None:
-    file = tmp_path / "requirements.txt"
-    file.write_text(
-        "--extra-index-url https://one:a%20b@Index.example/simple\n"
-        "private @ https://two:${TOKEN}@files.example:8443/p-1.0.whl\n"
-        "other @ git+ssh://git@host/x\nplain\n--find-links https://open.example/\n"
-    )
-    settings = read_settings([], environ={"TOKEN": "t0k"}, config_files=[], requirements=[file])
-    assert credentials(settings) == {
-        "https://index.example": ("one", "a b"),
-        "https://files.example:8443": ("two", "t0k"),
-    }
-    assert "t0k" not in repr(settings)

@@ -1,4 +1,4 @@
-"""Requirements files with hashes: what counts as pinned, and what is held to the hashes."""
+"""Hashes that requirements, constraints and URLs demand: what has to have one, and what is held to it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ import pytest
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.steps.resolving.lock import Lock, parse_lock
-from platter_setuptools.steps.resolving.pins import Pins, flattened, read_pins
-from support import projects
+from platter_setuptools.steps.resolving.pins import Pins, find_pins, keep_promises, promised_hashes
+from platter_setuptools.steps.resolving.requirements import Line, Required, Requirements
 
 ONE, TWO = "1" * 64, "2" * 64
 
 
-def pins(folder: Path, **files: str) -> Pins | None:
-    projects.write(folder, {f"{name}.txt": text for name, text in files.items()})
-    return read_pins([folder / f"{next(iter(files))}.txt"])
+def line(text: str, *hashes: str, limit: bool = False, url: str = "", **facts: Any) -> Line:
+    """A line that pip has read."""
+    known = {"hashable": True, "pinned": "==" in text or bool(url), "applies": True, **facts}
+    return Line(
+        where="line 1 of more.txt",
+        constraint=limit,
+        text=text + "".join(f" --hash={one}" for one in hashes),
+        shown=text,
+        requirement=Required(name=text.partition("=")[0].partition(" ")[0], url=url, hashes=frozenset(hashes), **known),
+    )
+
+
+def said(*lines: Line, required: bool = False) -> Requirements:
+    return Requirements(lines=lines, require_hashes=required)
 
 
 def lock(*packages: dict[str, Any]) -> Lock:
@@ -29,83 +40,84 @@ def file(name: str, sha256: str) -> dict[str, Any]:
     return {"url": f"https://host/{name}", "hashes": {"sha256": sha256}}
 
 
-class TestReading:
-    def test_without_hashes_nothing_is_pinned(self, tmp_path: Path) -> None:
-        assert pins(tmp_path, main="leaf==1.0  # --hash=sha256:00\n# --hash=sha256:00\n-i https://host/\n") is None
+class TestFinding:
+    def test_without_hashes_nothing_is_pinned(self) -> None:
+        assert find_pins(said(line("leaf==1.0"))) is None
 
-    def test_lines_go_on_and_hashes_add_up(self, tmp_path: Path) -> None:
-        found = pins(
-            tmp_path,
-            main=f"""
-            -i https://host/simple
-            My.Leaf[x]==1.0 ; python_version > "3" \\
-                --hash=sha256:{ONE} \\
-                --hash sha512:ABC
-            """,
-        )
+    def test_hashes_add_up(self) -> None:
+        found = find_pins(said(line("leaf==1.0", f"sha256:{ONE}"), line("leaf==1.0", f"sha256:{TWO}")))
         assert found
-        assert found.hashes == {"my-leaf": {f"sha256:{ONE}", "sha512:abc"}}
+        assert found.hashes == {"leaf": {f"sha256:{ONE}", f"sha256:{TWO}"}}
 
-    def test_files_name_files(self, tmp_path: Path) -> None:
-        found = pins(
-            tmp_path,
-            main="-r more.txt\n-c limits.txt\n",
-            more=f"--requirement=main.txt\nleaf==1 --hash=sha256:{ONE}\n",
-            limits="other<2\n",
-        )
+    def test_a_constraint_s_hash_is_enough_and_demands_others(self) -> None:
+        limit = line("leaf==1.0", f"sha256:{ONE}", limit=True)
+        found = find_pins(said(line("leaf"), limit))
         assert found
-        assert set(found.hashes) == {"leaf"}
+        assert found.hashes == {"leaf": {f"sha256:{ONE}"}}
+        with pytest.raises(DependencyError, match=r"branch==1.0 has no hash \(line 1 of more.txt\)"):
+            find_pins(said(line("leaf==1.0"), line("branch==1.0"), limit))
 
-    def test_all_that_is_not_pinned_is_listed(self, tmp_path: Path) -> None:
-        with pytest.raises(DependencyError, match="where one requirement has a hash") as caught:
-            pins(
-                tmp_path,
-                main=f"""
-                leaf==1.0 --hash=sha256:{ONE}
-                loose>=1 --hash=sha256:{ONE}
-                any==1.* --hash=sha256:{ONE}
-                bare==1.0
-                -e ./here
-                other @ https://me:s3cr3t@host/other-1.0.tar.gz
-                """,
+    def test_a_requirement_and_a_constraint_hold_together(self) -> None:
+        both = line("leaf==1.0", f"sha256:{ONE}", f"sha256:{TWO}")
+        found = find_pins(said(both, line("leaf", f"sha256:{TWO}", limit=True)))
+        assert found
+        assert found.hashes == {"leaf": {f"sha256:{TWO}"}}
+
+    def test_all_that_is_not_pinned_is_listed(self) -> None:
+        with pytest.raises(DependencyError, match="where one requirement or constraint has a hash") as caught:
+            find_pins(
+                said(
+                    line("leaf==1.0", f"sha256:{ONE}"),
+                    line("loose>=1", f"sha256:{ONE}", pinned=False),
+                    line("bare==1.0"),
+                    line("-e ./here", hashable=False),
+                    line("other @ https://me:s3cr3t@host/other-1.0.tar.gz", url="https://me:s3cr3t@host/o.tar.gz"),
+                )
             )
-        assert [line.strip() for line in caught.value.message.splitlines()[1:]] == [
+        assert [line.strip().partition(" (")[0] for line in caught.value.message.splitlines()[1:]] == [
             "loose>=1 is not pinned with ==",
-            "any==1.* is not pinned with ==",
             "bare==1.0 has no hash",
             "-e ./here has no hash",
             "other @ https://host/other-1.0.tar.gz has no hash",
         ]
 
-    def test_hashes_can_be_required(self, tmp_path: Path) -> None:
+    def test_what_the_target_does_not_take_needs_none(self) -> None:
+        lines = said(line("leaf==1.0", f"sha256:{ONE}"), line("winleaf==1.0", applies=False))
+        found = find_pins(lines)
+        assert found
+        assert set(found.hashes) == {"leaf"}
+        with pytest.raises(DependencyError, match=r"winleaf==1\.0 has no hash"):
+            find_pins(lines, universal=True)
+
+    @pytest.mark.parametrize("where", ["in a file", "as an option"])
+    def test_hashes_can_be_required(self, where: str) -> None:
+        in_file = where == "in a file"
         with pytest.raises(DependencyError, match=r"leaf==1.0 has no hash"):
-            pins(tmp_path, main="--require-hashes\nleaf==1.0\n")
-        none = read_pins([], required=True)
+            find_pins(said(line("leaf==1.0"), required=in_file), required=not in_file)
+        none = find_pins(said(), required=True)
         assert none
         assert none.hashes == {}
-
-    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(DependencyError, match=r"gone\.txt cannot be read"):
-            pins(tmp_path, main="-r gone.txt\n")
-
-    def test_flattened(self, tmp_path: Path) -> None:
-        files = {"main.txt": "a\n-r sub/more.txt  # more\nb\n-c limits.txt\n", "sub/more.txt": "c\n-r ../main.txt\n"}
-        projects.write(tmp_path, files)
-        assert flattened(tmp_path / "main.txt") == "a\nc\n-r ../main.txt\nb\n"
 
 
 class TestHolding:
     def test_other_files_are_left_out(self) -> None:
         wheels = [file("leaf-1.0-py3-none-any.whl", ONE), file("leaf-1.0-py2-none-any.whl", TWO)]
         given = lock({"name": "leaf", "version": "1.0", "wheels": wheels, "sdist": file("leaf-1.0.tar.gz", TWO)})
-        held = Pins(files=(), hashes={"leaf": frozenset({f"sha256:{ONE}"})}).hold(given)
+        held = Pins(hashes={"leaf": frozenset({f"sha256:{ONE}"})}).hold(given)
         (package,) = held.pylock.packages
         assert package.sdist is None
         assert [wheel.filename for wheel in package.wheels or ()] == ["leaf-1.0-py3-none-any.whl"]
 
     def test_the_hash_of_a_url_without_a_name(self) -> None:
         given = lock({"name": "leaf", "archive": file("leaf-1.0.zip", ONE)})
-        assert Pins(files=(), hashes={"": frozenset({f"sha256:{ONE}"})}).hold(given).pylock.packages[0].archive
+        assert Pins(hashes={"": frozenset({f"sha256:{ONE}"})}).hold(given).pylock.packages[0].archive
+
+    def test_limits_of_builds_name_only_some(self) -> None:
+        given = lock({"name": "leaf", "archive": file("leaf-1.0.zip", ONE)})
+        pins = Pins(hashes={"branch": frozenset({f"sha256:{TWO}"})}, required=False)
+        assert pins.hold(given) == given
+        with pytest.raises(WheelError):
+            Pins(hashes={"leaf": frozenset({f"sha256:{TWO}"})}, required=False).hold(given)
 
     @pytest.mark.parametrize(
         "package",
@@ -116,5 +128,41 @@ class TestHolding:
         ],
     )
     def test_what_no_hash_allows(self, package: dict[str, Any]) -> None:
-        with pytest.raises(WheelError, match=r"no file of leaf 1\.0 has a hash that more\.txt allows"):
-            Pins(files=(Path("more.txt"),), hashes={"leaf": frozenset({f"sha256:{ONE}"})}).hold(lock(package))
+        with pytest.raises(WheelError, match=r"no file of leaf 1\.0 has a hash that the requirements"):
+            Pins(hashes={"leaf": frozenset({f"sha256:{ONE}"})}).hold(lock(package))
+
+
+class TestUrls:
+    """What the fragment of a direct URL names is held, wherever the URL stands."""
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            f"leaf @ https://host/leaf-1.0.zip#sha256={TWO}",
+            f"leaf @ https://me:pw@host/leaf-1.0.zip#egg=leaf&sha256={TWO.upper()}",
+        ],
+    )
+    def test_another_hash(self, given: str) -> None:
+        with pytest.raises(WheelError, match="leaf has not the sha256 that its URL names"):
+            keep_promises(lock({"name": "leaf", "archive": file("leaf-1.0.zip", ONE)}), promised_hashes([given]))
+
+    def test_in_a_file(self) -> None:
+        url = "https://host/leaf-1.0.zip"
+        promised = promised_hashes([], said(line("leaf", url=url, fragment=frozenset({f"sha256:{TWO}"}))))
+        with pytest.raises(WheelError):
+            keep_promises(lock({"name": "leaf", "archive": file("leaf-1.0.zip", ONE)}), promised)
+
+    def test_the_right_one_and_one_of_another_kind(self) -> None:
+        given = lock({"name": "leaf", "archive": file("leaf-1.0.zip", ONE)})
+        right = f"leaf @ https://host/leaf-1.0.zip#sha256={ONE}"
+        assert keep_promises(given, promised_hashes([right, "-bad"])) == given
+        (package,) = keep_promises(
+            given, promised_hashes([right, "leaf @ https://host/leaf-1.0.zip#md5=AB"])
+        ).pylock.packages
+        assert package.archive
+        assert package.archive.hashes == {"sha256": ONE, "md5": "ab"}
+
+    def test_of_another_file(self) -> None:
+        given = lock({"name": "leaf", "archive": file("leaf-1.0.zip", ONE)})
+        other = f"leaf @ https://host/leaf-1.0-win.zip#sha256={TWO}"
+        assert keep_promises(given, promised_hashes([other])) == given

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.machinery
 import json
-import os
 import re
-import subprocess
-import sys
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +15,9 @@ from packaging.pylock import PackageArchive, PackageDirectory, PackageSdist, Pac
 from packaging.requirements import Requirement
 
 from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
+from platter_setuptools.steps.foreign import run_pip
 from platter_setuptools.steps.resolving.indexes import IndexSettings, read_settings
+from platter_setuptools.steps.resolving.requirements import Line, Requirements
 from platter_setuptools.steps.resolving.resolver import (
     PipResolver,
     Request,
@@ -64,12 +63,27 @@ def pip(
     settings = without_network(settings, tmp_path) if offline else settings
     return PipResolver(
         python=PYTHON,
+        pip=lambda: Path("/pip.whl"),
         settings=settings,
         run=run,
         work=tmp_path,
         project=tmp_path / "project",
         offline=offline,
     )
+
+
+def said(*lines: str) -> Requirements:
+    """What files say: requirements, and constraints after -c."""
+    texts = [(line.removeprefix("-c "), line.startswith("-c ")) for line in lines]
+    return Requirements(
+        lines=tuple(Line(where="", constraint=limit, text=text, shown=text) for text, limit in texts),
+    )
+
+
+def arguments(call: Call) -> list[str]:
+    """What pip is told."""
+    words: list[str] = json.loads(call.stdin)["arguments"]
+    return words
 
 
 def locking(call: Call) -> str:
@@ -82,8 +96,9 @@ def reporting(*items: dict[str, Any]) -> Callable[[Call], str]:
     """What pip does."""
 
     def answer(call: Call) -> str:
-        if "--report" in call.command:
-            Path(call.after("--report")[0]).write_text(json.dumps({"version": "1", "install": list(items)}))
+        if call.stdin:
+            words = arguments(call)
+            Path(words[words.index("--report") + 1]).write_text(json.dumps({"version": "1", "install": list(items)}))
         return ""
 
     return answer
@@ -94,27 +109,32 @@ class TestUv:
         read: list[str] = []
 
         def answer(call: Call) -> str:
-            read.append(Path(call.command[call.command.index("--") + 1]).read_text())
+            files = [*call.command[call.command.index("--") + 1 :], *call.after("--constraints")]
+            read.extend(Path(file).read_text() for file in [*files, *call.after("--build-constraints")])
+            assert {stat.S_IMODE(Path(file).stat().st_mode) for file in files[1:]} == {0o600}
             return locking(call)
 
         run = FakeRunner(answer)
         lock = uv(run, tmp_path)(
             Request(
                 requirements=("app @ file:///a.whl", "dep[x]>=1; python_version<'4'"),
-                files=(Path("/r.txt"), Path("/s t.txt")),
-                constraints=("/c.txt", "https://host/c.txt"),
+                said=said("one==1", "-c two<2", "three --hash=sha256:00"),
+                build=said("-c four<4"),
                 python_version="3.11.0",
             )
         )
         (call,) = run.calls
         assert call.command[0] == uv_program.find_uv_bin()
         assert [*call.after("--format"), *call.after("--python")] == ["pylock.toml", str(PYTHON)]
-        assert call.after("--constraints") == ["/c.txt", "https://host/c.txt"]
         assert call.after("--python-version") == ["3.11.0"]
-        assert call.command[-2:] == ("/r.txt", "/s t.txt")
         assert "--offline" not in call.command
         assert call.cwd == tmp_path / "project"
-        assert read == ["app @ file:///a.whl\ndep[x]>=1; python_version<'4'\n"]
+        assert read == [
+            "app @ file:///a.whl\ndep[x]>=1; python_version<'4'\n",
+            "one==1\nthree --hash=sha256:00\n",
+            "two<2\n",
+            "four<4\n",
+        ]
         # uv insists on this form of the name.
         assert re.fullmatch(r"pylock(\.\w+)?\.toml", Path(call.after("--output-file")[0]).name)
         assert [package.name for package in lock.pylock.packages] == ["dep"]
@@ -161,19 +181,29 @@ class TestPip:
     def test_the_command(self, tmp_path: Path) -> None:
         run = FakeRunner(reporting())
         pip(run, tmp_path, "--no-binary=a,b", "-f '/srv/my wheels'")(
-            Request(requirements=("app @ file:///a.whl", "-dash"), files=(Path("/r.txt"),), constraints=("/c.txt",))
+            Request(
+                requirements=("app @ file:///a.whl", "-dash"), said=said("one==1", "-c two<2"), build=said("-c x<2")
+            )
         )
         asked, call = run.calls
         assert asked.command == (str(PYTHON), "-m", "pip", "--version")
-        assert call.command[:5] == (str(PYTHON), "-m", "pip", "install", "--dry-run")
-        assert {"--ignore-installed", "--no-input"} <= set(call.command)
-        assert {"--find-links=/srv/my wheels", "--no-binary=a,b", "--no-user"} <= set(call.command)
-        assert Path(call.after("--src")[0]).is_relative_to(tmp_path)
-        assert call.env == {"PIP_REQUIRE_VIRTUALENV": "no"}
-        assert call.after("--constraint") == ["/c.txt"]
-        assert call.after("--requirement") == ["/r.txt"]
-        assert call.command[call.command.index("--") + 1 :] == ("app @ file:///a.whl", "-dash")
-        assert "--no-index" not in call.command
+        assert call.command == (str(PYTHON), run_pip.__file__)
+        assert json.loads(call.stdin)["path"] == []
+        words = arguments(call)
+        assert words[:2] == ["install", "--dry-run"]
+        assert {"--ignore-installed", "--no-input"} <= set(words)
+        assert {"--find-links=/srv/my wheels", "--no-binary=a,b", "--no-user"} <= set(words)
+        assert Path(words[words.index("--src") + 1]).is_relative_to(tmp_path)
+        assert call.env["PIP_REQUIRE_VIRTUALENV"] == "no"
+        files = [words[words.index(flag) + 1] for flag in ("--constraint", "--requirement")]
+        files.append(call.env["PIP_BUILD_CONSTRAINT"])
+        assert [Path(file).read_text() for file in files] == [
+            "two<2\n",
+            "one==1\n",
+            "x<2\n",
+        ]
+        assert words[words.index("--") + 1 :] == ["app @ file:///a.whl", "-dash"]
+        assert "--no-index" not in words
         assert call.cwd == tmp_path / "project"
 
     def test_paths_start_where_they_are_said(self, tmp_path: Path) -> None:
@@ -188,42 +218,24 @@ class TestPip:
             "PIP_CACHE_DIR": f"{here}/c",
             "PIP_REQUIRE_VIRTUALENV": "no",
         }
-        assert {f"--find-links={tmp_path}/project/b", f"--cert={tmp_path}/project/own.pem"} <= set(call.command)
+        assert {f"--find-links={tmp_path}/project/b", f"--cert={tmp_path}/project/own.pem"} <= set(arguments(call))
 
     def test_offline(self, tmp_path: Path) -> None:
         run = FakeRunner(reporting())
         pip(run, tmp_path, offline=True)(Request(requirements=("dep",)))
-        assert "--no-index" in run.calls[1].command
-        assert run.calls[1].after("--find-links") == [str(tmp_path)]
-
-    def without_pip(self, call: Call) -> str:
-        if call.command == (str(PYTHON), "-m", "pip", "--version"):
-            raise CommandError("no pip", returncode=1, output=["No module named pip"])
-        return reporting()(call)
+        words = arguments(run.calls[1])
+        assert "--no-index" in words
+        assert words[words.index("--find-links") + 1] == str(tmp_path)
 
     def test_an_interpreter_without_pip(self, tmp_path: Path) -> None:
-        run = FakeRunner(self.without_pip)
+        def without_pip(call: Call) -> str:
+            if call.command == (str(PYTHON), "-m", "pip", "--version"):
+                raise CommandError("no pip", returncode=1, output=["No module named pip"])
+            return reporting()(call)
+
+        run = FakeRunner(without_pip)
         pip(run, tmp_path)(Request(requirements=("dep",)))
-        assert run.calls[1].command[:6] == (sys.executable, "-m", "pip", "--python", str(PYTHON), "install")
-
-    def test_looking_for_ours_leaves_setuptools_alone(self, tmp_path: Path) -> None:
-        code = (
-            "import sys, setuptools, distutils; before = dict(sys.modules)\n"
-            "from pathlib import Path; from support.fakes import failing\n"
-            "from platter_setuptools.steps.resolving.resolver import pip_command\n"
-            "pip_command(Path('/opt/python'), failing())\n"
-            "assert sys.modules['distutils'] is before['distutils']\n"
-        )
-        tests = Path(__file__).parents[1]
-        subprocess.run(
-            [sys.executable, "-c", code], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tests)}
-        )
-
-    def test_no_pip_anywhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(importlib.machinery.PathFinder, "find_spec", lambda *_arguments: None)
-        with pytest.raises(UsageError, match="neither /opt/python nor") as caught:
-            pip(FakeRunner(self.without_pip), tmp_path)(Request(requirements=("dep",)))
-        assert "resolver = uv" in str(caught.value.hint)
+        assert json.loads(run.calls[1].stdin)["path"] == ["/pip.whl"]
 
 
 def item(name: str, url: str, **info: Any) -> dict[str, Any]:
@@ -300,7 +312,7 @@ class TestNoSolution:
 
     def test_pip(self, tmp_path: Path) -> None:
         def answer(call: Call) -> str:
-            if "install" in call.command:
+            if call.stdin:
                 raise CommandError("failed", returncode=1, output=PIP_SAYS)
             return ""
 

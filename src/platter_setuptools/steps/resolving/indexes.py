@@ -77,7 +77,6 @@ def read_settings(
     *,
     environ: Mapping[str, str],
     config_files: Sequence[Path],
-    requirements: Sequence[Path] = (),
     index_urls: Sequence[str] = (),
     base: Path | None = None,
     options_base: Path | None = None,
@@ -100,7 +99,6 @@ def read_settings(
             said["pip_variables"].append((variable, path))
             said["cert"] = said.get("cert") or path
     said["more_urls"] = [url for name in UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url]
-    said["more_urls"] += [url for file in requirements for url in _urls_in(file, environ)]
     said["more_urls"] += [url for url in index_urls if "@" in url]
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return IndexSettings(**frozen)
@@ -128,7 +126,8 @@ def for_tools(settings: IndexSettings) -> IndexSettings:
 def uv_arguments(settings: IndexSettings) -> list[str]:
     """The flags that tell `uv pip compile` and `uv pip install` the same, but for what uv_environment says.
 
-    Constraints are left to the caller. Raises UsageError for a --pip-option that uv has no word for.
+    Constraints, also those of builds, are left to the caller. Raises UsageError for a --pip-option that uv has no word
+    for.
     """
     for argument in settings.unknown:
         name = redact(argument.partition("=")[0])
@@ -154,7 +153,6 @@ def uv_arguments(settings: IndexSettings) -> list[str]:
         ("--allow-insecure-host", settings.trusted_hosts),
         ("--no-binary", settings.no_binary),
         ("--only-binary", settings.only_binary),
-        ("--build-constraints", settings.build_constraints),
         ("--config-setting", settings.config_settings),
     ):
         arguments += [f"{flag}={value}" for value in values]
@@ -216,13 +214,6 @@ def credentials(settings: IndexSettings) -> dict[str, tuple[str, str]]:
         if parts.username is not None and parts.hostname:
             found.setdefault(where, (unquote(parts.username), unquote(parts.password or "")))
     return found
-
-
-def _urls_in(requirements: Path, environ: Mapping[str, str]) -> list[str]:
-    """The URLs with userinfo in a requirements file; `${NAME}` in it is a variable, as to pip."""
-    text = requirements.read_text("utf-8", errors="replace")
-    text = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda found: environ.get(found[1]) or found[0], text)
-    return re.findall(r"https?://[^/\s]+@\S+", text)
 
 
 def _uv_link(link: str) -> str:

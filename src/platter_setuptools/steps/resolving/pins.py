@@ -1,17 +1,11 @@
-"""Requirements files with hashes: pip's hash-checking mode. What they pin is taken, and nothing is resolved.
-
-The format is that of pip's documentation, "Requirements File Format". The resolvers read these files themselves; here
-is read what decides whether they have to resolve, and which hashes an index may not change.
-"""
+"""Hashes that requirements files and direct URLs demand: pip's hash-checking mode, and what of a lock has them."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -20,37 +14,39 @@ from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.ground.urls import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from packaging.pylock import Package
 
     from platter_setuptools.steps.resolving.lock import Lock
+    from platter_setuptools.steps.resolving.requirements import Line, Required, Requirements
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
-_NESTED = re.compile(r"(?:-r|--requirement)[=\s]*(?P<path>\S.*)")
-_CONSTRAINTS = re.compile(r"(?:-c|--constraint)[=\s]*(?P<path>\S.*)")
-_HASH = re.compile(r"--hash[=\s]\s*(\w+:[0-9a-fA-F]+)")
+_HINT = "the index offers other files than those that were pinned: find out why before you pin them anew"
+# As pip has them. Of other fragments, `egg=` for one, no file is known.
+_ALGORITHMS = ("sha512", "sha384", "sha256", "sha224", "sha1", "md5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pins:
     """The hashes, as `sha256:…`, that each distribution may have; those of a bare URL or path stand under ""."""
 
-    files: tuple[Path, ...]
     hashes: Mapping[str, frozenset[str]]
+    required: bool = True  # of each distribution; else only of those that have some
 
     def hold(self, lock: Lock) -> Lock:
-        """The lock without the files that have another hash. Raises WheelError if a package has none left."""
+        """Return the lock without the files that have another hash. Raises WheelError if a package has none left."""
         packages = [self._held(package) for package in lock.pylock.packages]
         lost = [f"{one.name} {one.version or ''}".strip() for one in packages if not _has_files(one)]
         if lost:
             raise WheelError(
-                f"no file of {', '.join(lost)} has a hash that {_names(self.files)} allows",
-                hint="the index offers other files than those that were pinned: find out why before you pin them anew",
+                f"no file of {', '.join(lost)} has a hash that the requirements and constraints files allow",
+                hint=_HINT,
             )
         return dataclasses.replace(lock, pylock=dataclasses.replace(lock.pylock, packages=packages))
 
     def _held(self, package: Package) -> Package:
+        if not self.required and package.name not in self.hashes:
+            return package
         allowed = self.hashes.get(package.name, frozenset()) | self.hashes.get("", frozenset())
 
         def fits(hashes: Mapping[str, str]) -> bool:
@@ -66,91 +62,118 @@ class Pins:
         )
 
 
-def read_pins(files: Sequence[Path], *, required: bool = False) -> Pins | None:
-    """The hashes in requirements files and in those that they name; None if there are none and none is `required`.
+def find_pins(said: Requirements, *, required: bool = False, universal: bool = False) -> Pins | None:
+    """Return the hashes that files demand; None if no line has one and none is `required`.
 
-    Raises DependencyError, with the list, if one requirement has hashes and another lacks them or a fixed version.
+    As pip does it, one hash in any of the files demands one of every requirement, and a fixed version. Of what a
+    requirement and a constraint allow only that is taken which both do. Requirements whose marker does not fit the
+    target count only if the lock is to be `universal`. Raises DependencyError with the list of those that lack a hash
+    or a version.
     """
-    lines = [line for file in files for line in _logical_lines(file, ())]
-    required = required or any(line == "--require-hashes" or _HASH.search(line) for line in lines)
+    lines = [line for line in said.lines if line.requirement]
+    required = required or said.require_hashes or any(_of(line).hashes for line in lines)
     if not required:
         return None
-    hashes: dict[str, frozenset[str]] = {}
-    problems = []
-    for line in lines:
-        if line.startswith("-") and not line.startswith(("-e", "--editable")):
-            continue
-        text = re.split(r"\s+--?\w", line, maxsplit=1)[0]
-        found = frozenset(one.lower() for one in _HASH.findall(line))
-        name, pinned = _judged(text)
-        if not found:
-            problems.append(f"{redact(text)} has no hash")
-        elif not pinned:
-            problems.append(f"{redact(text)} is not pinned with ==")
-        hashes[name] = hashes.get(name, frozenset()) | found
+    lines = [line for line in lines if universal or _of(line).applies]
+    wanted = _hashes_by_name(line for line in lines if not line.constraint)
+    limits = _hashes_by_name(line for line in lines if line.constraint)
+    pinned = {_of(line).name for line in lines if _of(line).pinned}
+    problems = [
+        f"{redact(line.text.partition(' --')[0])} {problem} ({line.where})"
+        for line in lines
+        if not line.constraint and (problem := _problem(line, limits, pinned))
+    ]
     if problems:
         raise DependencyError(
-            f"{_names(files)}: where one requirement has a hash, all need one, and a fixed version:\n"
+            "where one requirement or constraint has a hash, all requirements need one, and a fixed version:\n"
             + "\n".join(f"  {problem}" for problem in problems),
             hint="`uv pip compile --generate-hashes` and `pip-compile --generate-hashes` write such a file",
         )
-    return Pins(files=tuple(files), hashes=hashes)
+    names = {*wanted, *limits}
+    return Pins(hashes={name: _both(wanted.get(name), limits.get(name)) for name in names})
 
 
-def flattened(file: Path) -> str:
-    """The file's text with those that it includes in their place; constraints files are left out."""
-    return "".join(f"{line}\n" for line in _flat(file, ()))
+def promised_hashes(
+    requirements: Iterable[Requirement | str], said: Requirements | None = None
+) -> dict[tuple[str, str], set[str]]:
+    """Return the hashes, as `md5:…`, that the fragments of direct URLs name, by distribution and file name."""
+    found: dict[tuple[str, str], set[str]] = {}
+    key: tuple[str, str]
+    for one in requirements:
+        try:
+            requirement = Requirement(one) if isinstance(one, str) else one
+        except InvalidRequirement:  # whoever resolves will tell
+            continue
+        url, _, fragment = (requirement.url or "").partition("#")
+        for part in fragment.split("&"):
+            kind, _, value = part.partition("=")
+            if kind in _ALGORITHMS and value:
+                key = canonicalize_name(requirement.name), _file_name(url)
+                found.setdefault(key, set()).add(f"{kind}:{value}".lower())
+    for line in said.lines if said else ():
+        if line.requirement and line.requirement.fragment:
+            key = line.requirement.name, _file_name(line.requirement.url)
+            found.setdefault(key, set()).update(line.requirement.fragment)
+    return found
 
 
-def _flat(file: Path, above: tuple[Path, ...]) -> Iterator[str]:
-    for line in _read(file).splitlines():
-        bare = _COMMENT.sub("", line).strip()
-        if included := _included(bare, file, above):
-            yield from _flat(included, (*above, file))
-        elif not (_CONSTRAINTS.match(bare) and "://" not in bare):
-            yield line
+def keep_promises(lock: Lock, promised: Mapping[tuple[str, str], Iterable[str]]) -> Lock:
+    """Return the lock with these hashes of archives, too, so that they are compared where the archives are fetched.
+
+    Raises WheelError where the lock knows that an archive has another one.
+    """
+    packages = []
+    for package in lock.pylock.packages:
+        archive = package.archive
+        if archive:
+            name = _file_name(lock.url_of(archive))
+            hashes = dict(archive.hashes)
+            # A bare URL may say nothing of the name.
+            for one in (*promised.get((package.name, name), ()), *promised.get(("", name), ())):
+                kind, _, value = one.partition(":")
+                if hashes.setdefault(kind, value).lower() != value:
+                    raise WheelError(
+                        f"{package.name} has not the {kind} that its URL names: expected {value}, found {hashes[kind]}",
+                        hint="find out why the file is another one before you change the URL",
+                    )
+            if hashes != archive.hashes:
+                archive = dataclasses.replace(archive, hashes=hashes)
+        packages.append(dataclasses.replace(package, archive=archive))
+    return dataclasses.replace(lock, pylock=dataclasses.replace(lock.pylock, packages=packages))
 
 
-def _logical_lines(file: Path, above: tuple[Path, ...]) -> Iterator[str]:
-    for line in re.sub(r"\\\r?\n", " ", _read(file)).splitlines():
-        bare = _COMMENT.sub("", line).strip()
-        if included := _included(bare, file, above):
-            yield from _logical_lines(included, (*above, file))
-        elif bare:
-            yield bare
+def _file_name(url: str) -> str:
+    return unquote(urlsplit(url.partition("#")[0]).path.rpartition("/")[2])
 
 
-def _included(line: str, file: Path, above: tuple[Path, ...]) -> Path | None:
-    """The local file that a line includes, unless it is being read already."""
-    found = _NESTED.match(line)
-    if not found or "://" in found["path"]:
-        return None
-    path = Path(os.path.normpath(file.parent / found["path"].strip("\"'")))
-    return None if path in {file, *above} else path
+def _of(line: Line) -> Required:
+    assert line.requirement  # noqa: S101 - those without one were left out
+    return line.requirement
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8", errors="replace")
-    except OSError as error:
-        raise DependencyError(
-            f"{file} cannot be read: {error.strerror}", hint="a requirements file names it"
-        ) from error
+def _hashes_by_name(lines: Iterable[Line]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for line in lines:
+        requirement = _of(line)
+        hashes = requirement.hashes | requirement.fragment if requirement.hashable else frozenset()
+        if hashes:
+            found[requirement.name] = found.get(requirement.name, frozenset()) | hashes
+    return found
 
 
-def _judged(text: str) -> tuple[str, bool]:
-    """The name of a requirement, and whether it says exactly which version, or file, is meant."""
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement:  # a URL or a path without a name; -e has no file with a hash
-        return "", not text.startswith("-")
-    fixed = [one for one in requirement.specifier if one.operator in {"==", "==="} and not one.version.endswith(".*")]
-    return canonicalize_name(requirement.name), bool(fixed or requirement.url)
+def _problem(line: Line, limits: Mapping[str, frozenset[str]], pinned: set[str]) -> str:
+    requirement = _of(line)
+    own = requirement.hashes or requirement.fragment
+    if not requirement.hashable or not (own or limits.get(requirement.name)):
+        return "has no hash"
+    return "" if requirement.name in pinned else "is not pinned with =="
+
+
+def _both(wanted: frozenset[str] | None, limits: frozenset[str] | None) -> frozenset[str]:
+    if wanted is None or limits is None:
+        return wanted or limits or frozenset()
+    return wanted & limits
 
 
 def _has_files(package: Package) -> bool:
     return bool(package.archive or package.sdist or package.wheels)
-
-
-def _names(files: Iterable[Path]) -> str:
-    return ", ".join(file.name for file in files) or "no requirements file"

@@ -15,12 +15,14 @@ from urllib.request import url2pathname
 
 from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
 from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.steps.foreign import run_pip
 from platter_setuptools.steps.resolving import indexes
 from platter_setuptools.steps.resolving.lock import Lock, parse_lock, read_lock
+from platter_setuptools.steps.resolving.requirements import NOTHING, Requirements
 from platter_setuptools.steps.resolving.uv import run_uv
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
@@ -30,22 +32,24 @@ if TYPE_CHECKING:
 class Request:
     """What is to be resolved.
 
-    Requirements are PEP 508 strings; files are requirements files as pip reads them; constraints are paths or URLs of
-    files that limit versions. With `python_version` markers and Requires-Python are judged for that version, where the
-    resolver can: for the oldest patch release that the lock is to serve. With `no_deps` what the requirements require
-    in their turn is left out. With `universal` the lock is for every platform and every later Python, too.
-    `tree` is a pyproject.toml that says to uv where distributions come from, for these extras and groups of it.
+    Requirements are PEP 508 strings; what files `said` are requirements and constraints, and `build` constraints of
+    builds. With `python_version` markers and Requires-Python are judged for that version, where the resolver can: for
+    the oldest patch release that the lock is to serve. With `no_deps` what the requirements require in their turn is
+    left out. With `universal` the lock is for every platform and every later Python, too. `tree` is a pyproject.toml
+    that says to uv where distributions come from, for these extras and groups of it; those that come from URLs are
+    `sources`, too, as requirements.
     """
 
     requirements: tuple[str, ...]
-    files: tuple[Path, ...] = ()
-    constraints: tuple[str, ...] = ()
+    said: Requirements = NOTHING
+    build: Requirements = NOTHING
     python_version: str | None = None
     no_deps: bool = False
     universal: bool = False
     tree: Path | None = None
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 class Resolver(Protocol):
@@ -82,11 +86,12 @@ class UvResolver:
             *(["--offline"] if self.offline else []),
             *(["--no-deps"] if request.no_deps else []),
             *(["--universal"] if request.universal else []),
-            *(argument for file in request.constraints for argument in ("--constraints", file)),
+            *(word for file in _written(request.said, folder / "constraints.txt") for word in ("--constraints", file)),
+            *(word for file in _written(request.build, folder / "build.txt") for word in ("--build-constraints", file)),
             *_of_tree(request),
             "--",
             source,
-            *request.files,
+            *_written(request.said, folder / "requirements.txt"),
             *([request.tree] if request.tree else []),
         ]
         try:
@@ -99,9 +104,13 @@ class UvResolver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipResolver:
-    """`pip install --dry-run --report`: for what only pip can do. pip reads its own configuration."""
+    """`pip install --dry-run --report`: for what only pip can do. pip reads its own configuration.
+
+    It is the interpreter's own pip, or that in the wheel `pip`.
+    """
 
     python: Path
+    pip: Callable[[], Path]
     settings: IndexSettings
     run: Runner
     work: Path
@@ -118,8 +127,7 @@ class PipResolver:
         report = folder / "report.json"
         # What the settings say when there is no network overrules pip's own configuration.
         places = self.settings.find_links if self.offline else ()
-        command: list[str | Path] = [
-            *pip_command(self.python, self.run),
+        arguments = [
             # Not --quiet: that would keep from us which requirements contradict each other.
             *("install", "--dry-run", "--ignore-installed", "--progress-bar=off", "--disable-pip-version-check"),
             # Whatever pip is configured to install into, nothing is installed, and the target need be no virtualenv.
@@ -127,14 +135,18 @@ class PipResolver:
             *(["--no-deps"] if request.no_deps else []),
             *self.settings.pip_arguments,
             *(["--no-index", "--no-binary=:none:"] if self.offline else []),
-            *(argument for place in places for argument in ("--find-links", place)),
-            *(argument for file in request.constraints for argument in ("--constraint", file)),
-            *(argument for file in request.files for argument in ("--requirement", file)),
+            *(word for place in places for word in ("--find-links", place)),
+            *(word for file in _written(request.said, folder / "constraints.txt") for word in ("--constraint", file)),
+            *(word for file in _written(request.said, folder / "requirements.txt") for word in ("--requirement", file)),
             *("--", *request.requirements),
         ]
+        # Not as an option, which an older pip does not know.
+        limits = _written(request.build, folder / "build.txt")
+        environ = {**dict(self.settings.pip_variables), "PIP_REQUIRE_VIRTUALENV": "no"}
+        environ |= {"PIP_BUILD_CONSTRAINT": os.fspath(limits[0])} if limits else {}
+        asked = {"path": self._path(), "arguments": [os.fspath(word) for word in arguments]}
         try:
-            environ = {**dict(self.settings.pip_variables), "PIP_REQUIRE_VIRTUALENV": "no"}
-            self.run(command, cwd=self.project, env=environ)
+            self.run([self.python, Path(run_pip.__file__)], cwd=self.project, env=environ, stdin=json.dumps(asked))
         except CommandError as error:
             raise _unresolved(error, offline=self.offline) from error
         data = json.loads(report.read_text("utf-8"))
@@ -143,6 +155,23 @@ class PipResolver:
             {"lock-version": "1.0", "created-by": "pip", "packages": packages}, base=folder, where="pip's report"
         )
 
+    def _path(self) -> list[str]:
+        """Where the interpreter is to import pip from: nowhere, if it has its own."""
+        try:
+            self.run([self.python, "-m", "pip", "--version"])
+        except CommandError:
+            return [os.fspath(self.pip())]
+        return []
+
+
+def _written(said: Requirements, path: Path) -> list[Path]:
+    """The path, if anything was said that is written there: requirements, or constraints under any other name."""
+    constraints = path.name != "requirements.txt"
+    if not said.has(constraints=constraints):
+        return []
+    said.write(path, constraints=constraints)
+    return [path]
+
 
 def _of_tree(request: Request) -> list[str]:
     """The options that say which parts of the request's tree count."""
@@ -150,25 +179,6 @@ def _of_tree(request: Request) -> list[str]:
         return []
     words = [word for extra in request.extras for word in ("--extra", extra)]
     return words + [word for group in request.groups for word in ("--group", f"{request.tree}:{group}")]
-
-
-def pip_command(python: Path, run: Runner) -> tuple[str, ...]:
-    """A pip that resolves for an interpreter: its own, or the one beside us. Raises UsageError if there is neither."""
-    import importlib.machinery  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
-    own = (str(python), "-m", "pip")
-    try:
-        run([*own, "--version"])
-    except CommandError:
-        # Not importlib.util.find_spec: to it setuptools' hook answers "pip" by taking distutils out of this process.
-        if importlib.machinery.PathFinder.find_spec("pip") is None:
-            raise UsageError(
-                f"resolver = pip, but neither {python} nor {sys.executable} has pip",
-                hint="install pip for one of them, or use resolver = uv",
-            ) from None
-        return (sys.executable, "-m", "pip", "--python", str(python))
-    return own
 
 
 def without_network(settings: IndexSettings, wheels: Path) -> IndexSettings:

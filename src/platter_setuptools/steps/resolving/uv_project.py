@@ -16,7 +16,7 @@ from platter_setuptools.steps.resolving.uv_amendments import manifest_amendments
 from platter_setuptools.steps.resolving.uv_config import uv_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from platter_setuptools.ground.amendments import Amendment
     from platter_setuptools.ground.run import Runner
@@ -53,6 +53,16 @@ def uses_sources(project: Path, name: str) -> bool:
     A folder whose pyproject.toml is not that of the project of this name has no say.
     """
     return named(project) == name and any(table.get("sources") for _, table in uv_tables(project))
+
+
+def source_urls(project: Path) -> Iterator[str]:
+    """What `[tool.uv.sources]` says to come from a URL, each as a requirement."""
+    for _, table in uv_tables(project):
+        sources = table.get("sources")
+        for name, said in sources.items() if isinstance(sources, dict) else ():
+            for one in said if isinstance(said, list) else [said]:
+                if isinstance(one, dict) and "url" in one:
+                    yield f"{name} @ {one['url']}"
 
 
 def index_urls(project: Path, environ: Mapping[str, str]) -> list[str]:

@@ -26,7 +26,7 @@ from platter_setuptools.ground.values import Origin, Wheel
 from platter_setuptools.steps.store import Store, key_of
 from platter_setuptools.steps.wheelhouse import sources
 from platter_setuptools.steps.wheelhouse.build import BuildError, WheelBuilder
-from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all
+from platter_setuptools.steps.wheelhouse.fetch import Download, check_file, fetch_all
 from platter_setuptools.steps.wheels.wheelfile import open_wheel
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Collector:
         a wrong hash.
         """
         entries = [
-            _Entry(package=package, artifact=artifact, download=_as_download(lock, artifact))
+            _Entry(package=package, artifact=artifact, download=as_download(lock, artifact))
             for package, artifact in lock.without(leave_out).select(self.target, extras, groups)
         ]
         found = in_threads(lambda entry: self._from_store(lock, entry), entries, self.run)
@@ -103,6 +103,8 @@ class Collector:
         if entry.download and entry.is_wheel:
             sha256 = entry.download.hashes.get("sha256", "").lower()
             path = self.store.find(sha256, entry.download.filename)
+            if path:
+                check_file(path, entry.download)
             return open_wheel(path, Origin.STORE, sha256=sha256) if path else None
         path = self.store.find_derived("built", self._source_key(lock, entry))
         if path is None:
@@ -204,7 +206,7 @@ class Collector:
         )
 
 
-def _as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None:
+def as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None:
     """What has to be fetched for a lock entry; None for a folder or a repository."""
     if not isinstance(artifact, (PackageWheel, PackageSdist, PackageArchive)):
         return None

@@ -30,6 +30,7 @@ _ALGORITHMS = (
     *("sha256", "sha512", "sha384", "sha3_256", "sha3_512", "sha3_384", "blake2b", "blake2s"),
     *("sha224", "sha3_224"),
 )
+_WEAK = ("sha1", "md5")  # compared, but not trusted
 _CHUNK = 1 << 18
 _TICK = 0.1  # seconds between two reports
 _PATIENCE = 1.0  # seconds that a failed or interrupted fetch waits for its threads
@@ -44,8 +45,9 @@ class Download:
 
     url: str  # http, https or file
     filename: str
-    hashes: Mapping[str, str]  # algorithm -> hexadecimal; one at least that is secure
+    hashes: Mapping[str, str]  # algorithm -> hexadecimal; all of them are compared
     size: int | None = None  # bytes
+    trusted: bool = True  # one hash at least has to be secure; else what the index offers is taken, as it gives none
 
 
 def fetch_all(
@@ -99,20 +101,39 @@ def _places(downloads: Sequence[Download], folder: Path) -> dict[Download, Path]
                 f"{name} from {shown(download.url)} cannot be fetched: only http, https and file URLs can",
                 hint="name the distribution by such a URL, or by its version on an index",
             )
-        digest = _expected(download)[1]
+        digest = next(iter(_expected(download).values()), hashlib.sha256(download.url.encode()).hexdigest())
         same = taken.setdefault(name.casefold(), digest) == digest
         paths[download] = folder / name if same else folder / digest[:16] / name
     return paths
 
 
-def _expected(download: Download) -> tuple[str, str]:
-    for algorithm in _ALGORITHMS:
-        if algorithm in download.hashes:
-            return algorithm, download.hashes[algorithm].lower()
-    raise WheelError(
-        f"{download.filename} ({shown(download.url)}) has no hash that could be trusted",
-        hint=f"the lock must have one of: {', '.join(_ALGORITHMS)}",
-    )
+def is_secure(hashes: Mapping[str, str]) -> bool:
+    """Whether one of the algorithms is secure."""
+    return any(algorithm in hashes for algorithm in _ALGORITHMS)
+
+
+def check_file(path: Path, download: Download) -> None:
+    """Raise WheelError if a file at hand has not all hashes of what it is taken for."""
+    expected = _expected(download)
+    digests = [hashlib.new(algorithm, usedforsecurity=False) for algorithm in expected if algorithm != "sha256"]
+    if not digests:
+        return
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            for digest in digests:
+                digest.update(chunk)
+    _check(download, None, digests, expected)
+
+
+def _expected(download: Download) -> dict[str, str]:
+    """The hashes that a file has to have, the best first."""
+    if download.trusted and not is_secure(download.hashes):
+        raise WheelError(
+            f"{download.filename} ({shown(download.url)}) has no hash that could be trusted",
+            hint=f"the lock must have one of: {', '.join(_ALGORITHMS)}",
+        )
+    known = (*_ALGORITHMS, *_WEAK)
+    return {algorithm: download.hashes[algorithm].lower() for algorithm in known if algorithm in download.hashes}
 
 
 class _Batch:
@@ -214,8 +235,8 @@ class _Batch:
 
     def _write(self, file: IO[bytes], download: Download) -> bool:
         """Write and check what comes in; False if the batch was stopped before the end."""
-        algorithm, expected = _expected(download)
-        digest = hashlib.new(algorithm)
+        expected = _expected(download)
+        digests = [hashlib.new(algorithm, usedforsecurity=False) for algorithm in expected]
         size = 0
         for chunk in self._chunks(download):
             if self._stopped.is_set():
@@ -223,13 +244,14 @@ class _Batch:
             size += len(chunk)
             if download.size is not None and size > download.size:
                 break
-            digest.update(chunk)
+            for digest in digests:
+                digest.update(chunk)
             file.write(chunk)
             with self._lock:
                 self._received += len(chunk)
         if self._stopped.is_set():
             return False
-        _check(download, size, algorithm, digest.hexdigest(), expected)
+        _check(download, size, digests, expected)
         return True
 
     def _chunks(self, download: Download) -> Iterator[bytes]:
@@ -261,13 +283,16 @@ def _file_chunks(download: Download) -> Iterator[bytes]:
         ) from error
 
 
-def _check(download: Download, size: int, algorithm: str, found: str, expected: str) -> None:
-    if download.size not in {None, size} or found != expected:
-        if download.size not in {None, size}:
-            wrong = f"is not {download.size} bytes long, as the lock says"
-        else:
-            wrong = f"has not the {algorithm} of the lock: expected {expected}, found {found}"
+def _check(download: Download, size: int | None, digests: Sequence[hashlib._Hash], expected: Mapping[str, str]) -> None:
+    wrong = [
+        f"has not the {digest.name} of the lock: expected {expected[digest.name]}, found {digest.hexdigest()}"
+        for digest in digests
+        if digest.hexdigest() != expected[digest.name]
+    ]
+    if size is not None and download.size not in {None, size}:
+        wrong = [f"is not {download.size} bytes long, as the lock says"]
+    if wrong:
         raise WheelError(
-            f"{download.filename} from {shown(download.url)} {wrong}",
+            f"{download.filename} from {shown(download.url)} {wrong[0]}",
             hint="the file was changed or damaged on its way: lock again if you trust it as it is now",
         )

@@ -1,0 +1,232 @@
+"""Read requirements and constraints files with pip's own parser.
+
+Runs under the target's Python (3.8 and newer), started as `python -I requirements.py` in the folder that relative paths
+in the files count from. Reads one JSON object from standard input: {"pip": the path of a wheel of pip, "files": […],
+"constraints": […], "options": arguments of `pip install` for connections, "offline": bool, "output": PATH}.
+
+Writes to "output", since there may be passwords in it: {"error": TEXT}, or {"require_hashes": bool, "lines": […]}. A
+line has "where" ("line 3 of FILE"), "constraint" (bool), "text" (for resolvers: one statement, no abbreviations),
+"shown" (as it is in the file, variables not filled in) and "requirement": null for an option, else an object with
+"name" and "url" (without its fragment; either can be null), "folder", "vcs", "editable", "pinned", "applies" (all bool;
+the last is whether its marker fits this Python), "hashes" and "fragment" (of a direct URL), both {ALGORITHM: [DIGEST]},
+and "config_settings" (an object).
+"""
+
+import importlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import sys
+from typing import Any, Dict, Iterator, List, Set, Tuple
+
+OF_A_REQUIREMENT = {"hashes", "config_settings"}
+SIMPLE = (
+    ("--index-url", "index_url"),
+    ("--no-index", "no_index"),
+    ("--pre", "pre"),
+    ("--prefer-binary", "prefer_binary"),
+    ("--require-hashes", "require_hashes"),
+)
+REPEATED = (
+    ("--extra-index-url", "extra_index_urls"),
+    ("--trusted-host", "trusted_hosts"),
+    ("--use-feature", "features_enabled"),
+)
+
+
+def read(asked: Dict[str, Any]) -> Dict[str, Any]:
+    sys.path.insert(0, asked["pip"])
+    req_file = _module("pip._internal.req.req_file")
+    parse = _Parse(req_file)
+    parser = req_file.RequirementsFileParser(_Session(asked["options"], asked["offline"]), parse)
+    parse_file = parser._parse_file  # noqa: SLF001
+
+    def telling_where(filename: str, constraint: bool) -> Iterator[Any]:
+        try:
+            yield from parse_file(filename, constraint)
+        except (req_file.RequirementsFileParseError, ValueError, LookupError) as error:  # of codecs, too
+            raise ValueError("%s: %s" % (filename, error)) from error
+
+    parser._parse_file = telling_where  # noqa: SLF001
+    lines = [
+        _as_line(line)
+        for constraint, files in ((False, asked["files"]), (True, asked["constraints"]))
+        for file in files
+        for line in parser.parse(file, constraint)
+    ]
+    return {"require_hashes": parse.require_hashes, "lines": lines}
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name)
+
+
+class _Parse:
+    """pip's parser of a line, and what it does not keep: the line as it stands, and whether hashes are required."""
+
+    def __init__(self, req_file: Any) -> None:
+        self.require_hashes = False
+        self._line = ""
+        self._error, self._parse = req_file.OptionParsingError, req_file.get_line_parser(None)
+        expand = req_file.expand_env_variables
+
+        def expand_env_variables(numbered: Any) -> Iterator[Any]:
+            for number, line in numbered:
+                self._line = line
+                yield from expand([(number, line)])
+
+        req_file.expand_env_variables = expand_env_variables
+
+    def __call__(self, line: str) -> Tuple[str, Any]:
+        arguments, options = self._parse(line)
+        if problem := _problem(arguments, options):
+            raise self._error(problem)
+        options.shown = self._line
+        self.require_hashes = self.require_hashes or bool(options.require_hashes)
+        return arguments, options
+
+
+class _Session:
+    """pip's own session, made when a file is to be had by URL."""
+
+    def __init__(self, options: List[str], offline: bool) -> None:
+        self._options, self._offline = options, offline
+        self._session: Any = None
+
+    def get(self, url: str) -> Any:
+        if self._offline and not url.lower().startswith("file:"):
+            raise ValueError("%s is not at hand, and nothing is to be downloaded" % url)
+        if self._session is None:
+            command = _module("pip._internal.commands").create_command("install")
+            options, _ = command.parse_args(["--isolated", "--no-input", *self._options])
+            self._session = command._build_session(options)  # noqa: SLF001
+        return self._session.get(url)
+
+
+def _problem(arguments: str, options: Any) -> str:
+    """What of a line pip would pass over in silence, or uv reads in another way."""
+    said = _said(options)
+    if options.__dict__.get("no_require_hashes"):
+        return "--no-require-hashes is not obeyed: where there are hashes, all of them count"
+    if arguments or options.editables:
+        allowed = OF_A_REQUIREMENT | {"require_hashes"} | (set() if arguments else {"editables"})
+        alone = len(options.editables or ()) <= 1
+    elif options.requirements or options.constraints:
+        allowed = {"requirements", "constraints", "require_hashes"}
+        alone = len([*(options.requirements or ()), *(options.constraints or ())]) == 1
+    else:
+        allowed = said - OF_A_REQUIREMENT
+        alone = len(options.find_links or ()) <= 1
+    return "" if alone and said <= allowed else "it says several things: give each of them a line of its own"
+
+
+def _said(options: Any) -> Set[str]:
+    """The names of what a line's options say."""
+    found = {name for name, value in options.__dict__.items() if value and name not in {"format_control", "shown"}}
+    if _release_options(options):
+        found.add("release_control")
+    else:
+        found.discard("release_control")
+    return found | ({"format_control"} if _formats(options) else set())
+
+
+def _formats(options: Any) -> List[Tuple[str, str]]:
+    control = options.format_control
+    both = (("--no-binary", control.no_binary), ("--only-binary", control.only_binary)) if control else ()
+    return [(flag, ",".join(sorted(names))) for flag, names in both if names]
+
+
+def _release_options(options: Any) -> List[Tuple[str, str]]:
+    control = options.__dict__.get("release_control")  # of pip 26
+    if not control:
+        return []
+    both = (("--all-releases", control.all_releases), ("--only-final", control.only_final))
+    return [(flag, ",".join(sorted(names))) for flag, names in both if names]
+
+
+def _as_line(line: Any) -> Dict[str, Any]:
+    try:
+        text, requirement = "\n".join(_options(line)), None
+        if line.requirement is not None:
+            text, requirement = _as_requirement(line)
+    except _module("pip._internal.exceptions").PipError as error:
+        raise ValueError("%s: %s" % (_where(line), error)) from error
+    return {
+        "where": _where(line),
+        "constraint": line.constraint,
+        "text": text,
+        "shown": re.sub(r"\s+(?=--hash\b)", " \\\\\n    ", line.opts.shown),
+        "requirement": requirement,
+    }
+
+
+def _as_requirement(line: Any) -> Tuple[str, Dict[str, Any]]:
+    parsed = _module("pip._internal.req.req_file").handle_requirement_line(line)
+    made = _module("pip._internal.req.constructors").install_req_from_parsed_requirement(parsed)
+    words = ["--hash=%s:%s" % (kind, one) for kind, found in made.hash_options.items() for one in found]
+    settings = parsed.options.get("config_settings") or {}
+    for key, values in settings.items():
+        each = values if isinstance(values, list) else [values]
+        words += ["--config-settings=" + shlex.quote("%s=%s" % (key, value)) for value in each]
+    text = " ".join([("-e " if line.is_editable else "") + line.requirement, *words])
+    return text, {**_judged(made), "config_settings": settings}
+
+
+def _where(line: Any) -> str:
+    return "line %d of %s" % (line.lineno, line.filename)
+
+
+def _options(line: Any) -> Iterator[str]:
+    """The options of a line, in words that pip and uv both know."""
+    options = line.opts.__dict__
+    for flag, name in SIMPLE:
+        if options.get(name):
+            yield flag if options[name] is True else "%s %s" % (flag, options[name])
+    for flag, name in REPEATED:
+        for value in options.get(name) or ():
+            yield "%s %s" % (flag, value)
+    for value in options.get("find_links") or ():
+        yield "--find-links %s" % _located(value, line.filename)
+    for flag, names in [*_formats(line.opts), *_release_options(line.opts)]:
+        yield "%s %s" % (flag, names)
+
+
+def _located(place: str, filename: str) -> str:
+    """A place to find links in: a folder counts from the file that names it, or else from here, as in pip."""
+    if re.match("[a-z]+:", place, re.IGNORECASE):
+        return place
+    beside = os.path.join(os.path.dirname(os.path.abspath(filename)), place)
+    return pathlib.Path(os.path.abspath(beside if os.path.exists(beside) else place)).as_uri()
+
+
+def _judged(requirement: Any) -> Dict[str, Any]:
+    link = requirement.link
+    specifiers = list(requirement.req.specifier) if requirement.req else []
+    fixed = [one for one in specifiers if one.operator in {"==", "==="} and not one.version.endswith(".*")]
+    return {
+        "name": requirement.req.name if requirement.req else None,
+        "url": link.url_without_fragment if link else None,
+        "folder": bool(link and link.is_existing_dir()),
+        "vcs": bool(link and link.is_vcs),
+        "editable": requirement.editable,
+        "pinned": bool(fixed or link),
+        "applies": requirement.match_markers(),
+        "hashes": requirement.hash_options,
+        "fragment": {link.hash_name: [link.hash]} if link and link.hash else {},
+    }
+
+
+def main() -> None:
+    asked = json.load(sys.stdin)
+    try:
+        answer = read(asked)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the files cannot be read for sure
+        answer = {"error": str(error) or type(error).__name__}
+    with open(os.open(asked["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(answer, file)
+
+
+if __name__ == "__main__":
+    main()

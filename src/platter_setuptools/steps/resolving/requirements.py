@@ -1,0 +1,171 @@
+"""Requirements and constraints files: what they say, by pip's own parser. Nothing else here reads these files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from platter_setuptools.ground.errors import CommandError, DependencyError
+from platter_setuptools.ground.urls import redact
+from platter_setuptools.steps.foreign import requirements as foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from platter_setuptools.ground.run import Runner
+    from platter_setuptools.steps.resolving.indexes import IndexSettings
+
+_WITH_USERINFO = re.compile(r"[\w+.-]+://[^/\s]+@\S+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Required:
+    """What a line requires. Hashes are `sha256:…`, in lower case; those of a direct URL's fragment stand apart."""
+
+    name: str  # normalized, or "" for a bare URL or path
+    url: str = field(repr=False)  # without its fragment; "" for what comes from an index
+    hashable: bool  # no folder and no repository
+    pinned: bool  # to one version, or one place
+    applies: bool  # its marker fits the target
+    hashes: frozenset[str] = frozenset()
+    fragment: frozenset[str] = frozenset()
+    config_settings: Mapping[str, str | list[str]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One statement of a file. `text` is as a resolver is to read it, `shown` as it stands in the file."""
+
+    where: str  # "line 3 of more.txt"
+    constraint: bool
+    text: str = field(repr=False)
+    shown: str = field(repr=False)
+    requirement: Required | None = None  # None for options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """All that some requirements and constraints files say, with the files that they name in their turn."""
+
+    lines: tuple[Line, ...] = ()
+    require_hashes: bool = False
+
+    def write(self, path: Path, *, constraints: bool) -> None:
+        """Write one file for a resolver, which only this user may read."""
+        text = "".join(f"{line.text}\n" for line in self.lines if line.constraint == constraints)
+        path.touch(mode=0o600)
+        path.write_text(text, "utf-8")
+
+    def has(self, *, constraints: bool) -> bool:
+        """Whether there are constraints, or else requirements."""
+        return any(line.constraint == constraints for line in self.lines)
+
+    def as_text(self) -> str:
+        """What the files require, without constraints and passwords."""
+        return "".join(f"{redact(line.shown)}\n" for line in self.lines if not line.constraint)
+
+    def urls(self) -> Iterator[str]:
+        """The URLs with a user or password in them."""
+        for line in self.lines:
+            yield from _WITH_USERINFO.findall(line.text)
+
+
+NOTHING = Requirements()
+
+
+def read_requirements(
+    files: Sequence[Path],
+    constraints: Sequence[str],
+    *,
+    pip: Callable[[], Path],
+    python: Path,
+    settings: IndexSettings,
+    project: Path,
+    run: Runner,
+    work: Path,
+    offline: bool,
+) -> Requirements:
+    """Read files, if there are any, with the pip in the wheel `pip`; constraints are paths or URLs.
+
+    Relative paths in them count from `project`.
+    Raises DependencyError for what cannot be read for sure.
+    """
+    if not files and not constraints:
+        return NOTHING
+    output = Path(tempfile.mkdtemp(prefix="requirements-", dir=work)) / "lines.json"
+    asked = {
+        "pip": os.fspath(pip()),
+        "files": [os.fspath(file) for file in files],
+        "constraints": list(constraints),
+        "options": list(_arguments(settings)),
+        "offline": offline,
+        "output": os.fspath(output),
+    }
+    try:
+        # What pip is configured to do stands in the options.
+        environ = {"PIP_CONFIG_FILE": os.devnull}
+        run([python, "-I", Path(foreign.__file__)], cwd=project, env=environ, stdin=json.dumps(asked))
+        answer = json.loads(output.read_text("utf-8"))
+    except CommandError as error:
+        raise DependencyError(
+            "the requirements files cannot be read: pip's parser failed", hint="see above", output=error.output
+        ) from error
+    if "error" in answer:
+        raise DependencyError(
+            f"the requirements files cannot be read: {redact(answer['error'])}",
+            hint="write them as pip's documentation says, one statement on a line",
+        )
+    return Requirements(require_hashes=answer["require_hashes"], lines=tuple(map(_line, answer["lines"])))
+
+
+def _arguments(settings: IndexSettings) -> Iterator[str]:
+    """What a pip that reads no configuration is to be told of connections."""
+    for flag, value in (
+        ("--index-url", settings.index_url),
+        ("--keyring-provider", settings.keyring_provider),
+        ("--cert", settings.cert),
+        ("--client-cert", settings.client_cert),
+        ("--proxy", settings.proxy),
+        ("--timeout", settings.timeout),
+        ("--retries", settings.retries),
+    ):
+        if value is not None:
+            yield f"{flag}={value}"
+    yield from (f"--extra-index-url={url}" for url in settings.extra_index_urls)
+    yield from (f"--trusted-host={host}" for host in settings.trusted_hosts)
+
+
+def _line(data: Mapping[str, Any]) -> Line:
+    said = data["requirement"]
+    return Line(
+        where=redact(data["where"]),
+        constraint=data["constraint"],
+        text=data["text"],
+        shown=data["shown"],
+        requirement=None if said is None else _requirement(said),
+    )
+
+
+def _requirement(said: Mapping[str, Any]) -> Required:
+    return Required(
+        name=canonicalize_name(said["name"] or ""),
+        url=said["url"] or "",
+        hashable=not (said["folder"] or said["vcs"] or said["editable"]),
+        pinned=said["pinned"],
+        applies=said["applies"],
+        hashes=_hashes(said["hashes"]),
+        fragment=_hashes(said["fragment"]),
+        config_settings=said["config_settings"],
+    )
+
+
+def _hashes(found: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    return frozenset(f"{kind}:{value}".lower() for kind, values in found.items() for value in values)

@@ -1,0 +1,116 @@
+"""What a resolver says, checked: its lock has a secure hash of every file, and those that direct URLs name."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.steps.resolving.pins import keep_promises, promised_hashes
+from platter_setuptools.steps.wheelhouse.collector import as_download
+from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all, is_secure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
+    from packaging.requirements import Requirement
+
+    from platter_setuptools.ground.progress import Progress
+    from platter_setuptools.steps.resolving.indexes import IndexSettings
+    from platter_setuptools.steps.resolving.lock import Lock
+    from platter_setuptools.steps.resolving.resolver import Request, Resolver
+    from platter_setuptools.steps.store import Store
+    from platter_setuptools.steps.target import Target
+
+    _File = PackageArchive | PackageSdist | PackageWheel
+
+_F = TypeVar("_F", "PackageArchive", "PackageSdist", "PackageWheel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedResolver:
+    """A Resolver that looks at another one's answer."""
+
+    resolver: Resolver
+    target: Target
+    settings: Callable[[], IndexSettings]
+    store: Store
+    progress: Progress
+    work: Path
+
+    def __call__(self, request: Request) -> Lock:
+        lock = self.resolver(request)
+        promised = promised_hashes((*request.requirements, *request.sources), request.said)
+        lock = self._checked(lock, keep_promises(lock, promised))
+        weak = [file for package in lock.pylock.packages for file in _files(package) if not is_secure(file.hashes)]
+        if not weak:
+            return lock
+        # Of what the target does not take it need not be found out: it is left out.
+        taken = weak if request.universal else _taken(lock, self.target)
+        known = self._fetched(lock, [file for file in weak if any(file is one for one in taken)])
+        packages = [_with_hashes(package, known) for package in lock.pylock.packages]
+        return dataclasses.replace(lock, pylock=dataclasses.replace(lock.pylock, packages=packages))
+
+    def check_required(self, lock: Lock, requirements: Iterable[Requirement]) -> Lock:
+        """The lock with the hashes that the URLs of these requirements name. Raises WheelError if a file has others."""
+        return self._checked(lock, keep_promises(lock, promised_hashes(requirements)))
+
+    def _checked(self, lock: Lock, kept: Lock) -> Lock:
+        """The lock with more hashes of some files; they are fetched, and so compared. Raises WheelError."""
+        known = {id(file) for package in lock.pylock.packages for file in _files(package)}
+        self._fetched(
+            kept, [one for package in kept.pylock.packages for one in _files(package) if id(one) not in known]
+        )
+        return kept
+
+    def _fetched(self, lock: Lock, files: Sequence[_File]) -> dict[int, str]:
+        """Fetch files, compare their hashes, and give the SHA-256 of each, by its id."""
+        downloads: dict[Download, _File] = {}
+        for file in files:
+            if download := as_download(lock, file):
+                downloads[dataclasses.replace(download, trusted=False)] = file
+        found: dict[int, str] = {}
+        if not downloads:
+            return found
+        count = len(downloads)
+        with self.progress.step(f"Fetching {count} file{'s' * (count != 1)} to compare hashes"):
+            folder = Path(tempfile.mkdtemp(prefix="compared-", dir=self.work))
+            for download, path in fetch_all(list(downloads), folder, settings=self.settings()).items():
+                sha256, _size = sha256_of_file(path)
+                found[id(downloads[download])] = sha256
+                if path.suffix == ".whl":
+                    self.store.add(path, sha256)
+        return found
+
+
+def _files(package: Package) -> list[_File]:
+    return [file for file in (package.archive, package.sdist, *(package.wheels or ())) if file]
+
+
+def _taken(lock: Lock, target: Target) -> list[object]:
+    try:
+        return [artifact for _, artifact in lock.select(target)]
+    except WheelError:  # who takes it will tell
+        return []
+
+
+def _with_hashes(package: Package, known: dict[int, str]) -> Package:
+    """The package with what is known of its files, and without those of which nothing secure is."""
+
+    def secure(file: _F) -> _F | None:
+        if id(file) in known:
+            return dataclasses.replace(file, hashes={**file.hashes, "sha256": known[id(file)]})
+        return file if is_secure(file.hashes) else None
+
+    wheels = [one for wheel in package.wheels or () if (one := secure(wheel))]
+    return dataclasses.replace(
+        package,
+        archive=package.archive and secure(package.archive),
+        sdist=package.sdist and secure(package.sdist),
+        wheels=wheels or None,
+    )

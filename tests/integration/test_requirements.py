@@ -1,0 +1,246 @@
+"""Requirements files, read by pip's own parser: all that its format allows, and nothing that is not sure."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from platter_setuptools.ground.errors import DependencyError
+from platter_setuptools.ground.run import Processes
+from platter_setuptools.steps.resolving.indexes import IndexSettings
+from platter_setuptools.steps.resolving.pins import find_pins
+from platter_setuptools.steps.resolving.requirements import Requirements, read_requirements
+from support import handmade, projects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from support.doors import Yard
+    from support.index import Index
+
+ONE = "1" * 64
+LOCKED = f"leaf==1.0 --hash=sha256:{ONE}\n"
+PINNED = {"leaf": {f"sha256:{ONE}"}}
+
+
+@pytest.fixture(scope="module")
+def pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return handmade.pip_wheel(tmp_path_factory.mktemp("pip"))
+
+
+@pytest.fixture
+def read(pip: Path, tmp_path: Path) -> Callable[..., Requirements]:
+    """Reads requirements.txt of tmp_path, or what is given."""
+
+    def reading(*files: Path, constraints: Sequence[str] = (), offline: bool = False) -> Requirements:
+        return read_requirements(
+            files or (tmp_path / "requirements.txt",),
+            constraints,
+            pip=lambda: pip,
+            python=Path(sys.executable),
+            settings=IndexSettings(),
+            project=tmp_path,
+            run=Processes(),
+            work=tmp_path,
+            offline=offline,
+        )
+
+    return reading
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class TestHashes:
+    """However a file says that there are hashes, they are found."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            LOCKED.encode(),
+            b"\xef\xbb\xbf" + LOCKED.encode(),
+            b"\xef\xbb\xbf-r locked.txt\n",
+            LOCKED.encode("utf-16"),
+            LOCKED.encode("utf-32"),
+            b"# -*- coding: latin-1 -*-\n# \xe9\n" + LOCKED.encode(),
+            LOCKED.replace(" --", " \\\r\n  --").encode(),
+            f'leaf==1.0 --hash="sha256:{ONE}"  # why\n'.encode(),
+            f"leaf==1.0 --has 'sha256:{ONE}'\n".encode(),
+            f"leaf==1.0 --hash=${{HASHED}}:{ONE}\n".encode(),
+            b"-r locked.txt\n",
+            b"--requirem locked.txt\n",
+            b"--requirement=locked.txt\n",
+            b"-rlocked.txt\n",
+            b"-r ${FOLDER}/locked.txt\n",
+            b"-r file://${FOLDER}/locked.txt\n",
+            b"--require-hashes -r locked.txt\n",
+            b"-c locked.txt\nleaf\n",
+            b"--constr locked.txt\nleaf==1.0\n",
+        ],
+    )
+    def test_in_every_spelling(
+        self, read: Callable[..., Requirements], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
+    ) -> None:
+        (tmp_path / "locked.txt").write_text(LOCKED)
+        (tmp_path / "requirements.txt").write_bytes(text)
+        monkeypatch.setenv("HASHED", "sha256")
+        monkeypatch.setenv("FOLDER", str(tmp_path))
+        pins = find_pins(read())
+        assert pins
+        assert pins.hashes == PINNED
+
+    def test_by_url(self, read: Callable[..., Requirements], tmp_path: Path) -> None:
+        (tmp_path / "locked.txt").write_text(LOCKED)
+        (tmp_path / "nested.txt").write_text("-r locked.txt\n")
+        with served(tmp_path) as url:
+            (tmp_path / "requirements.txt").write_text(f"-r {url}/nested.txt\n")
+            pins = find_pins(read())
+            assert pins
+            assert pins.hashes == PINNED
+            limits = find_pins(read(constraints=[f"{url}/locked.txt"]))
+            assert limits
+            with pytest.raises(DependencyError, match="nothing is to be downloaded"):
+                read(offline=True)
+
+    def test_of_a_direct_url(self, read: Callable[..., Requirements], tmp_path: Path) -> None:
+        (tmp_path / "requirements.txt").write_text(
+            f"leaf @ https://host/leaf-1.0-py3-none-any.whl#sha256={ONE}\nhttps://host/x.zip#md5=ab&egg=x\n"
+        )
+        lines = [line.requirement for line in read().lines if line.requirement]
+        assert [(one.name, one.url.rpartition("/")[2], set(one.fragment)) for one in lines] == [
+            ("leaf", "leaf-1.0-py3-none-any.whl", {f"sha256:{ONE}"}),
+            ("x", "x.zip", {"md5:ab"}),
+        ]
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            (b"-r gone.txt\n", "gone.txt"),
+            (b"-r requirements.txt\n", "recursively"),
+            (b"-r locked.txt -r other.txt\n", "it says several things"),
+            (b"-r locked.txt -i https://host/\n", "it says several things"),
+            (b"leaf -r locked.txt\n", "it says several things"),
+            (b"leaf --no-binary leaf\n", "it says several things"),
+            (b"--hash=sha256:11\n", "it says several things"),
+            (b"leaf==1 --hash=md5:11\n", "hash algorithms"),
+            (b"--no-require-hashes\n", "is not obeyed"),
+            (b"--nonsense\n", "nonsense"),
+            (b"leaf; nonsense\n", "line 1 of "),
+            (b"\xff\xfe\x00\n", "requirements.txt: "),
+            (b"# coding: klingon\nleaf\n", "klingon"),
+            (b"leaf @ https://me:s3cr3t@host/leaf ; bad\n", "line 1 of "),
+        ],
+    )
+    def test_what_is_not_sure(
+        self, read: Callable[..., Requirements], tmp_path: Path, text: bytes, reason: str
+    ) -> None:
+        (tmp_path / "locked.txt").write_text(LOCKED)
+        (tmp_path / "requirements.txt").write_bytes(text)
+        with pytest.raises(DependencyError, match="cannot be read") as caught:
+            read()
+        assert reason in caught.value.message
+        assert "s3cr3t" not in caught.value.message
+
+    def test_for_a_resolver_and_for_the_bundle(
+        self, read: Callable[..., Requirements], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TOKEN", "t0k3n")
+        (tmp_path / "sub").mkdir()
+        (tmp_path / "sub" / "more.txt").write_text("-f .\n-c ../limits.txt\n")
+        (tmp_path / "limits.txt").write_text("branch<2\n")
+        (tmp_path / "requirements.txt").write_text(
+            "--index https://me:${TOKEN}@Host/simple --pre  # both\n-r sub/more.txt\nleaf==1.0\n"
+        )
+        said = read()
+        said.write(tmp_path / "written.txt", constraints=False)
+        assert (tmp_path / "written.txt").read_text().splitlines() == [
+            "--index-url https://me:t0k3n@Host/simple",
+            "--pre",
+            f"--find-links {(tmp_path / 'sub').as_uri()}",
+            "leaf==1.0",
+        ]
+        said.write(tmp_path / "limits.out", constraints=True)
+        assert (tmp_path / "limits.out").read_text() == "branch<2\n"
+        assert list(said.urls()) == ["https://me:t0k3n@Host/simple"]
+        assert said.as_text().splitlines() == ["--index https://Host/simple --pre", "-f .", "leaf==1.0"]
+        assert "t0k3n" not in repr(said)
+
+    def test_settings_of_one_requirement(self, read: Callable[..., Requirements], tmp_path: Path) -> None:
+        (tmp_path / "requirements.txt").write_text('leaf==1.0 --config-settings="a=b c"\n')
+        (line,) = read().lines
+        assert line.requirement
+        assert line.requirement.config_settings == {"a": "b c"}
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+@pytest.mark.parametrize(
+    "place", ["--constraints", "PIP_CONSTRAINT", "pip.conf", "-r", "a fragment", "md5", "a script"]
+)
+def test_no_bundle_in_spite_of_a_wrong_hash(
+    yard: Yard, tmp_path: Path, index: Index, resolver: str, place: str
+) -> None:
+    locked = f"leaf==1.0 --hash=sha256:{ONE}\n"
+    url = index.url.replace("simple/", "files/leaf-1.0-py3-none-any.whl")
+    project = projects.hello(tmp_path / "project", {"locked.txt": locked, "leaf.txt": "leaf==1.0\n"})
+    arguments, environ = ["-r", "leaf.txt"], {}
+    if place == "--constraints":
+        arguments += ["--constraints", "locked.txt"]
+    elif place == "PIP_CONSTRAINT":
+        environ[place] = str(project / "locked.txt")
+    elif place == "pip.conf":
+        (tmp_path / "pip.conf").write_text(f"[install]\nconstraint = {project / 'locked.txt'}\n")
+        environ["PIP_CONFIG_FILE"] = str(tmp_path / "pip.conf")
+    elif place == "-r":
+        (project / "leaf.txt").write_bytes(locked.encode("utf-16"))
+    elif place == "a script":
+        (project / "pre.sh").write_text(f"cp {project}/locked.txt {project}/leaf.txt\n")
+        arguments.append("--prebuild-script=pre.sh")
+    else:
+        kind, value = ("sha256", ONE) if place == "a fragment" else ("md5", "1" * 32)
+        (project / "leaf.txt").write_text(f"leaf @ {url}#{kind}={value}\n")
+    done = yard.platter("build", f"--resolver={resolver}", *arguments, cwd=project, code=_failed(resolver), **environ)
+    assert not list(project.glob("dist/*.tar.gz"))
+    assert "hash" in done.stderr.lower() or "sha256" in done.stderr or "md5" in done.stderr
+    # uv takes the URL's word: such a lock can be written, and not be built from.
+    if place != "a script" and (place, resolver) != ("a fragment", "uv"):
+        words = ("lock", f"--resolver={resolver}", *arguments)
+        yard.platter(*words, cwd=project, code=_failed(resolver), **environ)
+        assert not (project / "pylock.toml").exists()
+
+
+def _failed(resolver: str) -> int:
+    # pip compares hashes while it resolves.
+    return 5 if resolver == "uv" else 4
+
+
+@pytest.mark.parametrize("kind", ["sha256", "md5"])
+def test_a_wrong_hash_in_metadata(yard: Yard, tmp_path: Path, index: Index, kind: str) -> None:
+    digest = "1" * (64 if kind == "sha256" else 32)
+    url = index.url.replace("simple/", f"files/leaf-1.0-py3-none-any.whl#{kind}={digest}")
+    text = projects.SETUP_PY.replace('"leaf"', f'"leaf @ {url}"')
+    project = projects.hello(tmp_path / "project", {"setup.py": text})
+    said = yard.refuse(5, project)
+    assert f"has not the {kind}" in said
