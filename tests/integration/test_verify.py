@@ -63,6 +63,10 @@ class Bundle:
         change(bill)
         file.write_text(json.dumps(bill))
 
+    def sum_up(self) -> None:
+        for key in ("installed_size", "installed_files"):
+            self.info[key] = sum(one[key] for one in self.info["wheels"])
+
     def seal(self) -> None:
         handmade.Bundle(path=self.path, info=self.info).seal()
 
@@ -135,6 +139,10 @@ class TestInOrder:
         files = {"leaf.py": "NAME = 'leaf 1.0'\n", "branch.py": ""}
         bundle.swap(LEAF, handmade.wheel(tmp_path, "leaf", "1.0", files=files))
         bundle.entry(LEAF)["bytecode"] = None
+        with zipfile.ZipFile(bundle.path / "data" / LEAF) as archive:
+            sizes = [one.file_size for one in archive.infolist()]
+        bundle.entry(LEAF).update(installed_size=sum(sizes), installed_files=len(sizes))
+        bundle.sum_up()
         (bundle.path / "data" / "bytecode").joinpath(
             f"{LEAF[:-4]}.{bundle.info['targets'][0]['cache_tag']}.zip"
         ).unlink()
@@ -259,6 +267,12 @@ class TestContradictions:
     @staticmethod
     def incomplete(bundle: Bundle) -> None:
         bundle.info["wheels"].remove(bundle.entry(LEAF))
+        bundle.sum_up()
+
+    @staticmethod
+    def unlike(bundle: Bundle) -> None:
+        bundle.entry(LEAF)["installed_size"] += 1
+        bundle.sum_up()
 
     @staticmethod
     def wrong(key: str, value: object) -> Callable[[Bundle], None]:
@@ -283,16 +297,18 @@ class TestContradictions:
         (unfitting, "leaf 1.0 requires Python <3"),
         (other_times, f"leaf.{{tag}}.pyc was not compiled from what is in data/{LEAF}"),
         (blocking, "site-packages/branch.py"),
+        (unlike, f"data/{LEAF} takes another room when it is installed"),
         (incomplete, "hello 1.0 requires leaf, which is missing"),
         (wrong("sha256", "0" * 64), f"data/{LEAF} has another hash or size"),
         (wrong("size", 1), f"data/{LEAF} has another hash or size"),
         (wrong("version", "3.0"), f"data/{LEAF} is leaf 1.0, not leaf 3.0"),
         (wrong("file", "leaf-9-py3-none-any.whl"), "data/leaf-9-py3-none-any.whl is missing"),
+        (wrong("installed_size", 1), "installed_size: expected "),
         (wrong("bytecode", "bytecode/none.zip"), "data/bytecode/none.zip: missing"),
         (wrong("bytecode", None), ".zip: belongs to no wheel"),
         (wrong("requested", "perhaps"), "requested: expected bool"),
         (targeted("magic", "00000000"), "or not for this target"),
-        (targeted("python", "3.7"), "info.json: no target has the Python"),
+        (targeted("python", "3.7"), "info.json: python: expected the Python of a target"),
         (saying("PACKAGE", "other\n"), "PACKAGE: info.json says hello"),
         (saying("VERSION", "1.0"), "VERSION: info.json says 1.0"),
         (
@@ -371,6 +387,11 @@ class TestEntries:
             (header("TOP/more", tarfile.SYMTYPE, linkname="../../etc"), "TOP/more: the link leads out of the bundle"),
             (header("TOP/more", tarfile.SYMTYPE, linkname="/etc"), "TOP/more: the link leads out of the bundle"),
             (header("TOP/more", tarfile.SYMTYPE, linkname="more"), "more leads in a circle"),
+            (header("TOP/more", tarfile.SYMTYPE, linkname="nowhere"), "more: a link that is not listed in SHA256SUMS"),
+            (
+                header("TOP/data/bootstrap/more", tarfile.SYMTYPE, linkname="../conf"),
+                "data/bootstrap/more: a link that is not listed in SHA256SUMS",
+            ),
             (header("TOP/data/link/more"), "TOP/data/link/more: lies in what is no folder"),
         ],
     )
@@ -462,7 +483,23 @@ class TestSignatures:
             PlatterError, match=r"SHA256SUMS\.sig is no signature of this bundle's SHA256SUMS"
         ) as caught:
             look(bundle.path, allowed=allowed)
-        assert caught.value.exit_code == 5
+        assert caught.value.exit_code == 6
+        with pytest.raises(ArchiveError, match="is no signature of this bundle"):
+            look(bundle.path)
+
+    @pytest.mark.parametrize("content", ["garbage", "", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"])
+    def test_of_nothing(self, bundle: Bundle, content: str) -> None:
+        (bundle.path / "SHA256SUMS.sig").write_text(content)
+        with pytest.raises(ArchiveError, match="is no signature of this bundle") as caught:
+            look(bundle.path)
+        assert caught.value.exit_code == 6
+
+    def test_nobody_can_look(self, bundle: Bundle, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        keys.sign(bundle.path, key)
+        monkeypatch.setenv("PATH", "")
+        diary = Diary()
+        verify(bundle.path, allowed_signers=None, run=Processes(), progress=diary, work=tmp_path)
+        assert diary.said("warn") == ["the signature was not looked at: ssh-keygen, which does that, is not there"]
 
     def test_without_ssh_keygen(
         self, bundle: Bundle, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -119,8 +119,42 @@ def test_honest_records_of_every_kind(tmp_path: Path) -> None:
         (Member(name="pipe", mode=stat.S_IFIFO | 0o666), "pipe is neither a file nor a folder"),
         (Member(name="APP.py"), "app.py and APP.py would be one file"),
         (Member(name="app-1.0.data/purelib/App.py"), "would be one file"),
-        (Member(name="app-1.0.data/scripts/python"), "bin/python belongs to the virtualenv"),
-        (Member(name="app-1.0.data/data/pyvenv.cfg"), "pyvenv.cfg belongs to the virtualenv"),
+        (Member(name="app-1.0.data/scripts/python"), "would overwrite bin/python, which belongs to the virtualenv"),
+        *(
+            (Member(name=f"app-1.0.data/{name}"), "which belongs to the virtualenv")
+            for name in (
+                "data/pyvenv.cfg",
+                "data/pyvenv.cfg/below",
+                "data/.gitignore",
+                "data/CACHEDIR.TAG",
+                "data/.platter-release.json",
+                "data/.platter-work/x",
+                "data/bin",
+                "data/lib",
+                "data/lib64",
+                "data/lib/python3.11",
+                "data/lib64/python3.13t/site-packages",
+                "data/lib/python3.11/site-packages/_virtualenv.py",
+                "data/bin/python3.11",
+                "data/BIN/Python3",
+                "scripts/python3.11",
+                "scripts/python3.13t",
+                "scripts/pypy3.10",
+                "scripts/activate",
+                "scripts/activate.fish",
+                "scripts/activate.ps1",
+                "scripts/activate_this.py",
+                "scripts/deactivate.nu",
+                "purelib/_virtualenv.pth",
+            )
+        ),
+        (Member(name="app-1.0.data/purelib/app-1.0.dist-info/RECORD"), "would be metadata of a distribution"),
+        (Member(name="app-1.0.data/platlib/app-1.0.dist-info/INSTALLER"), "would be metadata of a distribution"),
+        (Member(name="app-1.0.data/purelib/idna-3.0.DIST-INFO/x"), "would be metadata of a distribution"),
+        (Member(name="idna-3.0.Dist-Info/RECORD"), "would be metadata of a distribution"),
+        (Member(name="x" * 256), "or a part of it than 255"),
+        (Member(name="ü" * 128), "or a part of it than 255"),
+        (Member(name="x/" * 512 + "y"), "is longer than 1024 bytes"),
         (Member(name="app-1.0.data/unheard/of"), "belongs to no known part"),
         (
             Member(name="app-1.0.dist-info/direct_url.json", content=b'{"url": "https://me:secret@host/app"}'),
@@ -210,3 +244,23 @@ def test_a_wheel_that_is_not_what_it_was(tmp_path: Path) -> None:
     shutil.copy(handmade.wheel(tmp_path / "other", "app", files={}), wheel.path)
     with pytest.raises(WheelError, match="altered"):
         examine(wheel)
+
+
+@pytest.mark.parametrize("folder", ["lib", "lib64"])
+def test_data_that_names_the_folder_of_modules_itself(tmp_path: Path, folder: str) -> None:
+    data = {f"{folder}/python3.11/site-packages/idna/__init__.py": ""}
+    wheels = [
+        opened(handmade.wheel(tmp_path, "evil", data=data)),
+        opened(handmade.wheel(tmp_path, "idna", files={"idna/__init__.py": ""})),
+    ]
+    diary = Diary()
+    check_places(wheels, {wheel: examine(wheel) for wheel in wheels}, diary)
+    assert diary.said("warn") == ["evil and idna both have site-packages/idna/__init__.py: idna's will be installed"]
+
+
+@pytest.mark.parametrize(
+    "place", ["scripts/activate-global-python-argcomplete", "scripts/python-config", "scripts/pythonic", "data/library"]
+)
+def test_names_that_are_like_those_of_the_virtualenv(tmp_path: Path, place: str) -> None:
+    extra = [Member(name=f"app-1.0.data/{place}")]
+    assert examine(opened(handmade.wheel(tmp_path, "app", extra=extra)))

@@ -75,7 +75,9 @@ class TestDescribing:
         assert description.extras == ("fast",)
 
     def test_what_it_takes_when_installed(self, tmp_path: Path) -> None:
-        path = handmade.wheel(tmp_path, files={"a.py": "x" * 1000, "b/c.py": ""}, extra=[handmade.Member(name="b/")])
+        path = handmade.wheel(
+            tmp_path, files={"a.py": "x" * 1000, "b/c.py": ""}, extra=[handmade.Member(name="b/", mode=0o040755)]
+        )
         with zipfile.ZipFile(path) as archive:
             sizes = [one.file_size for one in archive.infolist() if not one.is_dir()]
         assert (described(path).files, described(path).size) == (len(sizes), sum(sizes))

@@ -5,24 +5,22 @@ Whether it speaks the truth is for `platter verify` to find out.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import BundleError
-from platter_setuptools.payload import checksums, manifest
+from platter_setuptools.payload import checksums, manifest, untrusted
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.steps.bundle.entries import Kind, open_bundle
 from platter_setuptools.steps.bundle.sbom import FILE as BILL
-from platter_setuptools.steps.bundle.sbom import SCRIPT
+from platter_setuptools.steps.bundle.sbom import Bill, read_bill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _KEPT = (manifest.FILE, checksums.FILE, checksums.SIGNATURE, BILL)
-_LONGEST = 1 << 26  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,27 +74,26 @@ class Portrait:
 
 def portray(path: Path) -> Portrait:
     """Read a bundle of any format. Raises ArchiveError for what is none, BundleError for one that tells too little."""
-    texts: dict[str, str] = {}
+    texts: dict[str, bytes] = {}
     size = path.stat().st_size if path.is_file() else 0
     with open_bundle(path) as entries:
         for entry in entries:
             name = entry.name.partition("/")[2]
             if name in _KEPT and entry.kind is Kind.FILE:
                 with entry.open() as source:
-                    texts[name] = source.read(_LONGEST).decode("utf-8", "replace")
+                    texts[name] = source.read(untrusted.LIST + 1)
     if path.is_dir():
         size = sum(one.lstat().st_size for one in path.rglob("*") if one.is_file())
     for name in (manifest.FILE, checksums.FILE, BILL):
         if name not in texts:
             raise BundleError(f"{path} has no {name}", hint="name a bundle that this version of platter has built")
     try:
-        info = json.loads(texts[manifest.FILE])
-        about = manifest.parse(info, f"{path}: {manifest.FILE}")
+        about = manifest.load(texts[manifest.FILE], f"{path}: {manifest.FILE}")
         sums = checksums.parse(texts[checksums.FILE])
-        roots, parts = _parts(about, info, json.loads(texts[BILL]))
+        roots, parts = _parts(about, read_bill(texts[BILL]))
     except InstallError as error:
         raise BundleError(error.message, hint=error.hint) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (LookupError, StopIteration) as error:
         raise BundleError(
             f"{path}: {manifest.FILE} and {BILL} do not fit each other", hint="platter verify tells what is wrong"
         ) from error
@@ -106,36 +103,33 @@ def portray(path: Path) -> Portrait:
         signed=checksums.SIGNATURE in texts,
         roots=roots,
         parts=tuple(sorted(parts, key=lambda part: (-part.size, part.name))),
-        bill=texts[BILL],
+        bill=texts[BILL].decode(),
         sums=sums,
     )
 
 
-def _parts(
-    about: manifest.Manifest, info: Mapping[str, Any], bill: Mapping[str, Any]
-) -> tuple[tuple[str, ...], list[Part]]:
-    components = {one["hashes"][0]["content"]: one for one in bill["components"]}
-    names = {components[wheel.sha256]["bom-ref"]: wheel.name for wheel in about.wheels}
-    graph = {one["ref"]: [names[ref] for ref in one["dependsOn"]] for one in bill["dependencies"]}
-    roots = tuple(graph.pop(bill["metadata"]["component"]["bom-ref"]))
+def _parts(about: manifest.Manifest, bill: Bill) -> tuple[tuple[str, ...], list[Part]]:
+    components = {one.sha256: one for one in bill.components}
+    names = {components[wheel.sha256].ref: wheel.name for wheel in about.wheels}
+    graph = {ref: [names[one] for one in wanted] for ref, wanted in bill.graph.items()}
+    roots = tuple(graph.pop(bill.subject))
     requires = {names[ref]: tuple(wanted) for ref, wanted in graph.items()}
     paths = dict(_paths(roots, requires))
     parts = []
-    for wheel, entry in zip(about.wheels, info["wheels"], strict=True):
+    for wheel in about.wheels:
         component = components[wheel.sha256]
-        properties = component.get("properties", ())
         parts.append(
             Part(
                 name=wheel.name,
                 version=wheel.version,
                 file=wheel.file,
                 sha256=wheel.sha256,
-                size=int(entry["size"]),
+                size=wheel.size,
                 installed_size=wheel.installed_size,
-                licence=", ".join(map(_licence, component.get("licenses", ()))),
+                licence=component.licence,
                 libc=wheel.libc,
                 libraries=wheel.libraries,
-                scripts=tuple(str(one["value"]) for one in properties if one["name"] == SCRIPT),
+                scripts=component.scripts,
                 requires=requires[wheel.name],
                 path=paths[wheel.name],
             )
@@ -153,10 +147,6 @@ def _paths(roots: tuple[str, ...], requires: Mapping[str, tuple[str, ...]]) -> I
                 seen.add(path[-1])
                 yield path[-1], path
                 ahead += [(*path, name) for name in requires[path[-1]]]
-
-
-def _licence(entry: Mapping[str, Any]) -> str:
-    return str(entry["expression"] if "expression" in entry else entry["license"]["name"])
 
 
 def _numbers(libc: str) -> tuple[int, ...]:

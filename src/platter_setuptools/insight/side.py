@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,9 @@ from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.errors import BundleError, UsageError
 from platter_setuptools.insight.portrait import portray
-from platter_setuptools.payload import marker, record
+from platter_setuptools.payload import marker, record, untrusted
+from platter_setuptools.payload.archive import Archive
+from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.manifest import FILE as INFO
 from platter_setuptools.steps.bundle.entries import open_bundle
 
@@ -135,15 +136,17 @@ def _recorded(path: Path) -> dict[str, str]:
 
 
 def _digest_of_wheel(source: BinaryIO, name: str) -> str:
-    with tempfile.TemporaryFile() as file:
+    with tempfile.NamedTemporaryFile() as file:
         shutil.copyfileobj(source, file, 1 << 20)
+        file.flush()
         try:
-            with zipfile.ZipFile(file) as archive:
+            with Archive(file.name) as archive:
                 # Others may lie deeper, in what a distribution has taken into itself.
-                names = (one for one in archive.namelist() if one.count("/") == 1)
+                names = (one for one in archive.members if one.count("/") == 1)
                 found = next(one for one in names if one.endswith(_RECORD))
-                rows = record.parse(archive.read(found).decode("utf-8", "surrogateescape"))
-        except (zipfile.BadZipFile, zlib.error, StopIteration, OSError) as error:
+                content = archive.read(archive.members[found], untrusted.LIST)
+                rows = record.parse(content.decode("utf-8", "surrogateescape"))
+        except (InstallError, csv.Error, StopIteration) as error:
             raise BundleError(f"{name} cannot be read as a wheel", hint="platter verify tells what is wrong") from error
     moved = {}
     for path, row in rows.items():

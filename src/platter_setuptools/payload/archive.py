@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from typing import Dict, Iterator, Set
 
-from . import checksums
+from . import checksums, untrusted
 from .errors import BundleError
 from .names import relative
 
@@ -21,19 +21,21 @@ _SLACK = 64
 # Above this size a member goes through memory in pieces.
 _WHOLE = 4 << 20
 _PIECE = 1 << 20
+# zipfile unpacks what it reads of bzip2 and LZMA at once, however much it becomes.
+_EXOTIC_PIECE = 1 << 12
 
 
 class Archive:
-    """An open zip file whose bytes have the given SHA-256."""
+    """An open zip file, whose bytes have the SHA-256 if one is given."""
 
-    def __init__(self, path: str, sha256: str) -> None:
+    def __init__(self, path: str, sha256: str = "") -> None:
         self.path = path
         try:
             self._stream = open(path, "rb")  # noqa: SIM115 - closed in close()
         except OSError as error:
             raise BundleError("%s cannot be read: %s" % (path, error.strerror)) from error
         try:
-            if checksums.digest(self._stream) != sha256:
+            if sha256 and checksums.digest(self._stream) != sha256:
                 raise self.damaged("altered", "copy the bundle to this machine again")  # noqa: TRY301 - the file is closed below
             self._descriptor = self._stream.fileno()
             self.members = self._members()
@@ -63,6 +65,10 @@ class Archive:
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
             raise self.damaged("not a zip file: %s" % error) from error
         size = os.fstat(self._descriptor).st_size
+        if len(infos) > untrusted.FILES:
+            raise self.damaged("it has more than %d members" % untrusted.FILES)
+        if sum(info.file_size for info in infos) > max(untrusted.RATIO_FROM, untrusted.RATIO * size):
+            raise self.damaged("it unpacks to more than %d times its size" % untrusted.RATIO)
         seen: Set[str] = set()
         members: Dict[str, zipfile.ZipInfo] = {}
         for info in infos:
@@ -84,7 +90,10 @@ class Archive:
                 members[name] = info
         return members
 
-    def read(self, info: zipfile.ZipInfo) -> bytes:
+    def read(self, info: zipfile.ZipInfo, limit: int = untrusted.TEXT) -> bytes:
+        """All of a member's content; BundleError if that is more than the limit, in bytes."""
+        if info.file_size > limit:
+            raise self.damaged("%s is longer than %d bytes" % (info.filename, limit))
         return b"".join(self.chunks(info))
 
     def chunks(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -155,7 +164,7 @@ class Archive:
         try:
             with zipfile.ZipFile(self._stream) as archive, archive.open(info) as member:
                 while True:
-                    piece = member.read(_PIECE)
+                    piece = member.read(_EXOTIC_PIECE)
                     if not piece:
                         return
                     yield piece

@@ -8,6 +8,7 @@ from typing import AbstractSet, BinaryIO, Dict, Iterable, Iterator, List, Tuple
 
 from .errors import BundleError
 from .names import relative
+from .untrusted import FILES, LIST, read_file
 
 FILE = "SHA256SUMS"
 SIGNATURE = FILE + ".sig"
@@ -15,8 +16,8 @@ CHUNK = 1 << 20
 _LINE = re.compile(r"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 _SHOWN = 10
-_MODULES = "data/bootstrap/"
 _REMOVE = "remove them, or unpack the bundle into a folder of its own; a script may have made them where it was run"
+MODULES = "data/bootstrap/"
 _AGAIN = "copy the bundle to this machine again; if that does not help, build it again"
 
 
@@ -24,17 +25,19 @@ def read(bundle: str) -> Dict[str, str]:
     """Path relative to the bundle -> SHA-256 in lower-case hexadecimal digits."""
     path = os.path.join(bundle, FILE)
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
-            text = stream.read()
-    except OSError as error:
-        raise BundleError("%s cannot be read: %s" % (path, error.strerror), hint=_AGAIN) from error
-    return parse(text, path)
+        content = read_file(path, LIST)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BundleError("%s cannot be read: %s" % (path, reason), hint=_AGAIN) from error
+    return parse(content, path)
 
 
-def parse(text: str, path: str = FILE) -> Dict[str, str]:
+def parse(content: bytes, path: str = FILE) -> Dict[str, str]:
     """As ``read``, from what stands in the file."""
     sums: Dict[str, str] = {}
-    lines = text.split("\n")
+    lines = content.decode("utf-8", "surrogateescape").split("\n")
+    if len(lines) > FILES:
+        raise BundleError("%s lists more than %d files" % (path, FILES), hint="leave files out of the bundle")
     if lines.pop():
         raise BundleError("%s is cut off in its last line" % path, hint=_AGAIN)
     for number, line in enumerate(lines, 1):
@@ -142,7 +145,7 @@ def _files(bundle: str) -> Iterator[str]:
                     raise BundleError("%s: a link that leads out of the bundle" % entry.path, hint=_AGAIN)
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(name + "/")
-                elif entry.is_file() or (entry.is_symlink() and (not entry.is_dir() or name.startswith(_MODULES))):
+                elif entry.is_file() or (entry.is_symlink() and (not entry.is_dir() or name.startswith(MODULES))):
                     yield name
                 elif not entry.is_symlink():
                     raise BundleError("%s: neither a file nor a folder" % entry.path, hint=_AGAIN)

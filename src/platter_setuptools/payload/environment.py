@@ -3,6 +3,7 @@
 import importlib
 import os
 import py_compile
+import re
 import shutil
 import sys
 import types
@@ -13,6 +14,14 @@ from .errors import InstallError, PythonError
 WORK = ".platter-work"
 # virtualenv imports these for what it is told not to do: to ask an index for newer wheels.
 _DISPENSABLE = ("ssl",)
+_LIBRARY = r"lib(64)?/(python|pypy)[\d.]+t?"
+# What any virtualenv may consist of, or holds of ours; below the root. No wheel has a file there, or below a file.
+_OWN = re.compile(
+    r"(pyvenv\.cfg|\.gitignore|\.lock|CACHEDIR\.TAG|\.platter-[^/]*|bin/(python|pypy)[\d.]*t?"
+    r"|bin/activate(\.\w+|_this\.py)?|bin/deactivate(\.\w+)?|%s/site-packages/_virtualenv\.(py|pth))(/.*)?"
+    r"|bin|include|lib(64)?|%s(/site-packages)?" % (_LIBRARY, _LIBRARY),
+    re.IGNORECASE | re.ASCII | re.DOTALL,
+)
 
 
 class Scheme(NamedTuple):
@@ -55,6 +64,11 @@ def _home(config: str) -> str:
     except OSError:
         pass
     return ""
+
+
+def is_own(place: str) -> bool:
+    """Whether a path below a virtualenv is a part of it, whichever virtualenv release makes it."""
+    return _OWN.fullmatch(place) is not None
 
 
 def clean() -> None:

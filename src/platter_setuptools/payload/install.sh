@@ -93,7 +93,12 @@ for argument do
         exit 0
         ;;
     --version)
-        printf '%s %s\n' "$(first_line "$here/PACKAGE")" "$(first_line "$here/VERSION")"
+        package=$(first_line "$here/PACKAGE")
+        release=$(first_line "$here/VERSION")
+        case $package$release in
+        *[!A-Za-z0-9._+!-]*) fail 4 "$here/PACKAGE or $here/VERSION holds no name or version" 'copy the bundle to this machine again' ;;
+        esac
+        printf '%s %s\n' "$package" "$release"
         exit 0
         ;;
     --python=*) wanted=${argument#--python=} ;;

@@ -1,19 +1,30 @@
-"""info.json: what the bundle says about itself. Foreign data becomes typed values here, once."""
+"""info.json: what the bundle says about itself. Foreign data becomes typed values here, once.
 
-import json
+`platter verify` and `platter inspect` ask these functions too, so that they pass what the installer passes.
+"""
+
 import os
 import re
-from typing import Any, Dict, NamedTuple, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, NamedTuple, Optional, Set, Tuple
 
-from . import checksums
+from . import checksums, specifiers, tags, untrusted
 from .errors import BundleError
-from .names import normalised, relative
+from .names import is_project, normalised, relative
+from .table import HINT, Table
 
 FILE = "info.json"
 FORMAT = 1
-T = TypeVar("T")
 # What `git describe --always --dirty` says: a commit (SHA-1 or SHA-256), and whether tracked files differ from it.
 _REVISION = re.compile("(?:[0-9a-f]{40}|[0-9a-f]{64})(?:-dirty)?")
+_IMPLEMENTATION = re.compile(r"[a-z][a-z0-9]{0,31}", re.ASCII)
+_PYTHON = re.compile(r"[0-9]{1,2}\.[0-9]{1,2}", re.ASCII)
+_TAG = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
+_HEXADECIMAL = re.compile(r"([0-9a-f]{2}){1,32}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_LIBC = re.compile(r"(glibc [0-9]{1,3}\.[0-9]{1,3}|musl)?", re.ASCII)
+_BYTECODE = re.compile(r"bytecode/[^/]+\.zip")
+# What install.sh reads, which knows no JSON: the first line of this form.
+_PYTHON_LINE = re.compile(r'^  "python": ".*?"', re.MULTILINE)
 
 
 class Target(NamedTuple):
@@ -39,7 +50,7 @@ class Override(NamedTuple):
 
 
 class BundledWheel(NamedTuple):
-    """One wheel; paths are relative to the bundle's data folder, sizes are in bytes.
+    """One wheel; paths are relative to the bundle's data folder; ``size`` of the file and others are in bytes.
 
     ``libc`` is what its compiled files need at least, ``glibc 2.34`` or ``musl``; ``libraries`` are the shared ones
     that no wheel of the bundle brings.
@@ -54,6 +65,8 @@ class BundledWheel(NamedTuple):
     bytecode: Optional[str]
     libc: str = ""
     libraries: Tuple[str, ...] = ()
+    size: int = 0
+    installed_files: int = 0
 
 
 class Manifest(NamedTuple):
@@ -85,46 +98,58 @@ class Manifest(NamedTuple):
 
 
 def read_verified(bundle: str, sums: Dict[str, str]) -> Manifest:
-    """The manifest, after its file has been compared with SHA256SUMS."""
+    """The manifest, after its file has been compared with SHA256SUMS, and it with that."""
     checksums.verify_file(bundle, sums, FILE)
-    return read(bundle)
+    plan = read(bundle)
+    for one in plan.wheels:
+        for name, sha256 in ((one.file, one.sha256), (one.bytecode, "")):
+            listed = sums.get("data/%s" % name)
+            if name is not None and (listed is None or sha256 not in ("", listed)):
+                what = "%s is not listed in %s" if listed is None else "%s has another hash in %s"
+                raise BundleError("%s: %s" % (os.path.join(bundle, FILE), what % (name, checksums.FILE)), hint=HINT)
+    return plan
 
 
 def read(bundle: str) -> Manifest:
     path = os.path.join(bundle, FILE)
     try:
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
+        content = untrusted.read_file(path, untrusted.TEXT)
     except (OSError, ValueError) as error:
-        raise BundleError("%s cannot be read: %s" % (path, error)) from error
-    return parse(data, path)
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BundleError("%s cannot be read: %s" % (path, reason), hint="copy the bundle here again") from error
+    return load(content, path)
+
+
+def load(content: bytes, path: str = FILE) -> Manifest:
+    """Manifest from the file's content."""
+    try:
+        data = untrusted.parse_json(untrusted.within(content, untrusted.TEXT))
+    except ValueError as error:
+        raise BundleError("%s cannot be read: %s" % (path, error), hint=HINT) from error
+    plan = parse(data, path)
+    line = _PYTHON_LINE.search(content.decode("utf-8"))
+    if line is None or line.group() != '  "python": "%s"' % data["python"]:
+        raise BundleError("%s: python: expected it on a line of its own" % path, hint=HINT)
+    return plan
 
 
 def parse(data: Any, path: str = FILE) -> Manifest:
     """Manifest from decoded JSON; BundleError carries the path of the offending key."""
-    top = _Table(data, path)
+    top = Table(data, path)
     if top.get("format", int) != FORMAT:
         raise BundleError(
-            "%s: format %r is not known here, only %d" % (path, data["format"], FORMAT),
+            "%s: format %d is not known here, only %d" % (path, data["format"], FORMAT),
             hint="use the install.sh that came with this bundle",
         )
-    wheels = tuple(_wheel(table) for table in top.tables("wheels"))
-    names = [normalised(wheel.name) for wheel in wheels]
-    for name in names:
-        if names.count(name) > 1:
-            raise BundleError("%s: %s is bundled twice" % (path, name))
-    targets = tuple(_target(table) for table in top.tables("targets"))
-    if not targets:
-        raise BundleError("%s: targets is empty" % path)
-    return Manifest(
-        name=top.get("name", str),
-        version=top.get("version", str),
-        platform=top.get("platform", str),
+    plan = Manifest(
+        name=top.project("name"),
+        version=top.version("version"),
+        platform=top.matching("platform", _TAG),
         requires_python=top.optional("requires_python", str),
-        targets=targets,
-        wheels=wheels,
-        installed_size=top.get("installed_size", int),
-        installed_files=top.get("installed_files", int),
+        targets=tuple(_target(table) for table in top.tables("targets")),
+        wheels=tuple(_wheel(table) for table in top.tables("wheels")),
+        installed_size=top.number("installed_size"),
+        installed_files=top.number("installed_files"),
         created_by=top.optional("created_by", str) or "",
         extras=top.strings("extras"),
         excluded=top.strings("excluded"),
@@ -132,38 +157,71 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         overrides=tuple(_override(table) for table in top.tables("overrides")) if "overrides" in top.data else (),
         system_site_packages=top.optional("system_site_packages", bool) or False,
     )
+    _check(plan, top)
+    return plan
+
+
+def _check(plan: Manifest, top: "Table") -> None:
+    """What values have to do with each other."""
+    seen: Set[str] = set()
+    for name in (normalised(wheel.name) for wheel in plan.wheels):
+        if name in seen:
+            raise BundleError("%s: %s is bundled twice" % (top.where, name), hint=HINT)
+        seen.add(name)
+    if not plan.targets:
+        raise BundleError("%s: targets is empty" % top.where, hint=HINT)
+    if top.matching("python", _PYTHON) not in [target.python for target in plan.targets]:
+        raise top.unexpected("python", "the Python of a target")
+    if plan.requires_python and not specifiers.valid(plan.requires_python):
+        raise top.unexpected("requires_python", "version specifiers (PEP 440)")
+    for key, names in (("extras", plan.extras), ("excluded", plan.excluded)):
+        if not all(map(is_project, names)):
+            raise top.unexpected(key, "names (PEP 508)")
+    for key, sum_ in (
+        ("installed_size", sum(wheel.installed_size for wheel in plan.wheels)),
+        ("installed_files", sum(wheel.installed_files for wheel in plan.wheels)),
+    ):
+        if getattr(plan, key) != sum_:
+            raise top.unexpected(key, "%d, the sum of the wheels'" % sum_)
 
 
 def is_revision(text: str) -> bool:
     return _REVISION.fullmatch(text) is not None
 
 
-def _revision(top: "_Table") -> str:
+def _revision(top: "Table") -> str:
     revision = top.optional("revision", str) or ""
     if revision and not is_revision(revision):
-        raise BundleError("%s: revision: expected a git commit, found %s" % (top.where, ascii(revision)))
+        raise top.unexpected("revision", "a git commit")
     return revision
 
 
-def _wheel(table: "_Table") -> BundledWheel:
+def _wheel(table: "Table") -> BundledWheel:
     bytecode = table.optional("bytecode", str)
-    file = table.get("file", str)
-    if not file.endswith(".whl") or "/" in file:
-        raise BundleError("%s.file: %r is not a wheel's name" % (table.where, file))
+    file = relative(table.get("file", str), table.where + ": file")
+    name = table.project("name")
+    if "/" in file or not file.endswith(".whl") or not tags.of_wheel(file):
+        raise table.unexpected("file", "a wheel's name")
+    if normalised(file.split("-")[0]) != normalised(name):
+        raise table.unexpected("file", "a wheel of %s" % name)
+    if bytecode is not None and not _BYTECODE.fullmatch(relative(bytecode, table.where)):
+        raise table.unexpected("bytecode", "a zip file's path")
     return BundledWheel(
-        file=relative(file, table.where),
-        name=table.get("name", str),
-        version=table.get("version", str),
-        sha256=table.get("sha256", str),
-        installed_size=table.get("installed_size", int),
+        file=file,
+        name=name,
+        version=table.version("version"),
+        sha256=table.matching("sha256", _SHA256),
+        installed_size=table.number("installed_size"),
         requested=table.get("requested", bool),
-        bytecode=None if bytecode is None else relative(bytecode, table.where),
-        libc=table.optional("libc", str) or "",
+        bytecode=bytecode,
+        libc=table.matching("libc", _LIBC) if table.data.get("libc") is not None else "",
         libraries=table.strings("libraries"),
+        size=table.number("size"),
+        installed_files=table.number("installed_files"),
     )
 
 
-def _override(table: "_Table") -> Override:
+def _override(table: "Table") -> Override:
     return Override(
         of=table.optional("of", str),
         version=table.optional("version", str),
@@ -172,45 +230,14 @@ def _override(table: "_Table") -> Override:
     )
 
 
-def _target(table: "_Table") -> Target:
+def _target(table: "Table") -> Target:
     return Target(
-        implementation=table.get("implementation", str),
-        python=table.get("python", str),
-        abi=table.get("abi", str),
-        platform=table.get("platform", str),
-        cache_tag=table.get("cache_tag", str),
-        magic=table.get("magic", str),
+        implementation=table.matching("implementation", _IMPLEMENTATION),
+        python=table.matching("python", _PYTHON),
+        abi=table.matching("abi", _TAG),
+        platform=table.matching("platform", _TAG),
+        cache_tag=table.matching("cache_tag", _TAG),
+        magic=table.matching("magic", _HEXADECIMAL),
         debug=table.get("debug", bool),
         free_threaded=table.get("free_threaded", bool),
     )
-
-
-class _Table:
-    """A JSON object that knows where it stands, for messages such as ``info.json: wheels[2].file: missing``."""
-
-    def __init__(self, data: Any, where: str) -> None:
-        if not isinstance(data, dict):
-            raise BundleError("%s: not a JSON object" % where)
-        self.data: Dict[str, Any] = data
-        self.where = where
-
-    def get(self, key: str, kind: Type[T]) -> T:
-        value = self.data.get(key)
-        # bool is an int to isinstance, but not to us.
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise BundleError("%s: %s: expected %s, found %r" % (self.where, key, kind.__name__, value))
-        return value
-
-    def optional(self, key: str, kind: Type[T]) -> Optional[T]:
-        return None if self.data.get(key) is None else self.get(key, kind)
-
-    def strings(self, key: str) -> Tuple[str, ...]:
-        values = self.optional(key, list) or []
-        if not all(isinstance(value, str) for value in values):
-            raise BundleError("%s: %s: expected strings, found %r" % (self.where, key, values))
-        return tuple(values)
-
-    def tables(self, key: str) -> "Tuple[_Table, ...]":
-        return tuple(
-            _Table(item, "%s: %s[%d]" % (self.where, key, index)) for index, item in enumerate(self.get(key, list))
-        )

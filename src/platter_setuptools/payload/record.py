@@ -4,7 +4,7 @@ import base64
 import csv
 import hashlib
 import io
-from typing import Dict, Iterable, Tuple
+from typing import Dict, Iterable, Iterator, Tuple
 
 _COLUMNS = ("path", "hash", "size")
 Row = Tuple[str, str, str]
@@ -16,6 +16,24 @@ def parse(text: str) -> Dict[str, Row]:
     return {path: (path, digest, size) for path, digest, size in rows}
 
 
+class Measured:
+    """Chunks of a file on their way, and its row of RECORD when all have passed."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self._state = hashlib.sha256()
+        self._size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._state.update(chunk)
+            self._size += len(chunk)
+            yield chunk
+
+    def row(self, path: str) -> Row:
+        return _row(path, self._state.digest(), self._size)
+
+
 def dump(rows: Iterable[Row]) -> bytes:
     stream = io.StringIO(newline="")
     csv.writer(stream, lineterminator="\n").writerows(sorted(rows))
@@ -23,5 +41,8 @@ def dump(rows: Iterable[Row]) -> bytes:
 
 
 def row(path: str, content: bytes) -> Row:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode("ascii")
-    return path, "sha256=" + digest, str(len(content))
+    return _row(path, hashlib.sha256(content).digest(), len(content))
+
+
+def _row(path: str, digest: bytes, size: int) -> Row:
+    return path, "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"), str(size)

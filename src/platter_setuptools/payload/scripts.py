@@ -1,14 +1,16 @@
 """Files in bin/: the line that starts them, and those that entry points ask for."""
 
 import re
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from .errors import BundleError
+from .names import size
+from .untrusted import PART
 
 # Linux cut the line off after 127 characters until 5.1; to most other systems as well that much is safe.
 _LONGEST_LINE = 127
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_PYTHON_LINE = re.compile(rb"#!pythonw?[\d.]*(?:[ \t]+([^\r\n]*))?\r?(?:\n|\Z)")
+_PYTHON_LINE = re.compile(rb"#!pythonw?[\d.]*(?:[ \t]([^\r\n]*))?\r?(?:\n|\Z)")
 
 
 class EntryPoint(NamedTuple):
@@ -38,6 +40,12 @@ def _quoted(word: str) -> str:
     return "".join(
         {"'": '"\'"', "\\": '"\\\\"'}.get(part, "'%s'" % part) for part in re.findall(r"['\\]|[^'\\]+", word)
     )
+
+
+def rewriting(chunks: Iterator[bytes], python: str) -> Iterator[bytes]:
+    """As ``rewritten``, in pieces, of which the first has the first line: scripts may be programs of any size."""
+    yield rewritten(next(chunks, b""), python)
+    yield from chunks
 
 
 def rewritten(content: bytes, python: str) -> bytes:
@@ -94,4 +102,4 @@ def _dotted(text: str) -> bool:
 
 
 def _file_name(text: str) -> bool:
-    return text not in ("", ".", "..") and "/" not in text and text.isprintable()
+    return text not in ("", ".", "..") and "/" not in text and text.isprintable() and size(text) <= PART

@@ -3,7 +3,23 @@
 import re
 from typing import Tuple
 
+from .names import is_version
+
+_OPERATOR = re.compile(r"===|==|!=|~=|<=|>=|<|>")
 _CLAUSE = re.compile(r"\s*(===|==|!=|~=|<=|>=|<|>)\s*v?(\d+(?:\.\d+)*)(\.\*)?\s*")
+
+
+def valid(specifiers: str) -> bool:
+    """Whether this is a set of version specifiers (PEP 440); a star may follow each operator, as in old metadata."""
+    return all(_is_clause(clause.strip()) for clause in specifiers.split(",") if clause.strip())
+
+
+def _is_clause(clause: str) -> bool:
+    match = _OPERATOR.match(clause)
+    if match is None:
+        return False
+    version = clause[match.end() :].strip()
+    return is_version(re.sub(r"\.\*\Z", "", version))
 
 
 def contains(specifiers: str, python: Tuple[int, ...]) -> bool:

@@ -1,6 +1,7 @@
 """Installing one wheel (PyPA specification "Binary distribution format")."""
 
 import calendar
+import csv
 import importlib.util
 import os
 import py_compile
@@ -9,11 +10,12 @@ import warnings
 import zipfile
 from typing import AbstractSet, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from . import record, scripts
+from . import environment, record, scripts
 from .archive import Archive
 from .environment import Scheme
-from .names import normalised
+from .names import is_project, is_version, normalised, size
 from .tree import Stamp, Tree
+from .untrusted import LIST, PART, TEXT
 
 _DATA_KEYS = ("purelib", "platlib", "scripts", "headers", "data")
 _OURS = ("RECORD", "INSTALLER", "REQUESTED")
@@ -63,7 +65,7 @@ class Wheel:
             raise archive.damaged("its format %s is not known here" % (headers.get("wheel-version") or "(none)"))
         metadata = _header(self._text("METADATA"))
         self.name, self.version = metadata.get("name", ""), metadata.get("version", "")
-        if not self.name or not self.version:
+        if not is_project(self.name) or not is_version(self.version):
             raise archive.damaged("its METADATA lacks a name or a version")
         pure = headers.get("root-is-purelib", "").lower() == "true"
         self.root = scheme.purelib if pure else scheme.platlib
@@ -84,7 +86,10 @@ class Wheel:
         return kind, path
 
     def recorded(self) -> Dict[str, record.Row]:
-        return record.parse(self._text("RECORD"))
+        try:
+            return record.parse(self._text("RECORD", LIST))
+        except csv.Error as error:
+            raise self.archive.damaged("its RECORD cannot be read: %s" % error) from error
 
     def _dist_info(self) -> str:
         found = sorted({name.partition("/")[0] for name in self.archive.members if ".dist-info/" in name})
@@ -94,16 +99,16 @@ class Wheel:
             raise self.archive.damaged("expected one .dist-info folder of %s, found %s" % (project, found or "none"))
         return found[0]
 
-    def _text(self, name: str) -> str:
+    def _text(self, name: str, limit: int = TEXT) -> str:
         path = "%s/%s" % (self.dist_info, name)
         info = self.archive.members.get(path)
         if info is None:
             raise self.archive.damaged("%s is missing" % path)
-        return self._decoded(info, path)
+        return self._decoded(info, path, limit)
 
-    def _decoded(self, info: zipfile.ZipInfo, where: str) -> str:
+    def _decoded(self, info: zipfile.ZipInfo, where: str, limit: int = TEXT) -> str:
         try:
-            return self.archive.read(info).decode("utf-8")
+            return self.archive.read(info, limit).decode("utf-8")
         except UnicodeDecodeError as error:
             raise self.archive.damaged("%s is not UTF-8" % where) from error
 
@@ -163,30 +168,29 @@ class Installation:
         generated = {entry.name for entry in wheel.entry_points}
         for name, info in archive.members.items():
             kind, path = wheel.locate(name)
+            target = folders[kind] + "/" + path
+            self._check_place(target, name)
             if (kind == "scripts" and path in generated) or _ours(name, wheel.dist_info):
                 continue
-            target = folders[kind] + "/" + path
             self._claim(target, name)
-            if kind == "scripts":
-                content = archive.read(info)
-                changed = scripts.rewritten(content, self.scheme.python)
-                self._write(target, iter((changed,)), executable=True)
-                self.rows.append(record.row(self._prefixes[kind] + path, changed))
-                continue
             mtime: Stamp = None
             if path.endswith(".py") and kind in ("", "purelib", "platlib"):
                 mtime = timestamp(info)
                 self._sources[path] = folders[kind]
-            self._write(target, archive.chunks(info), executable=bool(info.external_attr >> 16 & 0o111), mtime=mtime)
-            row = recorded.get(name)
-            if row is None:
-                row = record.row(name, archive.read(info))
-            self.rows.append((self._prefixes[kind] + path, row[1], row[2]))
+            chunks, row = archive.chunks(info), recorded.get(name)
+            if kind == "scripts":
+                chunks, row = scripts.rewriting(chunks, self.scheme.python), None
+            measured = record.Measured(chunks)
+            executable = kind == "scripts" or bool(info.external_attr >> 16 & 0o111)
+            self._write(target, iter(measured) if row is None else chunks, executable=executable, mtime=mtime)
+            path = self._prefixes[kind] + path
+            self.rows.append(measured.row(path) if row is None else (path, row[1], row[2]))
 
     def entry_points(self, entries: Tuple[scripts.EntryPoint, ...]) -> None:
         for entry in entries:
             content = scripts.generated(entry, self.scheme.python)
             target = self.scheme.scripts + "/" + entry.name
+            self._check_place(target, entry.name)
             self._claim(target, entry.name)
             self._write(target, iter((content,)), executable=True)
             self.rows.append(record.row(self._prefixes["scripts"] + entry.name, content))
@@ -206,6 +210,8 @@ class Installation:
         for path, folder in self._sources.items():
             source = folder + "/" + path
             target = importlib.util.cache_from_source(source)
+            if size(os.path.basename(target)) > PART:
+                continue
             if target.casefold() in self._taken or not (self.only is None or source in self.only):
                 continue
             self._claim(target, path)
@@ -237,6 +243,20 @@ class Installation:
     def _write(self, path: str, chunks: Iterator[bytes], *, executable: bool = False, mtime: Stamp = None) -> None:
         if self.only is None or path in self.only:
             self.tree.write(path, chunks, executable=executable, mtime=mtime)
+
+    def _check_place(self, path: str, name: str) -> None:
+        """BundleError for what would be a part of the virtualenv, or of the metadata of whatever distribution.
+
+        Only the wheel's own .dist-info folder, where it stands in the wheel, makes metadata.
+        """
+        place = path[len(self.scheme.root) + 1 :]
+        if environment.is_own(place):
+            raise self.wheel.archive.damaged("%s would overwrite %s, which belongs to the virtualenv" % (name, place))
+        for site in (self.scheme.purelib, self.scheme.platlib):
+            if path.startswith(site + "/"):
+                folder = path[len(site) + 1 :].partition("/")[0]
+                if folder.lower().endswith(".dist-info") and not name.startswith(self.wheel.dist_info + "/"):
+                    raise self.wheel.archive.damaged("%s would be metadata of a distribution" % name)
 
     def _claim(self, path: str, name: str) -> None:
         """One wheel must not have two files for one place, not even on a disk that is blind to case."""

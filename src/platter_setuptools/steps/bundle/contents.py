@@ -6,18 +6,18 @@ looked into there. What no bundle may hold becomes a finding: a line that begins
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shutil
 import struct
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import ArchiveError, WheelError
 from platter_setuptools.ground.files import sha256_of, sha256_of_file
 from platter_setuptools.ground.values import Origin
-from platter_setuptools.payload import checksums
+from platter_setuptools.payload import checksums, untrusted
+from platter_setuptools.payload.archive import Archive
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.names import relative
 from platter_setuptools.payload.wheel import timestamp
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _MARKS = ("info.json", checksums.FILE)  # what has neither is no bundle
 LOCK, REQUIREMENTS = "data/pylock.toml", "data/requirements.txt"
 _KEPT = {*_MARKS, checksums.SIGNATURE, "PACKAGE", "VERSION", "PLATFORM", "post-install.sh", LOCK, REQUIREMENTS, BILL}
-_LONGEST_TEXT = 1 << 26  # bytes: what is longer is cut off, and then not what SHA256SUMS says
+_LISTS = {checksums.FILE, BILL}
+_HINT = "do not use it; build it again from sources that you trust"
 _HEADER = struct.Struct("<4s3I")  # of a .pyc with a time stamp (PEP 552): magic number, flags, time, size
 
 Module = tuple[str, int, int, int]  # magic number (hexadecimal), flags, time and size of the source
@@ -61,6 +62,7 @@ class Contents:
     texts: dict[str, bytes] = field(default_factory=dict)
     wheels: dict[str, WheelInside] = field(default_factory=dict)
     bytecode: dict[str, dict[str, Module]] = field(default_factory=dict)
+    bytecode_sizes: dict[str, int] = field(default_factory=dict)  # bytes, unpacked
     findings: list[str] = field(default_factory=list)
 
 
@@ -91,6 +93,8 @@ def _take(entry: Entry, contents: Contents, work: Path) -> None:
     contents.findings += _odd(entry, name)
     if name:
         contents.members[name] = _member(entry, name, contents, work)
+    if len(contents.members) > untrusted.FILES:
+        raise ArchiveError(f"it holds more than {untrusted.FILES} files", hint=_HINT)
 
 
 def _impossible(entry: Entry, top: str, name: str, contents: Contents) -> str:
@@ -105,11 +109,12 @@ def _impossible(entry: Entry, top: str, name: str, contents: Contents) -> str:
         return "is in it twice"
     if entry.kind is Kind.OTHER:
         return "is neither a file nor a folder nor a symbolic link"
-    folders = (contents.members.get(folder) for folder in _above(name))
+    folders = (contents.members.get(folder) for folder in above(name))
     return "lies in what is no folder" if any(folder and not folder.is_folder for folder in folders) else ""
 
 
-def _above(name: str) -> Iterator[str]:
+def above(name: str) -> Iterator[str]:
+    """The folders that a name lies in, the innermost first."""
     while name := posixpath.dirname(name):
         yield name
 
@@ -134,7 +139,10 @@ def _member(entry: Entry, name: str, contents: Contents, work: Path) -> Member:
     folder, base = posixpath.split(name)
     with entry.open() as source:
         if name in _KEPT or base == "direct_url.json":
-            contents.texts[name] = source.read(_LONGEST_TEXT)
+            limit = untrusted.LIST if name in _LISTS else untrusted.TEXT
+            contents.texts[name] = source.read(limit + 1)
+            if len(contents.texts[name]) > limit:
+                raise ArchiveError(f"{entry.name} is longer than {limit} bytes", hint=_HINT)
             return from_bytes(name, contents.texts[name])
         if (folder, base[-4:]) in {("data", ".whl"), ("data/bytecode", ".zip")}:
             return _look_into(source, name, contents, work)
@@ -151,7 +159,7 @@ def _look_into(source: BinaryIO, name: str, contents: Contents, work: Path) -> M
         if name.endswith(".whl"):
             contents.wheels[name] = _wheel(path, sha256)
         else:
-            contents.bytecode[name] = _bytecode(path, name)
+            contents.bytecode[name], contents.bytecode_sizes[name] = _bytecode(path, sha256, name)
     except WheelError as error:
         contents.findings.append(error.message)
     finally:
@@ -162,20 +170,25 @@ def _look_into(source: BinaryIO, name: str, contents: Contents, work: Path) -> M
 def _wheel(path: Path, sha256: str) -> WheelInside:
     wheel = open_wheel(path, Origin.STORE, sha256=sha256)
     places, described = examine(wheel), Described(wheel=wheel, description=describe(wheel))
-    with zipfile.ZipFile(path) as archive:
-        named = ((installed_name(info.filename), info) for info in archive.infolist())
+    with Archive(os.fspath(path)) as archive:
+        named = ((installed_name(one), info) for one, info in archive.members.items())
         modules = {name: (timestamp(info), info.file_size) for name, info in named if name and name.endswith(".py")}
     return WheelInside(described=described, places=places, modules=modules)
 
 
-def _bytecode(path: Path, name: str) -> dict[str, Module]:
-    found = {}
+def _bytecode(path: Path, sha256: str, name: str) -> tuple[dict[str, Module], int]:
+    """The modules, and what they take unpacked."""
+    found, total = {}, 0
     try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                content = archive.read(info)  # to its end, where its checksum is compared
-                magic, flags, time, size = _HEADER.unpack_from(content)
-                found[info.filename] = (magic.hex(), flags, time, size)
-    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise WheelError(f"{name}: cannot be read as bytecode: {error}") from error
-    return found
+        with Archive(os.fspath(path), sha256) as archive:
+            for member, info in archive.members.items():
+                start = b""
+                for chunk in archive.chunks(info):  # to its end, where its checksum is compared
+                    start = start or chunk[: _HEADER.size]
+                magic, flags, time, size = _HEADER.unpack(start)
+                found[member] = (magic.hex(), flags, time, size)
+                total += info.file_size
+    except (BundleError, struct.error) as error:
+        reason = error.message.removeprefix(f"{path}: ") if isinstance(error, BundleError) else "a module is cut off"
+        raise WheelError(f"{name}: cannot be read as bytecode: {reason}") from error
+    return found, total

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _MAGIC = 6  # bytes from the beginning by which the formats are known
 _LONGEST_LINK = 4096
+_LONGEST_HEADER = 1 << 16  # bytes of a tar header that goes on in blocks of its own: pax, or GNU's long names
+_CONTINUED = {
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+}
 _HINT = "name a bundle that platter has built; if it is one, copy it here again"
 
 
@@ -66,7 +74,7 @@ def open_bundle(path: Path) -> Iterator[Iterator[Entry]]:
             else:
                 with (
                     _decompressed(file, start) as stream,
-                    tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar,
+                    tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK, tarinfo=_Header) as tar,
                 ):
                     yield _in_tar(tar, stream)
     except _unreadable() as error:
@@ -107,17 +115,36 @@ def _decompressed(file: BinaryIO, start: bytes) -> contextlib.AbstractContextMan
     return file
 
 
+class _Header(tarfile.TarInfo):
+    """A header of at most 64 KiB: tarfile reads one into memory, and it may claim gigabytes."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size < 0 or (self.type in _CONTINUED and self.size > _LONGEST_HEADER):
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        header: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # what tarfile says to override
+        return header
+
+
+def _next(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+    """The next header; None at the end. TarError also where tarfile stumbles over one."""
+    tar.members = []  # type: ignore[attr-defined]  # which it would keep
+    try:
+        return tar.next()
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise tarfile.ReadError(f"a damaged header: {error}") from error
+
+
 def _in_tar(tar: tarfile.TarFile, stream: BinaryIO) -> Iterator[Entry]:
     kinds = {tarfile.REGTYPE: Kind.FILE, tarfile.AREGTYPE: Kind.FILE, tarfile.DIRTYPE: Kind.FOLDER}
     kinds[tarfile.SYMTYPE] = Kind.LINK
-    for header in tar:
+    while (header := _next(tar)) is not None:
 
         def read(header: tarfile.TarInfo = header) -> BinaryIO:
             return cast("BinaryIO", tar.extractfile(header))
 
         yield Entry(
             name=header.name,
-            kind=kinds.get(header.type, Kind.OTHER),
+            kind=Kind.OTHER if header.issparse() else kinds.get(header.type, Kind.OTHER),
             mode=header.mode,
             anonymous=(header.uid, header.gid, header.uname, header.gname) == (0, 0, "", ""),
             link=header.linkname,

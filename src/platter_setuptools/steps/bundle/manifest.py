@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import platter_setuptools
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.urls import redact
+from platter_setuptools.payload import manifest as installer
+from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.steps.bundle.members import Member, from_file, from_text
 
 if TYPE_CHECKING:
@@ -120,11 +122,13 @@ class Manifest:
         """The files that describe the bundle, the wheels and their bytecode."""
         import tomli_w  # noqa: PLC0415
 
+        info = from_text("info.json", json.dumps(self.info(), indent=2) + "\n")
+        _check(info)
         members = [
             from_text("PACKAGE", f"{self.project.description.name}\n"),
             from_text("VERSION", f"{self.version}\n"),
             from_text("PLATFORM", f"{self.target.platform}\n"),
-            from_text("info.json", json.dumps(self.info(), indent=2) + "\n"),
+            info,
             from_text("data/pylock.toml", tomli_w.dumps(self.pylock())),
         ]
         for described in self._sorted():
@@ -186,19 +190,29 @@ def stem(project: Wheel, target: Target, *, with_python: bool) -> str:
     return "-".join([name, version, *[target.abi] * with_python, target.platform])
 
 
+def _check(info: Member) -> None:
+    """Raises WheelError for what the installer would refuse."""
+    try:
+        installer.load(info.content or b"")
+    except InstallError as error:
+        raise WheelError(
+            f"the bundle could not be installed: {error.message}", hint="a project or a dependency is called oddly"
+        ) from error
+
+
 def checksums(members: Iterable[Member]) -> Member:
     """SHA256SUMS over all files, as `sha256sum -c` reads it; links are read through."""
     by_name = {member.name: member for member in members}
     lines = []
     for name in sorted(by_name):
-        sha256 = _through_links(by_name, name).sha256
+        sha256 = by_name.get(end_of_links(by_name, name), by_name[name]).sha256
         if sha256:
             lines.append(_line(sha256, name))
     return from_text("SHA256SUMS", "".join(lines))
 
 
-def _through_links(by_name: Mapping[str, Member], name: str) -> Member:
-    """The file that a name ends at when all links on the way are followed; the link itself where that is a folder."""
+def end_of_links(by_name: Mapping[str, Member], name: str) -> str:
+    """The name that a name leads to when all links on the way are followed. Raises WheelError for a circle."""
     ahead, behind, followed = name.split("/")[::-1], list[str](), 0
     while ahead:
         part = ahead.pop()
@@ -213,7 +227,7 @@ def _through_links(by_name: Mapping[str, Member], name: str) -> Member:
                 ahead += member.link.split("/")[::-1]
         if followed > 40:  # noqa: PLR2004 - as many as the kernel follows
             raise WheelError(f"the link {name} leads in a circle")
-    return by_name.get("/".join(behind), by_name[name])
+    return "/".join(behind)
 
 
 def _line(sha256: str, name: str) -> str:

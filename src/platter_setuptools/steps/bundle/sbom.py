@@ -7,12 +7,15 @@ too, and depends on what it requires. There is no time and no serial number: the
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
 import platter_setuptools
+from platter_setuptools.ground.errors import BundleError
+from platter_setuptools.payload import untrusted
 from platter_setuptools.steps.bundle.members import Member, from_text
 from platter_setuptools.steps.wheels.check import in_force
 
@@ -26,6 +29,65 @@ FILE = "data/sbom.cdx.json"
 SCRIPT = "platter:script"  # a property for each command that a wheel installs
 
 Graph = dict[str, list[str]]  # from each wheel's name to those of what it requires
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """What a bill says of a wheel; `licence` is empty if it names none."""
+
+    ref: str
+    name: str
+    version: str
+    sha256: str
+    licence: str
+    scripts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """A bill that was read. `graph` leads from references to references; `subject` is the bundle's own."""
+
+    subject: str
+    components: tuple[Component, ...]
+    graph: Graph
+
+
+def read_bill(content: bytes) -> Bill:
+    """What a bundle's bill of materials says. Raises BundleError for one that platter does not write so."""
+    try:
+        bill = untrusted.parse_json(untrusted.within(content, untrusted.LIST))
+        read = Bill(
+            subject=_string(bill["metadata"]["component"]["bom-ref"]),
+            components=tuple(map(_read_component, bill["components"])),
+            graph={_string(one["ref"]): list(map(_string, one["dependsOn"])) for one in bill["dependencies"]},
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"{FILE}: not legible, or not as platter writes it", hint="platter verify tells what is wrong"
+        ) from error
+    if unknown := {name for names in read.graph.values() for name in names} - read.graph.keys():
+        raise BundleError(f"{FILE}: not legible: {min(unknown)} is nowhere", hint="platter verify tells what is wrong")
+    return read
+
+
+def _read_component(data: Any) -> Component:
+    licences = [
+        one["expression"] if "expression" in one else one["license"]["name"] for one in data.get("licenses", ())
+    ]
+    return Component(
+        ref=_string(data["bom-ref"]),
+        name=_string(data["name"]),
+        version=_string(data["version"]),
+        sha256=_string(data["hashes"][0]["content"]),
+        licence=", ".join(map(_string, licences)),
+        scripts=tuple(_string(one["value"]) for one in data.get("properties", ()) if one["name"] == SCRIPT),
+    )
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > untrusted.STRING:
+        raise TypeError
+    return value
 
 
 def bill_of_materials(manifest: Manifest, asked: Asked) -> Member:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.errors import ArchiveError, CommandError, PlatterError, UsageError, WheelError
+from platter_setuptools.ground.errors import ArchiveError, CommandError, PlatterError, UsageError
 from platter_setuptools.payload.checksums import SIGNATURE
 from platter_setuptools.steps.bundle.members import Member, from_bytes
 
@@ -62,22 +62,37 @@ def open_key(key: Path, run: Runner) -> Signer:
     return Signer(key=key, title=title, run=run)
 
 
+def maker_of(sums: bytes, signature: bytes, run: Runner, work: Path) -> str:
+    """The key that signed SHA256SUMS, as ssh-keygen tells of it: `ED25519 key SHA256:…`.
+
+    Raises ArchiveError if the signature is not one of these sums, UsageError if there is no ssh-keygen.
+    """
+    with tempfile.NamedTemporaryFile(prefix="signature-", dir=work) as file:
+        file.write(signature)
+        file.flush()
+        try:
+            made_by = run(
+                ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", file.name],
+                stdin=sums.decode("utf-8", "replace"),
+            )
+        except CommandError as error:
+            _check_installed(error, "--allowed-signers")
+            raise ArchiveError(
+                f"{SIGNATURE} is no signature of this bundle's SHA256SUMS: {' '.join(error.output[:1])}",
+                hint="the bundle was changed after it was signed: do not install it",
+            ) from error
+    return made_by.partition(" with ")[2].strip()
+
+
 def check_signature(sums: bytes, signature: bytes, allowed: Path, run: Runner, work: Path) -> str:
     """Who signed SHA256SUMS, by the name that the allowed signers file (ssh-keygen(1)) has for the key.
 
-    Raises WheelError if the signature is not one of these sums, ArchiveError if it is by nobody who is allowed.
+    Raises ArchiveError if the signature is not one of these sums, or by nobody who is allowed.
     """
+    made_by = maker_of(sums, signature, run, work)
     file = Path(tempfile.mkdtemp(prefix="signature-", dir=work)) / SIGNATURE
     file.write_bytes(signature)
     common = ("-n", NAMESPACE, "-s", os.fspath(file))
-    try:
-        made_by = run(["ssh-keygen", "-Y", "check-novalidate", *common], stdin=sums.decode("utf-8", "replace"))
-    except CommandError as error:
-        _check_installed(error, "--allowed-signers")
-        raise WheelError(
-            f"{SIGNATURE} is no signature of this bundle's SHA256SUMS: {' '.join(error.output[:1])}",
-            hint="the bundle was changed after it was signed: do not install it",
-        ) from error
     try:
         principal = run(["ssh-keygen", "-Y", "find-principals", "-s", file, "-f", allowed]).splitlines()[0]
         run(
@@ -86,7 +101,7 @@ def check_signature(sums: bytes, signature: bytes, allowed: Path, run: Runner, w
         )
     except (CommandError, IndexError) as error:
         raise ArchiveError(
-            f"the bundle is signed with {made_by.partition(' with ')[2].strip()}, which {allowed} does not allow",
+            f"the bundle is signed with {made_by}, which {allowed} does not allow",
             hint="do not install it unless you know whose key that is; then add it to that file",
             output=error.output if isinstance(error, CommandError) else (),
         ) from error

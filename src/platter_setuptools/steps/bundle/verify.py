@@ -5,25 +5,24 @@ Everything that it holds is compared with what it says of itself. All that is wr
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from packaging import tags
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.amendments import read_amendment
-from platter_setuptools.ground.errors import ArchiveError, BundleError, DependencyError, WheelError
+from platter_setuptools.ground.errors import ArchiveError, BundleError, PlatterError, UsageError, WheelError
 from platter_setuptools.payload import checksums as sums
 from platter_setuptools.payload import manifest
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.wheel import source_of
 from platter_setuptools.steps.bundle.contents import LOCK, Contents, WheelInside, read_contents
-from platter_setuptools.steps.bundle.manifest import checksums
 from platter_setuptools.steps.bundle.sbom import FILE as BILL
-from platter_setuptools.steps.bundle.sbom import below
-from platter_setuptools.steps.bundle.signing import check_signature
+from platter_setuptools.steps.bundle.sbom import below, read_bill
+from platter_setuptools.steps.bundle.signing import check_signature, maker_of
+from platter_setuptools.steps.bundle.sums import differences
 from platter_setuptools.steps.resolving.lock import load_lock
 from platter_setuptools.steps.target import Target
 from platter_setuptools.steps.wheels.check import Asked, Described, check_set
@@ -32,7 +31,7 @@ from platter_setuptools.steps.wheels.soundness import check_places
 from platter_setuptools.steps.wheels.wheelfile import tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from platter_setuptools.ground.progress import Progress
     from platter_setuptools.ground.run import Runner
@@ -58,15 +57,14 @@ def verify(path: Path, *, allowed_signers: Path | None, run: Runner, progress: P
     Raises BundleError with all that is wrong with it, ArchiveError for what is no bundle, or not signed as asked.
     """
     contents = read_contents(path, work)
-    signer = _signer(path, contents, allowed_signers, run, work) if allowed_signers else None
-    findings = [*contents.findings, *_sums(contents), *_secrets(contents)]
+    signer = _signer(path, contents, allowed_signers, run, progress, work)
+    findings = [*contents.findings, *differences(contents), *_secrets(contents)]
     try:
-        info = json.loads(contents.texts.get("info.json", b""))
-        plan = manifest.parse(info)
-    except (ValueError, RecursionError, InstallError) as error:
-        findings.append(error.message if isinstance(error, InstallError) else f"info.json: {error}")
+        plan = manifest.load(contents.texts.get("info.json", b""))
+    except InstallError as error:
+        findings.append(error.message)
     else:
-        findings += [*_about(plan, info, contents), *_wheels(plan, info, contents), *_bytecode(plan, contents)]
+        findings += [*_about(plan, contents), *_wheels(plan, contents), *_bytecode(plan, contents)]
         findings += [*_lock(plan, contents), *_bill(plan, contents), *_set(plan, contents, progress)]
     if findings := list(dict.fromkeys(findings)):
         more = len(findings) - _SHOWN
@@ -84,31 +82,22 @@ def verify(path: Path, *, allowed_signers: Path | None, run: Runner, progress: P
     )
 
 
-def _signer(path: Path, contents: Contents, allowed: Path, run: Runner, work: Path) -> str:
-    if sums.SIGNATURE not in contents.texts:
-        raise ArchiveError(f"{path} is not signed", hint="build it with sign-with")
-    return check_signature(contents.texts.get(sums.FILE, b""), contents.texts[sums.SIGNATURE], allowed, run, work)
-
-
-def _sums(contents: Contents) -> Iterator[str]:
-    """SHA256SUMS lists every file but itself and its signature, and says the truth about it."""
-    if sums.FILE not in contents.texts:
-        yield f"{sums.FILE}: missing"
-        return
-    members = [one for name, one in contents.members.items() if name not in {sums.FILE, sums.SIGNATURE}]
+def _signer(
+    path: Path, contents: Contents, allowed: Path | None, run: Runner, progress: Progress, work: Path
+) -> str | None:
+    """Who signed it, if that is asked. A signature has to be one of this bundle, whoever made it."""
+    said, signature = contents.texts.get(sums.FILE, b""), contents.texts.get(sums.SIGNATURE)
+    if signature is None:
+        if allowed:
+            raise ArchiveError(f"{path} is not signed", hint="build it with sign-with")
+        return None
+    if allowed:
+        return check_signature(said, signature, allowed, run, work)
     try:
-        listed = sums.parse(contents.texts[sums.FILE].decode("utf-8", "surrogateescape"))
-        there = sums.parse((checksums(members).content or b"").decode())
-    except (InstallError, WheelError) as error:
-        yield error.message
-        return
-    for name in sorted(listed.keys() | there.keys()):
-        if name not in there:
-            yield f"{name}: missing"
-        elif name not in listed:
-            yield f"{name}: not listed in {sums.FILE}"
-        elif listed[name] != there[name]:
-            yield f"{name}: altered"
+        maker_of(said, signature, run, work)
+    except UsageError:
+        progress.warn("the signature was not looked at: ssh-keygen, which does that, is not there")
+    return None
 
 
 def _secrets(contents: Contents) -> Iterator[str]:
@@ -117,13 +106,11 @@ def _secrets(contents: Contents) -> Iterator[str]:
             yield f"{name}: holds a URL with a user or password in it"
 
 
-def _about(plan: manifest.Manifest, info: Mapping[str, Any], contents: Contents) -> Iterator[str]:
+def _about(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
     """What is said twice is said alike."""
     for name in ("install.sh", "data/bootstrap/platter_payload/__main__.py"):
         if name not in contents.members:
             yield f"{name}: missing"
-    if info.get("python") not in {target.python for target in plan.targets}:
-        yield f"info.json: no target has the Python that install.sh looks for ({info.get('python')})"
     for name, value in (("PACKAGE", plan.name), ("VERSION", plan.version), ("PLATFORM", plan.platform)):
         if contents.texts.get(name) != f"{value}\n".encode():
             yield f"{name}: info.json says {value}"
@@ -134,19 +121,27 @@ def _about(plan: manifest.Manifest, info: Mapping[str, Any], contents: Contents)
         yield f"{contents.top}: by info.json the folder should be {' or '.join(sorted(stems)) or 'another one'}"
 
 
-def _wheels(plan: manifest.Manifest, info: Mapping[str, Any], contents: Contents) -> Iterator[str]:
+def _wheels(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
     """Each wheel of info.json is there and what it says."""
     for number, one in enumerate(plan.wheels):
         name, where = f"data/{one.file}", f"info.json: wheels[{number}]"
         member, inside = contents.members.get(name), contents.wheels.get(name)
         if member is None:
             yield f"{where}: {name} is missing"
-        elif (member.sha256, member.size) != (one.sha256, info["wheels"][number].get("size")):
+        elif (member.sha256, member.size) != (one.sha256, one.size):
             yield f"{where}: {name} has another hash or size"
         elif inside:
-            wheel = inside.described.wheel
+            wheel, description = inside.described.wheel, inside.described.description
             if (wheel.name, str(wheel.version)) != (canonicalize_name(one.name), one.version):
                 yield f"{where}: {name} is {wheel.name} {wheel.version}, not {one.name} {one.version}"
+            compiled = contents.bytecode_sizes.get(f"data/{one.bytecode}", 0)
+            files = description.files * (2 if one.bytecode else 1)
+            if (one.installed_size, one.installed_files) != (description.size + compiled, files):
+                yield f"{where}: {name} takes another room when it is installed"
+    if (name := canonicalize_name(plan.name)) not in {
+        canonicalize_name(one.name) for one in plan.wheels if one.requested
+    }:
+        yield f"info.json: {name} is not the distribution that was asked for"
 
 
 def _bytecode(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
@@ -175,7 +170,7 @@ def _lock(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
     """The lock beside the wheels is one of these wheels."""
     try:
         lock = load_lock(contents.texts.get(LOCK, b""), base=Path(), where=LOCK).pylock
-    except DependencyError as error:
+    except PlatterError as error:
         yield error.message
         return
     locked = {(one.name, wheel.name, wheel.hashes.get("sha256")) for one in lock.packages for wheel in one.wheels or ()}
@@ -186,19 +181,15 @@ def _lock(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
 def _bill(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
     """The bill of materials lists these wheels, and tells of each why it is there."""
     try:
-        bill = json.loads(contents.texts.get(BILL, b""))
-        listed = {
-            (canonicalize_name(one["name"]), one["version"], one["hashes"][0]["content"]) for one in bill["components"]
-        }
-        graph = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
-        references = {one["bom-ref"] for one in bill["components"]}
-        reached = below(bill["metadata"]["component"]["bom-ref"], graph)
-    except (ValueError, LookupError, TypeError, RecursionError):
-        yield f"{BILL}: not legible, or not as platter writes it"
+        bill = read_bill(contents.texts.get(BILL, b""))
+        reached = below(bill.subject, bill.graph)
+    except (BundleError, LookupError) as error:
+        yield error.message if isinstance(error, BundleError) else f"{BILL}: not legible: it has no beginning"
         return
+    listed = {(canonicalize_name(one.name), one.version, one.sha256) for one in bill.components}
     if listed != {(canonicalize_name(one.name), one.version, one.sha256) for one in plan.wheels}:
         yield f"{BILL}: does not list the wheels of info.json"
-    elif not references <= reached:
+    elif not {one.ref for one in bill.components} <= reached:
         yield f"{BILL}: does not lead to each wheel"
 
 

@@ -24,6 +24,7 @@ import zipfile
 from typing import Optional, Set
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+LONGEST_NAME = 255  # bytes, on the disks of servers
 LEVEL = 4  # of deflate: takes half the time of the usual 6, for three per cent more bytes
 CHECK_TIME, NEVER_CHECK = 0b00, 0b01  # the flags of PEP 552
 
@@ -53,7 +54,10 @@ def compile_wheel(wheel: str, output: str, unchecked: bool) -> None:
                 validation = struct.pack("<I", NEVER_CHECK) + importlib.util.source_hash(text)
             else:
                 validation = struct.pack("<3I", CHECK_TIME, mtime & 0xFFFFFFFF, member.file_size & 0xFFFFFFFF)
-            info = zipfile.ZipInfo(importlib.util.cache_from_source(name), FIXED_TIME)
+            cached = importlib.util.cache_from_source(name)
+            if len(os.path.basename(cached).encode("utf-8", "surrogatepass")) > LONGEST_NAME:
+                continue
+            info = zipfile.ZipInfo(cached, FIXED_TIME)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o100644 << 16
             compiled.writestr(info, importlib.util.MAGIC_NUMBER + validation + marshal.dumps(code), compresslevel=LEVEL)

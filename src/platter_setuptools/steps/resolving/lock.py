@@ -219,7 +219,7 @@ def load_lock(content: bytes, *, base: Path, where: str) -> Lock:
     """The Lock in TOML. `where` is how an error names it. Raises DependencyError."""
     try:
         data = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also for numbers with thousands of digits
         raise DependencyError(f"{where} is not valid TOML: {error}", hint=_WRITES_ONE) from error
     return parse_lock(data, base=base, where=where)
 

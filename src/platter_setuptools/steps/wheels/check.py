@@ -144,7 +144,13 @@ def in_force(
 
 
 def _holds(requirement: Requirement, environment: Mapping[str, str], extra: str = "") -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({**environment, "extra": extra})
+    try:
+        return requirement.marker is None or requirement.marker.evaluate({**environment, "extra": extra})
+    except ValueError as error:  # what packaging calls undefined
+        raise WheelError(
+            f"whether {requirement.name} is required cannot be said: {error}",
+            hint="a marker in the metadata of a distribution compares what cannot be compared: choose another version",
+        ) from error
 
 
 def _meets(found: Described, requirement: Requirement) -> bool:

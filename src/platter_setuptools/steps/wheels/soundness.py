@@ -7,10 +7,10 @@ refused here, when the one who can do something about it is still there. Once pe
 from __future__ import annotations
 
 import base64
-import csv
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -31,14 +31,13 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.ground.values import Wheel
 
-_RULES = "1"  # to be raised when a check is added: then what was found before does not count
+_RULES = "2"  # to be raised when a check is added: then what was found before does not count
 _KIND = "sound"
 _ROOT = "/venv"
-_SITE = f"{_ROOT}/site-packages"
+_SITE = f"{_ROOT}/lib/python3.0/site-packages"
+# Whichever Python it is for: a wheel may name the folder itself, as data.
+_INSIDE_SITE = re.compile(r"lib(64)?/(python|pypy)[\d.]+t?/(?=site-packages/)", re.ASCII)
 _SCHEME = Scheme(_ROOT, f"{_ROOT}/bin/python", _SITE, _SITE, f"{_ROOT}/bin", f"{_ROOT}/include", _ROOT)
-_OF_THE_VIRTUALENV = frozenset(
-    f"{_ROOT}/{name}" for name in ("pyvenv.cfg", "bin/python", "bin/python3", "bin/activate")
-)
 _UNSIGNED = ("", ".jws", ".p7s")  # RECORD and its signatures cannot hold their own hashes
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 _HINT = "do not ship it: fetch or build it again, or tell those who published it"
@@ -90,9 +89,8 @@ def examine(wheel: Wheel, watch: Watch = _unwatched) -> Places:
             installation.entry_points(opened.entry_points)
             _check_record(opened, watch)
             _check_origin(opened)
-    except (BundleError, csv.Error) as error:
-        reason = str(error) if isinstance(error, csv.Error) else error.message.removeprefix(f"{wheel.path}: ")
-        raise WheelError(f"{wheel.filename}: {reason}", hint=_HINT) from error
+    except BundleError as error:
+        raise WheelError(f"{wheel.filename}: {error.message.removeprefix(f'{wheel.path}: ')}", hint=_HINT) from error
     return tuple(sorted(census.places))
 
 
@@ -136,9 +134,7 @@ class _Census(Tree):
 
     def write(self, path: str, chunks: Iterable[bytes], *, executable: bool = False, mtime: int | None = None) -> None:
         del chunks, executable, mtime
-        if path in _OF_THE_VIRTUALENV:
-            raise BundleError(f"{path.removeprefix(_ROOT + '/')} belongs to the virtualenv")
-        self.places.append(path.removeprefix(_ROOT + "/"))
+        self.places.append(_INSIDE_SITE.sub("", path.removeprefix(f"{_ROOT}/"), count=1))
 
 
 def _check_record(wheel: unpacking.Wheel, watch: Watch) -> None:

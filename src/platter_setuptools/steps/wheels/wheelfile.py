@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import zipfile
-import zlib
+import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,13 @@ from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.urls import has_secret
 from platter_setuptools.ground.values import Origin, Wheel
+from platter_setuptools.payload.archive import Archive
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.scripts import EntryPoint, entry_points
 from platter_setuptools.steps.store import Store, key_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from packaging.tags import Tag
@@ -77,19 +78,18 @@ def describe_once(wheel: Wheel, store: Store) -> Description:
 def describe(wheel: Wheel) -> Description:
     """Read METADATA and the table of contents. Raises WheelError for a file that is not the wheel its name says."""
     try:
-        with zipfile.ZipFile(wheel.path) as archive:
-            members = archive.infolist()
-            folder = _dist_info(members, wheel)
+        with Archive(os.fspath(wheel.path)) as archive:
+            folder = _dist_info(archive.members, wheel)
             # Foreign metadata is often a little wrong (an old classifier, a stray field): only what we use must be
             # right, so that each field is judged when it is read.
-            metadata = Metadata.from_email(archive.read(f"{folder}/METADATA"), validate=False)
+            metadata = Metadata.from_email(archive.read(archive.members[f"{folder}/METADATA"]), validate=False)
             description = Description(
                 name=metadata.name,
                 requires_python=metadata.requires_python,
                 requires=tuple(metadata.requires_dist or ()),
                 extras=tuple(metadata.provides_extra or ()),
-                files=sum(not member.is_dir() for member in members),
-                size=sum(member.file_size for member in members),
+                files=len(archive.members),
+                size=sum(member.file_size for member in archive.members.values()),
                 licence=_licence(metadata),
                 scripts=_scripts(archive, folder),
             )
@@ -104,10 +104,10 @@ def describe(wheel: Wheel) -> Description:
                     hint="whoever gets the bundle would get it: take it out of the requirement, and let .netrc or"
                     " the index URL that pip is configured with hold it",
                 )
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
-        # RuntimeError is zipfile's for what is encrypted, or compressed in a way it has not heard of.
+    except (BundleError, LookupError, ValueError, RecursionError) as error:
+        reason = error.message.removeprefix(f"{wheel.path}: ") if isinstance(error, BundleError) else str(error)
         raise WheelError(
-            f"{wheel.filename} cannot be read as a wheel: {str(error) or 'it ends too early'}",
+            f"{wheel.filename} cannot be read as a wheel: {reason}",
             hint="build or fetch it again",
         ) from error
     return description
@@ -154,19 +154,19 @@ def _expression(metadata: Metadata) -> str:
         return ""
 
 
-def _scripts(archive: zipfile.ZipFile, folder: str) -> tuple[EntryPoint, ...]:
+def _scripts(archive: Archive, folder: str) -> tuple[EntryPoint, ...]:
     name = f"{folder}/entry_points.txt"
-    if name not in archive.NameToInfo:
+    if name not in archive.members:
         return ()
     try:
-        points = entry_points(archive.read(name).decode(), name)
+        points = entry_points(archive.read(archive.members[name]).decode(), name)
     except (BundleError, UnicodeDecodeError):
         return ()  # the look at the wheel's files tells
     return tuple(sorted(points))
 
 
-def _dist_info(members: list[zipfile.ZipInfo], wheel: Wheel) -> str:
-    folders = {member.filename.split("/")[0] for member in members if ".dist-info/" in member.filename}
+def _dist_info(members: Iterable[str], wheel: Wheel) -> str:
+    folders = {member.split("/")[0] for member in members if ".dist-info/" in member}
     fitting = [
         folder
         for folder in folders

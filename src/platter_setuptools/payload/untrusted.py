@@ -1,0 +1,68 @@
+"""What others wrote, read within limits: how long, how deep and how many. docs/format.md lists them."""
+
+import json
+import os
+import re
+import stat
+from typing import Any
+
+TEXT = 2 << 20  # bytes of info.json, pylock.toml, METADATA and the like
+LIST = 8 << 20  # bytes of SHA256SUMS, RECORD and the bill of materials
+FILES = 100_000  # of a wheel, or of a bundle
+WHEELS = 2_000
+NUMBER = 1 << 50  # a size in bytes, or a count
+STRING = 1_000  # characters
+DEPTH = 50  # objects and arrays of a JSON text within each other
+PART, PATH = 255, 1_024  # bytes of a name, and of a path in a bundle or a wheel
+RATIO, RATIO_FROM = 200, 64 << 20  # a wheel unpacks to no more than so many times its size, or so many bytes
+
+_DIGITS = 20
+_BRACKETS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
+
+
+def read_file(path: str, limit: int) -> bytes:
+    """What is in a regular file. OSError if it cannot be read; ValueError if it is no file, or longer than that."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe is not waited for
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a file")
+        return within(stream.read(limit + 1), limit)
+
+
+def within(content: bytes, limit: int) -> bytes:
+    """The content; ValueError if it is longer than the limit, in bytes."""
+    if len(content) > limit:
+        raise ValueError("it is longer than %d bytes" % limit)
+    return content
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text (RFC 8259) in UTF-8 without a byte order mark; ValueError for anything else.
+
+    Numbers have at most 20 digits, and what is not a number (``NaN``) is none.
+    """
+    text = content.decode("utf-8")
+    if text.startswith("\ufeff"):
+        raise ValueError("it begins with a byte order mark")
+    depth, quoted = 0, False
+    for found in _BRACKETS.finditer(text):
+        mark = found.group()
+        if mark == '"':
+            quoted = not quoted
+        elif not quoted and mark in "{[":
+            depth += 1
+            if depth > DEPTH:
+                raise ValueError("it is nested more than %d levels deep" % DEPTH)
+        elif not quoted and mark in "}]":
+            depth -= 1
+    return json.loads(text, parse_int=_number, parse_constant=_no_number)
+
+
+def _number(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError("a number has more than %d digits" % _DIGITS)
+    return int(digits)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError("%s is not a number" % name)
