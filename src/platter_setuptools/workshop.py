@@ -316,6 +316,7 @@ class Workshop:
         leave_out: Collection[NormalizedName] = (),
         look: Callable[[Sequence[Wheel]], object] = lambda _new: None,
         for_tools: bool = False,
+        purpose: str = "",
     ) -> list[Wheel]:
         """The wheels of a lock, from the store or else; see Collector."""
         return Collector(
@@ -328,7 +329,7 @@ class Workshop:
             progress=self.progress,
             work=self.work,
             offline=self.options.no_download,
-        ).collect(lock, extras=extras, groups=groups, leave_out=leave_out, look=look)
+        ).collect(lock, extras=extras, groups=groups, leave_out=leave_out, look=look, purpose=purpose)
 
     @functools.cached_property
     def _resolver_for_tools(self) -> CheckedResolver:
@@ -353,12 +354,13 @@ class Workshop:
         lock = self._build_resolver(Request(requirements=tuple(requirements), said=said, build=said))
         pins = find_pins(said)
         # They name what they limit, and not all there is to take.
-        return self.collect(dataclasses.replace(pins, required=False).hold(lock) if pins else lock)
+        lock = dataclasses.replace(pins, required=False).hold(lock) if pins else lock
+        return self.collect(lock, purpose="to build with")
 
     def _wheels_for_tools(self, requirements: Collection[str]) -> list[Wheel]:
         """The same for building a tool, without build constraints: they are read by pip, which is one of the tools."""
         lock = self._resolver_for_tools(Request(requirements=tuple(requirements)))
-        return self.collect(lock, for_tools=True)
+        return self.collect(lock, for_tools=True, purpose="to build with")
 
     @functools.cached_property
     def _build_resolver(self) -> CheckedResolver:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import stat
 import sys
 from typing import TYPE_CHECKING
 
@@ -133,3 +135,27 @@ class TestForgotten:
         assert told in yard.setup_py(project, "-q", "bdist_platter").stderr
         (project / "setup.py").write_text(self.PACKAGE.replace("packages", "package_data={'': ['*/*']}, packages"))
         assert "warning" not in yard.platter("build", cwd=project).stderr
+
+
+def test_all_that_a_failed_build_said_is_in_a_file(yard: Yard) -> None:
+    noise = "print('x.c:3:1: error: boom at https://ada:secret@example.com'); print(*range(100), sep='\\n')"
+    failing = f"import sys\nif 'bdist_wheel' in sys.argv:\n    {noise}; sys.exit('failed')\n{projects.EMPTY_SETUP_PY}"
+    project = projects.hello(yard.folder / "project", {"setup.py": failing})
+    said = yard.refuse(3, project)
+    assert "    x.c:3:1: error: boom" in said
+    log = yard.folder / "home" / ".local" / "state" / "platter" / "log" / "project.log"
+    assert f"its build backend failed; all that it said is in {log}\n" in said
+    lines = log.read_text().splitlines()
+    assert {"x.c:3:1: error: boom at https://example.com", "0", "99", "failed"} <= set(lines)
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    (project / "setup.py").write_text(projects.EMPTY_SETUP_PY)
+    yard.build(project)
+    assert not log.exists()
+
+
+def test_what_is_fetched_for_the_tools_is_named(yard: Yard) -> None:
+    project = projects.hello(yard.folder / "project")
+    said = yard.platter("build", cwd=project, PLATTER_BUILD_WHEEL_CACHE=str(yard.folder / "empty")).stderr
+    assert re.search(r"^Fetching \d+ files for virtualenv and pip$", said, re.MULTILINE)
+    assert re.search(r"^Fetching 1 file$", said, re.MULTILINE)
+    assert re.search(r"^  wheels +3: 0 from the wheel cache, 2 fetched, 1 built$", said, re.MULTILINE)

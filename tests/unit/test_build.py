@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 
 HERE = target()
 PYPROJECT = '[build-system]\nrequires = ["backend>=1"]\nbuild-backend = "backend.api"\n'
+
+
+@pytest.fixture(autouse=True)
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where builds that fail leave what they said."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "platter" / "log"
 
 
 @pytest.fixture(autouse=True)
@@ -185,11 +193,27 @@ class TestFailure:
             builder(tmp_path, run)[0].build(tree(tmp_path, pyproject), tmp_path / "out")
         return caught.value
 
-    def test_the_backend(self, tmp_path: Path) -> None:
+    def test_the_backend(self, tmp_path: Path, logs: Path) -> None:
+        run = Backend()
+        run.error = CommandError(
+            "failed", returncode=1, output=["error: no compiler"], said=["cc x.c", "error: no compiler", "much more"]
+        )
+        error = self.fail(tmp_path, run)
+        log = logs / "tree.log"
+        assert error.message == f"its build backend failed; all that it said is in {log}"
+        assert error.output == ("error: no compiler",)
+        assert log.read_text() == "cc x.c\nerror: no compiler\nmuch more\n"
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600
+        run.error = None
+        (tmp_path / "again").mkdir()
+        builder(tmp_path / "again", run)[0].build(tmp_path / "tree", tmp_path / "out")
+        assert not log.exists()
+
+    def test_nowhere_to_keep_what_was_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_STATE_HOME", os.devnull)
         run = Backend()
         run.error = CommandError("failed", returncode=1, output=["error: no compiler"])
-        error = self.fail(tmp_path, run)
-        assert (error.message, error.output) == ("its build backend failed", ("error: no compiler",))
+        assert self.fail(tmp_path, run).message == "its build backend failed"
 
     def test_the_backend_without_a_word(self, tmp_path: Path) -> None:
         run = Backend()

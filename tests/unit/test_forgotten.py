@@ -50,6 +50,8 @@ def test_what_is_missed(root: str, file: str) -> None:
         "app/fast.c",
         "app/include/fast.hpp",
         "app/static/site.scss",
+        "app/static_src/site.svg",
+        "app/src/tables.inc",
         "app/static/package-lock.json",
         "app/locale/de/LC_MESSAGES/app.po",
         "app/docs/index.html",

@@ -8,13 +8,13 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from platter_setuptools.ground.errors import CommandError, InterruptedBuildError, PlatterError
 from platter_setuptools.ground.interrupts import signals_as_errors
-from platter_setuptools.ground.run import Processes
+from platter_setuptools.ground.run import Processes, excerpt
 from platter_setuptools.ground.threads import in_threads
 from support.fakes import FakeRunner
 
@@ -307,3 +307,41 @@ def test_a_command_that_is_ended_for_the_failure_of_another_tells_that() -> None
     with pytest.raises(CommandError) as caught:
         in_threads(work, [True, False], run)
     assert caught.value.returncode == 9
+
+
+class TestExcerpt:
+    """Of a long output the end is shown, and the first line that tells of an error."""
+
+    NOISE: ClassVar = [f"cc -c {number}.c -Werror" for number in range(40)]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "src/a.c:12:5: error: unknown type name 'x'",
+            "src/a.c:1:10: fatal error: Python.h: No such file or directory",
+            "error[E0308]: mismatched types",
+            "CMake Error at CMakeLists.txt:3 (find_package):",
+            "a.c:(.text+0x5): undefined reference to `f'",
+            "a.c(3): fatal error C1083: Cannot open include file",
+            "ModuleNotFoundError: No module named 'numpy'",
+            'ERROR: Dependency "openblas" not found',
+        ],
+    )
+    def test_the_first_error_is_in_it(self, line: str) -> None:
+        shown = excerpt(["cc a.c", line, *self.NOISE, "error: command 'cc' failed"])
+        assert shown[:2] == [line, "…"]
+        assert shown[2:] == [*self.NOISE[-22:], "error: command 'cc' failed"]
+        assert len(shown) == 25
+
+    def test_what_is_short_is_shown_as_it_is(self) -> None:
+        lines = ["error: 1", *self.NOISE[:24]]
+        assert excerpt(lines) == lines
+        assert excerpt([]) == []
+        assert excerpt(self.NOISE) == self.NOISE[-25:]
+
+    def test_a_command_that_fails(self) -> None:
+        with pytest.raises(CommandError) as caught:
+            Processes()(sh("echo 'x.c:1: error: https://a:secret@b.c' >&2; seq 100; exit 3"))
+        assert len(caught.value.said) == 101
+        assert len(caught.value.output) == 25
+        assert "secret" not in "".join([*caught.value.said, *caught.value.output])

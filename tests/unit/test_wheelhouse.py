@@ -41,8 +41,9 @@ class FakeBuilder:
     error: BuildError | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def build(self, source: Path, output: Path, settings: BuildSettings) -> Path:
+    def build(self, source: Path, output: Path, settings: BuildSettings, *, name: str) -> Path:
         assert settings.variables == {}
+        assert name
         with self.lock:
             self.trees.append(source)
         if self.error:

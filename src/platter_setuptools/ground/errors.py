@@ -70,11 +70,15 @@ class ScriptError(PlatterError):
 
 
 class CommandError(PlatterError):
-    """A process ended with something else than 0. Whoever started it says what that means."""
+    """A process ended with something else than 0. Whoever started it says what that means.
 
-    def __init__(self, message: str, *, returncode: int, output: Sequence[str]) -> None:
+    `said` is all that it has printed, a line each.
+    """
+
+    def __init__(self, message: str, *, returncode: int, output: Sequence[str], said: Sequence[str] = ()) -> None:
         super().__init__(message, output=output)
         self.returncode = returncode
+        self.said = said or self.output
 
 
 class InterruptedBuildError(PlatterError):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _TAIL = 25  # lines of a failed tool that are shown: enough for a compiler's error, few enough to read
+# Compilers, linkers, CMake, rustc and Python: where the first error is, often far above what comes of it.
+_ERROR = re.compile(
+    r"(?:^|[\s:(])(?:fatal )?error(?: [A-Z]*\d+)?(?:\[\w+\])?:|^CMake Error|undefined reference to|^\s*\w*Error: ",
+    re.IGNORECASE,
+)
 
 
 class Runner(Protocol):
@@ -83,18 +88,18 @@ class Processes:
         arguments = [os.fspath(argument) for argument in command]
         with signals_held_back():  # or a command could run on that nobody knows of
             process = self._start(arguments, cwd, env, terminal=terminal)
-        tail: deque[str] = deque(maxlen=_TAIL)
+        said: list[str] = []
         output: list[str] = []
         try:
             # A command may write, to either side, before it has read all: no pipe may wait for another.
-            reader = threading.Thread(target=self._read_errors, args=(process.stderr, tail), daemon=True)
+            reader = threading.Thread(target=self._read_errors, args=(process.stderr, said), daemon=True)
             feeder = threading.Thread(target=self._feed, args=(process.stdin, stdin), daemon=True)
             with signals_held_back():
                 reader.start()
                 feeder.start()
             for line in process.stdout or ():
                 output.append(line)
-                self._note(line, tail)
+                self._note(line, said)
             reader.join()
             feeder.join()
             returncode = process.wait()
@@ -104,7 +109,8 @@ class Processes:
             raise self._reason
         if returncode:
             shown = clean(shlex.join(arguments[:4]) + (" …" if len(arguments) > 4 else ""))  # noqa: PLR2004
-            raise CommandError(f"`{shown}` ended with exit status {returncode}", returncode=returncode, output=tail)
+            message = f"`{shown}` ended with exit status {returncode}"
+            raise CommandError(message, returncode=returncode, output=excerpt(said), said=said)
         return "".join(output)
 
     def stop(self) -> None:
@@ -146,14 +152,14 @@ class Processes:
             self._live.add(process)
             return process
 
-    def _read_errors(self, stream: IO[str] | None, tail: deque[str]) -> None:
+    def _read_errors(self, stream: IO[str] | None, said: list[str]) -> None:
         with contextlib.suppress(ValueError):  # closed meanwhile: the command was ended
             for line in stream or ():
-                self._note(line, tail)
+                self._note(line, said)
 
-    def _note(self, line: str, tail: deque[str]) -> None:
+    def _note(self, line: str, said: list[str]) -> None:
         shown = clean(line.rstrip())
-        tail.append(shown)
+        said.append(shown)
         self._on_line(shown)
 
     @staticmethod
@@ -181,6 +187,14 @@ class Processes:
                     stream.close()
         with self._lock:
             self._live.discard(process)
+
+
+def excerpt(said: Sequence[str]) -> list[str]:
+    """The last lines of a tool, and before them the first that tells of an error, if it is not among them."""
+    first = next((number for number, line in enumerate(said) if _ERROR.search(line)), len(said))
+    if first >= len(said) - _TAIL:
+        return list(said[-_TAIL:])
+    return [said[first], "…", *said[2 - _TAIL :]]
 
 
 def _has_home() -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.debugging import without_folders
 from platter_setuptools.ground.errors import CommandError, PlatterError
+from platter_setuptools.ground.logs import drop_log, keep_log
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.steps.wheelhouse.build_settings import PLAIN, BuildSettings
 
@@ -35,8 +36,11 @@ class WheelBuilder:
     work: Path
     shared: Callable[[], Environment]
 
-    def build(self, source: Path, output: Path, settings: BuildSettings = PLAIN) -> Path:
-        """Build the wheel of the source tree into the folder `output`, and give its path. Raises BuildError."""
+    def build(self, source: Path, output: Path, settings: BuildSettings = PLAIN, *, name: str = "") -> Path:
+        """Build the wheel of the source tree into the folder `output`, and give its path. Raises BuildError.
+
+        If it fails, all that its backend said is kept in a file, which is called as `name` says or as the folder.
+        """
         import build  # noqa: PLC0415 - when all wheels are at hand nothing is built
         from pyproject_hooks import BuildBackendWarning  # noqa: PLC0415
 
@@ -45,19 +49,23 @@ class WheelBuilder:
         scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self.work))
         try:
             with _without_new_egg_info(source):  # setuptools makes one for each hook
-                return self._build(source, output, self._runner(source, scratch, settings.variables), settings)
+                path = self._build(source, output, self._runner(source, scratch, settings.variables), settings)
         except build.BuildBackendException as error:
             cause = error.exception
             # pypa/build takes every Exception for a backend's.
             if isinstance(cause, PlatterError) and not isinstance(cause, CommandError):
                 raise cause from None
-            output_lines = cause.output if isinstance(cause, CommandError) else ()
-            reason = "its build backend failed" if output_lines else f"its build backend failed: {error}"
-            raise BuildError(reason, output=output_lines) from error
+            if not isinstance(cause, CommandError) or not cause.output:
+                raise BuildError(f"its build backend failed: {error}") from error
+            log = keep_log(name or source.name, cause.said)
+            where = f"; all that it said is in {log}" if log else ""
+            raise BuildError(f"its build backend failed{where}", output=cause.output) from error
         except build.BuildException as error:
             raise BuildError(f"its pyproject.toml cannot be used ({error})") from error
         except CommandError as error:
             raise BuildError(f"its build environment cannot be made ({error.message})", output=error.output) from error
+        drop_log(name or source.name)
+        return path
 
     def _build(self, source: Path, output: Path, runner: _BackendRunner, settings: BuildSettings) -> Path:
         """What the source tree says that its build requires comes first; then its backend may add to that."""

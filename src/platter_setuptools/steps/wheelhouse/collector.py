@@ -79,14 +79,15 @@ class Collector:
         groups: Collection[str] = (),
         leave_out: Collection[NormalizedName] = (),
         look: Callable[[Sequence[Wheel]], object] = lambda _new: None,
+        purpose: str = "",
     ) -> list[Wheel]:
         """The wheels that the target takes of the lock, in its order.
 
         That is with these extras and dependency groups, and without the distributions of `leave_out`.
 
         Every wheel has been checked against the lock's hash, now or when the store took it. Those that are new are
-        given to `look`, in some thread, while others are still being built. Raises DependencyError, and WheelError for
-        a wrong hash.
+        given to `look`, in some thread, while others are still being built. `purpose` is told beside how many are
+        fetched: `for virtualenv and pip`. Raises DependencyError, and WheelError for a wrong hash.
         """
         entries = [
             _Entry(package=package, artifact=artifact, download=as_download(lock, artifact))
@@ -96,7 +97,7 @@ class Collector:
         missing = [entry for entry, wheel in zip(entries, found, strict=True) if wheel is None]
         if self.offline:
             _refuse_downloads(missing)
-        made = iter(self._make(lock, missing, look))
+        made = iter(self._make(lock, missing, look, f" {purpose}" if purpose else ""))
         return [wheel or next(made) for wheel in found]
 
     def _from_store(self, lock: Lock, entry: _Entry) -> Wheel | None:
@@ -112,7 +113,9 @@ class Collector:
         wheel = open_wheel(path, Origin.STORE)
         return wheel if wheel.name == entry.package.name else None
 
-    def _make(self, lock: Lock, entries: Sequence[_Entry], look: Callable[[Sequence[Wheel]], object]) -> list[Wheel]:
+    def _make(
+        self, lock: Lock, entries: Sequence[_Entry], look: Callable[[Sequence[Wheel]], object], purpose: str
+    ) -> list[Wheel]:
         """Fetch and build; a build begins as soon as its sdist is there."""
         if not entries:
             return []
@@ -141,10 +144,10 @@ class Collector:
                 builders.check()
                 if self.run.stopped:  # while this went on in the background
                     raise InterruptedBuildError("the build is being stopped")
-                tell(f"Fetching {done} of {total}, {human_size(size)}")
+                tell(f"Fetching {done} of {total}{purpose}, {human_size(size)}")
 
             if to_fetch:
-                with self.progress.step(f"Fetching {_count(len(to_fetch), 'file')}") as tell:
+                with self.progress.step(f"Fetching {_count(len(to_fetch), 'file')}{purpose}") as tell:
                     folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work))
                     # What takes long comes first: sdists, which have to be built, and of both kinds the largest.
                     order = sorted(to_fetch, key=lambda download: (to_fetch[download].is_wheel, -(download.size or 0)))
@@ -166,7 +169,8 @@ class Collector:
         scratch = Path(tempfile.mkdtemp(prefix="source-", dir=self.work))
         tree = self._source_tree(lock, entry.artifact, archive, scratch / "tree")
         try:
-            path = self.builder().build(tree, scratch / "wheel", self.build_settings(package.name, lock))
+            settings = self.build_settings(package.name, lock)
+            path = self.builder().build(tree, scratch / "wheel", settings, name=_named(package))
         except BuildError as error:
             raise DependencyError(
                 f"{_named(package)} has no wheel for {self.target} and cannot be built: {error.message}",

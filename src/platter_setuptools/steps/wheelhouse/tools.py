@@ -52,12 +52,14 @@ class ToolChest:
     config: str  # the uv.toml that the resolver uses
     work: Path
 
-    def collect(self, collect: Callable[[Lock], list[Wheel]], *, with_scripts: bool) -> Tools:
-        """The tools, by what makes wheels of a lock. Raises DependencyError."""
+    def collect(self, collect: Callable[..., list[Wheel]], *, with_scripts: bool) -> Tools:
+        """The tools, by what makes wheels of a lock, and is told what for. Raises DependencyError."""
         scripts = {"setuptools": None, "wheel": self.options.wheel_version} if with_scripts else {}
         names = {"virtualenv": self.options.virtualenv_version, "pip": None, **scripts}
         requirements = tuple(_specified(name, version) for name, version in names.items())
-        wheels = {wheel.name: wheel for wheel in collect(self._lock(requirements))}
+        *first, last = names
+        purpose = f"for {', '.join(first)} and {last}"
+        wheels = {wheel.name: wheel for wheel in collect(self._lock(requirements), purpose=purpose)}
         pip = wheels.pop(canonicalize_name("pip"))
         chosen = tuple(wheels.pop(canonicalize_name(name)) for name in scripts)
         return Tools(pip=pip, for_scripts=chosen, virtualenv=tuple(wheels.values()))

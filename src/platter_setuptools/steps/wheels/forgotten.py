@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _SITE = re.compile("(?:.*?/)?site-packages/")
-_FOLDERS = re.compile(r"\..*|__pycache__|tests?|testing|docs?|examples?|benchmarks?|node_modules|.*\.egg-info")
+_FOLDERS = re.compile(
+    r"\..*|__pycache__|tests?|testing|docs?|examples?|benchmarks?|(?:.*_)?src|node_modules|.*\.egg-info"
+)
 _NAMES = re.compile(
     r"""\..*
     | (?:README|LICEN[CS]E|COPYING|NOTICE|AUTHORS|CHANGE(?:LOG|S)|HISTORY|CONTRIBUTING|TODO|NEWS)\b.*
@@ -38,7 +40,7 @@ _NAMES = re.compile(
 # Sources of compiled modules, of what generators make, of style sheets and scripts; and what only type checkers read.
 _SOURCES = re.compile(
     "pyi?|py[xf]|px[di]|c|cc|cpp|cxx|cuh?|hh?|hpp|hxx|mm?|f|f77|f9[05]|for|rs|go|s|asm|swg|[iyl]|in|a[cm]|m4|cmake|proto"
-    "|thrift|g4|pot?|s[ac]ss|less|tsx?|jsx|vue|coffee|map|psd|xcf|orig|rej|bak|swp|patch|diff|ipynb"
+    "|thrift|g4|pot?|s[ac]ss|less|tsx?|jsx|vue|coffee|map|psd|xcf|orig|rej|bak|swp|patch|diff|ipynb|inc|src"
 )
 _TEXTS = frozenset({"md", "rst"})  # documentation where they lie beside modules
 _BACKENDS = ("setuptools", "hatch", "poetry", "pdm", "flit", "uv", "maturin", "scikit-build", "meson-python")
