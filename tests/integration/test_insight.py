@@ -20,6 +20,7 @@ from platter_setuptools.cli import main
 from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.ground.progress import human_size
 from platter_setuptools.insight.portrait import portray
+from platter_setuptools.insight.report import table_for
 from platter_setuptools.steps.bundle.archive import write_archive
 from platter_setuptools.steps.bundle.members import from_folder
 from support import handmade, projects
@@ -117,6 +118,52 @@ class TestInspect:
         assert rows["leaf"].endswith("py3-none-any  hello > leaf")
         assert rows["branch"].endswith("asked for beside the project")
         assert rows["pip"].endswith("in every virtualenv")
+
+    @pytest.mark.parametrize("kind", ["dir", "tar.gz", "zip"])
+    def test_the_files(self, built: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+        path = write_archive(list(from_folder(built)), built.name, kind, tmp_path, 315532800)[0]
+        lines = said(capsys, "inspect", "--files", path).splitlines()
+        start = lines.index("hello 1.0")
+        end = next(number for number in range(start + 1, len(lines)) if not lines[number].startswith("  "))
+        info = "site-packages/hello-1.0.dist-info"
+        expected = [
+            "bin/hello",
+            *(f"{info}/{name}" for name in ("INSTALLER", "METADATA", "RECORD", "REQUESTED", "WHEEL")),
+        ]
+        files = [line.strip() for line in lines[start + 1 : end]]
+        assert set(expected) | {"site-packages/hello.py"} <= set(files)
+        found: dict[str, Any] = json.loads(said(capsys, "inspect", "--files", "--json", path))
+        jsonschema.validate(found, json.loads((DOCS / "inspect.schema.json").read_text()))
+        assert next(one["files"] for one in found["wheels"] if one["name"] == "hello") == files
+
+    def test_the_files_are_those_of_a_release(
+        self, built: Path, release: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found: dict[str, Any] = json.loads(said(capsys, "inspect", "--files", "--json", built))
+        (site,) = release.glob("lib/python*/site-packages")
+        for wheel in found["wheels"]:
+            there = [
+                path.replace("site-packages/", f"{site}/") if path.startswith("site-") else f"{release}/{path}"
+                for path in wheel["files"]
+            ]
+            assert [path for path in there if not Path(path).is_file()] == []
+            recorded = next(site.glob(f"{wheel['name']}-*.dist-info/RECORD")).read_text().splitlines()
+            assert len(wheel["files"]) == len([line for line in recorded if "__pycache__" not in line])
+
+    @pytest.mark.parametrize("form", ["--tree", "--sbom", "--html=x"])
+    def test_the_files_in_no_other_form(self, built: Path, form: str) -> None:
+        assert main(["inspect", "--files", form, str(built)]) == 2
+
+    def test_the_table_on_a_terminal_fits(self, built: Path) -> None:
+        text = table_for(portrait := portray(built), 60)
+        assert max(map(len, text.splitlines())) <= 60
+        assert "\x1b" not in text
+        assert [
+            line.split()[0] for line in text.splitlines() if line.split()[0] in {"wheel", "hello", "leaf", "pip"}
+        ] == [
+            "wheel",
+            *(part.name for part in portrait.parts if part.name != "branch"),
+        ]
 
     def test_the_tree(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
         lines = said(capsys, "inspect", "--tree", built).splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import http.server
 import json
@@ -143,6 +144,65 @@ def test_everything_is_drawn(browser: Browser) -> None:
     assert [name for name, _share in found["cells"]] == by_size
     for name, share in found["cells"]:
         assert share == pytest.approx(SIZES[name] / sum(SIZES.values()), abs=0.003)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_sticks_out(browser: Browser, width: int) -> None:
+    found = browser.run(
+        page(portrait()),
+        f"""
+        document.body.style.width = "{width}px";  // no window is narrower than 500
+        drawMap();
+        const sticksOut = one => one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight;
+        const labelled = [...document.querySelectorAll(".cell")].filter(one => one.textContent);
+        return [document.body.scrollWidth, document.querySelector(".wide").scrollWidth,
+            labelled.filter(sticksOut).map(one => one.dataset.name), labelled.length];""",
+        f"--window-size={max(width, 500)},900",
+    )
+    *widths, cut, labelled = found
+    assert max(widths) <= width
+    assert cut == []
+    assert 0 < labelled < len(SIZES)
+
+
+def test_an_edge_within_a_column_crosses_no_box(browser: Browser) -> None:
+    script = """
+        const path = document.querySelector("#graph path[data-from=forms][data-to=colours]");
+        return [...document.querySelectorAll("#graph rect")].filter(box => {
+            const [left, top] = [box.x.baseVal.value, box.y.baseVal.value], end = path.getTotalLength();
+            return [...Array(99).keys()].some(step => {
+                const {x, y} = path.getPointAtLength(end * (step + 1) / 100);
+                return x > left && x < left + box.width.baseVal.value && y > top && y < top + box.height.baseVal.value;
+            });
+        }).length;"""
+    here = portrait()
+    parts = tuple(
+        dataclasses.replace(one, path=("app", one.name), requires=("colours",) if one.name == "forms" else ())
+        if one.name in {"forms", "colours"}
+        else one
+        for one in here.parts
+    )
+    assert browser.run(page(dataclasses.replace(here, parts=parts)), script) == 0
+
+
+def test_one_licence_in_several_spellings(browser: Browser) -> None:
+    spellings = [
+        "MIT",
+        "MIT License",
+        "The MIT license",
+        "Apache-2.0",
+        "Apache License, Version 2.0",
+        "BSD License",
+        "BSD",
+    ]
+    here = portrait()
+    parts = tuple(dataclasses.replace(one, licence=two) for one, two in zip(here.parts, spellings, strict=True))
+    script = 'return [...document.querySelectorAll("#licences strong")].map(one => one.textContent);'
+    assert browser.run(page(dataclasses.replace(here, parts=parts)), script) == [
+        "MIT (3)",
+        "Apache-2.0 (2)",
+        "BSD (2)",
+    ]
 
 
 def test_search_sort_and_choose(browser: Browser) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     form.add_argument("--tree", action="store_true", help="print what requires what")
     form.add_argument("--sbom", action="store_true", help="print its bill of materials (CycloneDX 1.6, JSON)")
     form.add_argument("--html", metavar="FILE", help="write it as a page for a browser, which loads nothing")
+    parser.add_argument(
+        "--files", action="store_true", help="list the files that each wheel installs; with --json, too"
+    )
 
     parser = commands.add_parser(
         "diff",
@@ -46,23 +51,31 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def inspect(parsed: argparse.Namespace) -> None:
     """`platter inspect`: what is in a bundle."""
     from platter_setuptools.insight import report  # noqa: PLC0415
+    from platter_setuptools.insight.files import files_of  # noqa: PLC0415
     from platter_setuptools.insight.page import page  # noqa: PLC0415
     from platter_setuptools.insight.portrait import portray  # noqa: PLC0415
 
     bundle = Path(parsed.bundle)
     if not bundle.exists():
         raise UsageError(f"{bundle} does not exist")
+    if parsed.files and (parsed.sbom or parsed.tree or parsed.html):
+        raise UsageError("--files goes with --json, or alone", hint="ask for one after the other")
     portrait = portray(bundle)
+    files = files_of(bundle, portrait) if parsed.files else None
     if parsed.sbom:
         print_text(portrait.bill.removesuffix("\n"))
     elif parsed.json:
-        print_text(json.dumps(report.as_json(portrait), indent=2))
+        print_text(json.dumps(report.as_json(portrait, files), indent=2))
     elif parsed.html is not None:
         _write(Path(parsed.html), page(portrait))
     elif parsed.tree:
         print_text(report.tree(portrait))
+    elif files is not None:
+        print_text(report.listing(portrait, files))
     else:
-        print_text(f"{report.summary(portrait)}\n\n{report.table(portrait)}")
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        table = report.table_for(portrait, shutil.get_terminal_size().columns) if terminal else report.table(portrait)
+        print_text(f"{report.summary(portrait)}\n\n{table}")
 
 
 def _write(path: Path, text: str) -> None:

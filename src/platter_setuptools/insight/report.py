@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.ground.progress import human_size
+from platter_setuptools.payload.cleaning import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from platter_setuptools.insight.portrait import Part, Portrait
     from platter_setuptools.payload import manifest
 
+_HEAD = ("wheel", "version", "size", "licence", "tag", "why it is there")
+_SIZE = _HEAD.index("size")
 _WIDEST = 40  # characters of one cell; the last one of a row may be as long as it is
 
 
-def as_json(portrait: Portrait) -> dict[str, Any]:
-    """What docs/inspect.schema.json describes. Sizes are in bytes."""
+def as_json(portrait: Portrait, files: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """What docs/inspect.schema.json describes. Sizes are in bytes. `files`: see insight/files.py."""
     about = portrait.about
     return {
         "name": about.name,
@@ -50,6 +54,7 @@ def as_json(portrait: Portrait) -> dict[str, Any]:
                 "scripts": list(part.scripts),
                 "requires": list(part.requires),
                 "path": list(part.path),
+                **({} if files is None else {"files": list(files[part.file])}),
             }
             for part in portrait.parts
         ],
@@ -88,12 +93,39 @@ def _override(one: manifest.Override) -> str:
 
 def table(portrait: Portrait) -> str:
     """One row for each wheel, the largest first."""
-    head = ("wheel", "version", "size", "licence", "tag", "why it is there")
-    rows = (
-        (one.name, one.version, human_size(one.size), one.licence or "unknown", _short(one.tag), why(one, portrait))
-        for one in portrait.parts
+    return "\n".join(columns([_HEAD, *_rows(portrait)], right={_SIZE}))
+
+
+def table_for(portrait: Portrait, width: int) -> str:
+    """The same for a terminal of so many columns: cells are wrapped instead of cut off."""
+    from rich.console import Console  # noqa: PLC0415 - loaded for a terminal alone: it takes longer than all the rest
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for place, title in enumerate(_HEAD):
+        fixed = title in {"version", "size"}
+        drawn.add_column(title, justify="right" if place == _SIZE else "left", no_wrap=fixed, overflow="fold")
+    for row in _rows(portrait):
+        drawn.add_row(*(Text(clean(cell)) for cell in row))
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None, force_terminal=False).print(drawn)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def listing(portrait: Portrait, files: Mapping[str, Sequence[str]]) -> str:
+    """The files that each wheel installs, below its name."""
+    return "\n".join(
+        line
+        for part in portrait.parts
+        for line in (f"{part.name} {part.version}", *(f"  {one}" for one in files[part.file]))
     )
-    return "\n".join(columns([head, *rows], right={2}))
+
+
+def _rows(portrait: Portrait) -> Iterator[tuple[str, ...]]:
+    for one in portrait.parts:
+        licence, size = one.licence or "unknown", human_size(one.size)
+        yield one.name, one.version, size, licence, _short(one.tag), why(one, portrait)
 
 
 def tree(portrait: Portrait) -> str:

@@ -21,6 +21,7 @@ from platter_setuptools.payload import wheel as unpacking
 from platter_setuptools.payload.archive import Archive
 from platter_setuptools.payload.environment import Scheme
 from platter_setuptools.payload.errors import BundleError
+from platter_setuptools.payload.scripts import with_pip_names
 from platter_setuptools.payload.tree import Tree
 from platter_setuptools.steps.store import Store, key_of
 
@@ -89,6 +90,22 @@ def examine(wheel: Wheel, watch: Watch = _unwatched) -> Places:
             installation.entry_points(opened.entry_points)
             _check_record(opened, watch)
             _check_origin(opened)
+    except BundleError as error:
+        raise WheelError(f"{wheel.filename}: {error.message.removeprefix(f'{wheel.path}: ')}", hint=_HINT) from error
+    return tuple(sorted(census.places))
+
+
+def installed(wheel: Wheel, python: tuple[int, int], *, requested: bool) -> Places:
+    """The places of all that installing a wheel writes, but for bytecode. Nothing is hashed. Raises WheelError."""
+    census = _Census()
+    try:
+        with Archive(os.fspath(wheel.path)) as archive:
+            opened = unpacking.Wheel(archive, _SCHEME)
+            installation = unpacking.Installation(opened, _SCHEME, census)
+            installation.members()
+            is_pip = wheel.name == "pip"
+            installation.entry_points(with_pip_names(opened.entry_points, python) if is_pip else opened.entry_points)
+            installation.dist_info(requested=requested)
     except BundleError as error:
         raise WheelError(f"{wheel.filename}: {error.message.removeprefix(f'{wheel.path}: ')}", hint=_HINT) from error
     return tuple(sorted(census.places))
