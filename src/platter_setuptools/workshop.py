@@ -292,8 +292,18 @@ class Workshop:
                 extras=options.extras,
                 groups=options.group,
                 sources=tuple(uv_project.source_urls(self.source)),
+                no_sources=self._lost_sources,
             )
         return self._resolved(request)
+
+    @functools.cached_property
+    def _lost_sources(self) -> tuple[str, ...]:
+        lost = uv_project.lost_sources(self.source)
+        if lost:
+            self.progress.warn(
+                f"[tool.uv.sources] has places of {', '.join(lost)} that are not in the sdist: an index is asked instead"
+            )
+        return lost
 
     def _resolved(self, request: Request) -> Lock:
         request = dataclasses.replace(request, said=self.requirements, build=self._build_constraints.result())

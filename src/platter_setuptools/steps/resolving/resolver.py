@@ -36,8 +36,8 @@ class Request:
     builds. With `python_version` markers and Requires-Python are judged for that version, where the resolver can: for
     the oldest patch release that the lock is to serve. With `no_deps` what the requirements require in their turn is
     left out. With `universal` the lock is for every platform and every later Python, too. `tree` is a pyproject.toml
-    that says to uv where distributions come from, for these extras and groups of it; those that come from URLs are
-    `sources`, too, as requirements.
+    that says to uv where distributions come from, for these extras and groups of it, but not for the names in
+    `no_sources`; those that come from URLs are `sources`, too, as requirements.
     """
 
     requirements: tuple[str, ...]
@@ -50,6 +50,7 @@ class Request:
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    no_sources: tuple[str, ...] = ()
 
 
 class Resolver(Protocol):
@@ -178,6 +179,7 @@ def _of_tree(request: Request) -> list[str]:
     if not request.tree:
         return []
     words = [word for extra in request.extras for word in ("--extra", extra)]
+    words += [word for name in request.no_sources for word in ("--no-sources-package", name)]
     return words + [word for group in request.groups for word in ("--group", f"{request.tree}:{group}")]
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from packaging.utils import canonicalize_name
+
 from platter_setuptools.ground.configuration import named, read_toml
 from platter_setuptools.ground.errors import CommandError, DependencyError
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
@@ -63,6 +65,34 @@ def source_urls(project: Path) -> Iterator[str]:
             for one in said if isinstance(said, list) else [said]:
                 if isinstance(one, dict) and "url" in one:
                     yield f"{name} @ {one['url']}"
+
+
+def lost_sources(sdist: Path) -> tuple[str, ...]:
+    """The names for which `[tool.uv.sources]` of an unpacked sdist has a workspace or path that the sdist lacks.
+
+    Empty for a folder that is no sdist: there such a source is a mistake, and uv tells of it.
+    """
+    if not (sdist / "PKG-INFO").is_file():
+        return ()
+    _, table = next(uv_tables(sdist), (sdist, {}))
+    workspace, sources = table.get("workspace", {}), table.get("sources", {})
+    patterns = workspace.get("members", []) if isinstance(workspace, dict) else []
+    folders = [folder for pattern in patterns for folder in sdist.glob(str(pattern)) if folder.is_dir()]
+    members = {named(folder) for folder in folders}
+
+    def is_lost(name: str, entry: object) -> bool:
+        if not isinstance(entry, dict):
+            return False
+        path = entry.get("path")
+        outside = isinstance(path, str) and not (sdist / path).exists()
+        return outside or (entry.get("workspace") is True and canonicalize_name(name) not in members)
+
+    entries = sources.items() if isinstance(sources, dict) else ()
+    return tuple(
+        name
+        for name, said in entries
+        if any(is_lost(name, one) for one in (said if isinstance(said, list) else [said]))
+    )
 
 
 def index_urls(project: Path, environ: Mapping[str, str]) -> list[str]:
