@@ -18,6 +18,7 @@ from platter_setuptools.steps.resolving.lock import parse_lock
 from platter_setuptools.steps.resolving.uv import run_uv, without
 from platter_setuptools.steps.resolving.uv_amendments import amendments_of, manifest_amendments
 from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
+from platter_setuptools.steps.resolving.uv_project import lost_sources
 from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings, any_not_isolated, settings_of
 from support.fakes import FakeRunner
 
@@ -278,6 +279,32 @@ class TestBuilds:
     def test_the_variable(self, value: str, isolated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("UV_NO_BUILD_ISOLATION", value)
         assert self.of({}).isolated is isolated
+
+
+class TestLostSources:
+    def test_of_an_sdist(self, tmp_path: Path) -> None:
+        text = """
+[tool.uv.workspace]
+members = ["packages/*"]
+[tool.uv.sources]
+inside = {workspace = true}
+outside = {workspace = true}
+here = {path = "lib"}
+elsewhere = [{path = "../lib", marker = "os_name == 'posix'"}, {index = "own"}]
+remote = {git = "https://host/x"}
+"""
+        write(tmp_path / "pyproject.toml", text)
+        write(tmp_path / "packages/one/pyproject.toml", '[project]\nname = "Inside"\n')
+        write(tmp_path / "lib/pyproject.toml", "")
+        assert lost_sources(tmp_path) == ()
+        write(tmp_path / "PKG-INFO", "")
+        assert lost_sources(tmp_path) == ("outside", "elsewhere")
+
+    @pytest.mark.parametrize("text", ["", "[tool]\nuv = 1\n", "[tool.uv]\nsources = 1\nworkspace = 2\n"])
+    def test_of_none(self, text: str, tmp_path: Path) -> None:
+        write(tmp_path / "PKG-INFO", "")
+        write(tmp_path / "pyproject.toml", text)
+        assert lost_sources(tmp_path) == ()
 
 
 def test_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,173 @@
+"""Settings of uv and pip: each reaches what it concerns, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import uv
+
+from support import handmade, index, projects
+from support.doors import info, wheels
+
+if TYPE_CHECKING:
+    from support.doors import Yard
+
+# An sdist whose module tells what the build was told.
+TOLD = """
+    import os
+    import alpha
+    from setuptools import setup
+
+    with open("told.py", "w") as file:
+        file.write("VALUE = %r\\n" % os.environ["TOLD"])
+    setup(name="told", version="1.0", py_modules=["told"])
+"""
+
+
+@pytest.fixture
+def links(tmp_path: Path) -> Path:
+    """Wheels that the index does not have."""
+    for version in ("1.0", "2.0"):
+        handmade.wheel(tmp_path / "links", "base", version)
+    handmade.wheel(tmp_path / "links", "strict", requires=["base<2"])
+    return tmp_path / "links"
+
+
+def project(folder: Path, uv_table: str, *dependencies: str) -> Path:
+    """A project with a `[tool.uv]`."""
+    needs = ", ".join(f'"{one}"' for one in ("leaf", *dependencies))
+    pyproject = projects.PYPROJECT.replace('"leaf"', needs).replace('"1.0"', '"1.0"\n    requires-python = ">=3.9"', 1)
+    projects.write(folder, {"pyproject.toml": pyproject, "hello.py": projects.HELLO})
+    with (folder / "pyproject.toml").open("a") as file:
+        file.write(f"\n[tool.uv]\n{uv_table}\n")
+    return folder
+
+
+class TestOverrides:
+    def test_they_count_in_the_last_check_and_are_told(self, yard: Yard, links: Path) -> None:
+        text = f'override-dependencies = ["base>=2"]\nfind-links = ["{links}"]\n'
+        folder = project(yard.folder / "project", text, "base>=2", "strict")
+        artifact = yard.build(folder, "--no-pip")
+        assert info(artifact)["overrides"] == [{"of": None, "version": None, "name": "base", "instead": ["base>=2"]}]
+        assert "is in order" in yard.platter("verify", artifact, cwd=folder).stderr
+        told = yard.platter("inspect", artifact, cwd=folder).stdout
+        assert "overrides  base>=2, not what any wheel requires of base" in told
+        found = json.loads(yard.platter("inspect", "--json", artifact, cwd=folder).stdout)
+        assert found["overrides"] == info(artifact)["overrides"]
+
+        yard.run(uv.find_uv_bin(), "lock", "--quiet", "--python", sys.executable, cwd=folder, **index_of(yard))
+        locked = yard.build(folder, "--no-pip", "--lock=uv.lock", "--output=locked")
+        assert wheels(locked) == wheels(artifact)
+        # A lock remembers what it was made with, whatever the project says now.
+        pyproject = folder / "pyproject.toml"
+        pyproject.write_text(pyproject.read_text().replace("override-dependencies", "constraint-dependencies"))
+        yard.build(folder, "--no-pip", "--lock=uv.lock", "--output=locked")
+
+    def test_excluded_dependencies(self, yard: Yard, links: Path) -> None:
+        text = f'exclude-dependencies = ["base"]\nfind-links = ["{links}"]\n'
+        artifact = yard.build(project(yard.folder / "project", text, "strict"), "--no-pip")
+        assert set(wheels(artifact)) == {"hello", "leaf", "strict"}
+        yard.install(artifact)
+
+
+def index_of(yard: Yard) -> dict[str, str]:
+    return {"UV_DEFAULT_INDEX": yard.environ["PIP_INDEX_URL"]}
+
+
+class TestTools:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'exclude-dependencies = ["filelock", "platformdirs"]\nresolution = "lowest"\nprerelease = "allow"',
+            'constraint-dependencies = ["setuptools<60", "filelock<0.1"]\noverride-dependencies = ["platformdirs<0.1"]',
+        ],
+    )
+    def test_a_projects_settings_are_not_theirs(self, yard: Yard, text: str) -> None:
+        artifact = yard.build(project(yard.folder / "project", text), "--no-wheel-cache")
+        assert yard.say(artifact).startswith("hello from leaf")
+
+    def test_nor_are_variables(self, yard: Yard) -> None:
+        folder = projects.hello(yard.folder / "project", {"limits.txt": "setuptools<60\nfilelock<0.1\n"})
+        environ = {
+            "UV_RESOLUTION": "lowest",
+            "UV_CONSTRAINT": "project/limits.txt",
+            "UV_PYTHON": "3.1",
+            "UV_SYSTEM_PYTHON": "1",
+            "PIP_NO_BINARY": "filelock",
+            "PIP_CONSTRAINT": "project/limits.txt",
+        }
+        artifact = yard.build(yard.folder, "project", "--no-wheel-cache", f"--output={folder}/dist", **environ)
+        assert yard.say(artifact).startswith("hello from leaf")
+
+
+class TestBuilds:
+    def test_uvs_settings_reach_them(self, yard: Yard) -> None:
+        index.sdist(yard.folder / "sdists", "told", "1.0", {"setup.py": textwrap.dedent(TOLD)})
+        text = f"""find-links = ["{yard.folder}/sdists"]
+[tool.uv.extra-build-dependencies]
+told = ["alpha"]
+[tool.uv.extra-build-variables]
+told = {{TOLD = "one"}}"""
+        folder = project(yard.folder / "project", text, "told")
+        (folder / "hello.py").write_text("import told\n\n\ndef main():\n    print(told.VALUE)\n")
+        assert yard.say(yard.build(folder)) == "one"
+        # Another setting is another wheel: nothing is taken from the wheel cache.
+        pyproject = folder / "pyproject.toml"
+        pyproject.write_text(pyproject.read_text().replace('"one"', '"two"'))
+        assert yard.say(yard.build(folder), name="again") == "two"
+
+    def test_constraints_of_builds(self, yard: Yard) -> None:
+        text = 'build-constraint-dependencies = ["setuptools<1"]'
+        assert "setuptools" in yard.refuse(4, project(yard.folder / "project", text))
+
+
+class TestPaths:
+    @pytest.mark.parametrize("resolver", ["uv", "pip"])
+    def test_they_start_where_they_are_said(self, yard: Yard, links: Path, resolver: str) -> None:
+        folder = project(yard.folder / "project", "", "strict")
+        shutil.copytree(links, folder / "vendor")
+        with (folder / "pyproject.toml").open("a") as file:
+            file.write(f'\n[tool.platter]\nresolver = "{resolver}"\npip-option = ["--find-links=vendor"]\n')
+        elsewhere = yard.folder / "elsewhere"
+        elsewhere.mkdir()
+        assert "strict" in wheels(yard.build(elsewhere, folder, "--no-pip"))
+        (folder / "vendor").rename(elsewhere / "vendor")
+        assert "strict" in wheels(yard.build(elsewhere, folder, "--no-pip", "--pip-option=--find-links=vendor"))
+        yard.refuse(4, elsewhere, folder)
+        assert "strict" in wheels(yard.build(elsewhere, folder, "--no-pip", PIP_FIND_LINKS="vendor"))
+
+    @pytest.mark.parametrize("resolver", ["uv", "pip"])
+    def test_caches_of_the_tools_are_not_in_the_project(self, yard: Yard, resolver: str) -> None:
+        folder = projects.hello(yard.folder / "project")
+        environ = {"UV_CACHE_DIR": "uv-cache", "PIP_CACHE_DIR": "pip-cache"}
+        yard.build(yard.folder, "project", f"--output={yard.folder}/out", f"--resolver={resolver}", **environ)
+        assert sorted(one.name for one in folder.iterdir()) == ["hello.py", "setup.py"]
+
+
+def test_clones_of_pip_are_not_in_the_project(yard: Yard) -> None:
+    other = projects.write(yard.folder / "other", {"setup.py": projects.SETUP_PY.replace("hello", "other")})
+    (other / "other.py").write_text("")
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", other)
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "one"]):
+        yard.run(*git, *words, cwd=other)
+    folder = projects.hello(yard.folder / "project", {"r.txt": f"-e git+file://{other}@main#egg=other\n"})
+    artifact = yard.build(folder, "--resolver=pip", "-r", "r.txt", PIP_REQUIRE_VIRTUALENV="1", PIP_USER="1")
+    assert "other" in wheels(artifact)
+    assert sorted(one.name for one in folder.iterdir()) == ["dist", "hello.py", "r.txt", "setup.py"]
+
+
+def test_an_sdist_lacks_the_workspace_that_its_sources_name(yard: Yard) -> None:
+    pyproject = textwrap.dedent(projects.PYPROJECT).replace('"leaf"', '"leaf", "alpha", "beta"')
+    pyproject += '[tool.uv]\nworkspace = {members = ["packages/*"]}\n'
+    pyproject += '[tool.uv.sources]\nalpha = {workspace = true}\nbeta = {path = "../beta"}\n'
+    files = {"pyproject.toml": pyproject, "hello.py": projects.HELLO}
+    sdist = index.sdist(yard.folder / "sdists", "hello", "1.0", files)
+    done = yard.platter("build", sdist, "--no-pip", cwd=yard.folder)
+    assert "[tool.uv.sources] has places of alpha, beta that are not in the sdist" in done.stderr
+    assert set(wheels(Path(done.stdout.strip()))) == {"hello", "leaf", "alpha", "beta"}
