@@ -40,7 +40,7 @@ from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
 from platter_setuptools.steps.store import Store, default_location
 from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse.build import WheelBuilder
-from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings, any_not_isolated, settings_of
+from platter_setuptools.steps.wheelhouse.build_settings import PLAIN, BuildSettings, any_not_isolated, settings_of
 from platter_setuptools.steps.wheelhouse.checked import CheckedResolver
 from platter_setuptools.steps.wheelhouse.collector import Collector
 from platter_setuptools.steps.wheelhouse.environments import (
@@ -173,7 +173,7 @@ class Workshop:
 
     def build_settings(self, name: NormalizedName, lock: Lock | None = None) -> BuildSettings:
         """What the user says about the build of one distribution; see settings_of."""
-        return settings_of(name, self.settings, self._uv_builds, lock)
+        return settings_of(name, self.settings, self._uv_builds, lock, self.requirements)
 
     @functools.cached_property
     def resolver(self) -> CheckedResolver:
@@ -282,9 +282,12 @@ class Workshop:
         options = self.options
         pins = find_pins(self.requirements, required=self.settings.require_hashes, universal=universal)
         if pins:
-            return pins.hold(self._resolved(Request(requirements=(), no_deps=True, universal=universal)))
+            request = Request(requirements=(), said=self.requirements, no_deps=True, universal=universal)
+            return pins.hold(self._resolved(request))
         lines = (requirement_line(project, name, options.extras), *map(str, self.groups), *more)
-        request = Request(requirements=lines, universal=universal)
+        # The project itself, as `-e .` for one, is in the bundle as this wheel.
+        said = self.requirements.with_wheel(self.source, lambda extras: requirement_line(project, name, extras))
+        request = Request(requirements=lines, said=said, universal=universal)
         if options.resolver == "uv" and uv_project.uses_sources(self.source, name):
             request = dataclasses.replace(
                 request,
@@ -301,12 +304,12 @@ class Workshop:
         lost = uv_project.lost_sources(self.source)
         if lost:
             self.progress.warn(
-                f"[tool.uv.sources] has places of {', '.join(lost)} that are not in the sdist: an index is asked instead"
+                f"[tool.uv.sources] says where {', '.join(lost)} is, which the sdist lacks: an index is asked instead"
             )
         return lost
 
     def _resolved(self, request: Request) -> Lock:
-        request = dataclasses.replace(request, said=self.requirements, build=self._build_constraints.result())
+        request = dataclasses.replace(request, build=self._build_constraints.result())
         try:
             # Servers may have any patch release of this Python.
             return self.resolver(dataclasses.replace(request, python_version=f"{self.target.version}.0"))
@@ -334,7 +337,7 @@ class Workshop:
             store=self.store,
             settings=self.settings if for_tools else self.all_settings,
             builder=lambda: self._builder_for_tools if for_tools else self.builder,
-            build_settings=self.build_settings,
+            build_settings=self.build_settings if not for_tools else lambda _name, _lock: PLAIN,
             run=self.run,
             progress=self.progress,
             work=self.work,

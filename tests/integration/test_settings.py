@@ -61,7 +61,15 @@ class TestOverrides:
         found = json.loads(yard.platter("inspect", "--json", artifact, cwd=folder).stdout)
         assert found["overrides"] == info(artifact)["overrides"]
 
-        yard.run(uv.find_uv_bin(), "lock", "--quiet", "--python", sys.executable, cwd=folder, **index_of(yard))
+        yard.run(
+            uv.find_uv_bin(),
+            "lock",
+            "--quiet",
+            "--python",
+            sys.executable,
+            cwd=folder,
+            UV_DEFAULT_INDEX=yard.environ["PIP_INDEX_URL"],
+        )
         locked = yard.build(folder, "--no-pip", "--lock=uv.lock", "--output=locked")
         assert wheels(locked) == wheels(artifact)
         # A lock remembers what it was made with, whatever the project says now.
@@ -74,10 +82,6 @@ class TestOverrides:
         artifact = yard.build(project(yard.folder / "project", text, "strict"), "--no-pip")
         assert set(wheels(artifact)) == {"hello", "leaf", "strict"}
         yard.install(artifact)
-
-
-def index_of(yard: Yard) -> dict[str, str]:
-    return {"UV_DEFAULT_INDEX": yard.environ["PIP_INDEX_URL"]}
 
 
 class TestTools:
@@ -169,5 +173,47 @@ def test_an_sdist_lacks_the_workspace_that_its_sources_name(yard: Yard) -> None:
     files = {"pyproject.toml": pyproject, "hello.py": projects.HELLO}
     sdist = index.sdist(yard.folder / "sdists", "hello", "1.0", files)
     done = yard.platter("build", sdist, "--no-pip", cwd=yard.folder)
-    assert "[tool.uv.sources] has places of alpha, beta that are not in the sdist" in done.stderr
+    assert "[tool.uv.sources] says where alpha, beta is, which the sdist lacks" in done.stderr
     assert set(wheels(Path(done.stdout.strip()))) == {"hello", "leaf", "alpha", "beta"}
+
+
+class TestTheProjectItself:
+    @pytest.mark.parametrize("resolver", ["uv", "pip"])
+    def test_in_a_requirements_file(self, yard: Yard, resolver: str) -> None:
+        folder = project(yard.folder / "project", "")
+        with (folder / "pyproject.toml").open("a") as file:
+            file.write('\n[project.optional-dependencies]\nx = ["alpha"]\ny = ["beta"]\n')
+        url = folder.as_uri()
+        lines = ["-e .", f"hello @ {url}", "-e .[x]", f'hello[y] @ {url} ; os_name == "posix"', ".", "hello @ file:."]
+        (folder / "r.txt").write_text("".join(f"{line}\n" for line in lines))
+        artifact = yard.build(yard.folder, folder, "-r", folder / "r.txt", f"--resolver={resolver}", "--no-pip")
+        assert set(wheels(artifact)) == {"hello", "leaf", "alpha", "beta"}
+        assert sorted(one.name for one in folder.iterdir()) == ["hello.py", "pyproject.toml", "r.txt"]
+
+    def test_settings_of_one_requirement_reach_its_build(self, yard: Yard) -> None:
+        backend = textwrap.dedent("""
+            from setuptools import build_meta as meta
+            from setuptools.build_meta import *
+
+            def build_wheel(folder, config_settings=None, metadata_directory=None):
+                open("told.py", "w").write("VALUE = %r" % sorted((config_settings or {}).items()))
+                return meta.build_wheel(folder, None, metadata_directory)
+        """)
+        pyproject = textwrap.dedent("""
+            [build-system]
+            requires = ["setuptools"]
+            build-backend = "backend"
+            backend-path = ["."]
+            [project]
+            name = "told"
+            version = "1.0"
+            [tool.setuptools]
+            py-modules = ["told"]
+        """)
+        files = {"pyproject.toml": pyproject, "backend.py": backend, "told.py": ""}
+        sdists = index.sdist(yard.folder / "sdists", "told", "1.0", files).parent
+        text = f'-f {sdists}\ntold --config-settings="a=b" --config-settings=a=c\nleaf\n'
+        app = "import told\n\n\ndef main():\n    print(told.VALUE)\n"
+        folder = projects.hello(yard.folder / "project", {"r.txt": text, "hello.py": app})
+        assert yard.say(yard.build(folder, "-r", "r.txt", "--resolver=pip")) == "[('a', ['b', 'c'])]"
+        assert "--config-settings=a=b" in yard.refuse(4, folder, "-r", "r.txt")

@@ -7,9 +7,9 @@ in the files count from. Reads one JSON object from standard input: {"pip": the 
 Writes to "output", since there may be passwords in it: {"error": TEXT}, or {"require_hashes": bool, "lines": […]}. A
 line has "where" ("line 3 of FILE"), "constraint" (bool), "text" (for resolvers: one statement, no abbreviations),
 "shown" (as it is in the file, variables not filled in) and "requirement": null for an option, else an object with
-"name" and "url" (without its fragment; either can be null), "folder", "vcs", "editable", "pinned", "applies" (all bool;
-the last is whether its marker fits this Python), "hashes" and "fragment" (of a direct URL), both {ALGORITHM: [DIGEST]},
-and "config_settings" (an object).
+"name" and "url" (without its fragment; either can be null), "extras" (a list), "marker" (a string), "folder", "vcs",
+"editable", "pinned", "applies" (all bool; the last is whether its marker fits this Python), "hashes" and "fragment" (of
+a direct URL), both {ALGORITHM: [DIGEST]}, and "config_settings" (an object).
 """
 
 import importlib
@@ -201,16 +201,25 @@ def _located(place: str, filename: str) -> str:
     return pathlib.Path(os.path.abspath(beside if os.path.exists(beside) else place)).as_uri()
 
 
+def _beside(url: str) -> str:
+    """The URL of the folder that `NAME @ file:PATH` names from here, as uv reads it; to pip the path is a full one."""
+    path = re.match("file:(?!/)([^#]+)", url)
+    return pathlib.Path(os.path.abspath(path[1])).as_uri() if path and os.path.isdir(path[1]) else ""
+
+
 def _judged(requirement: Any) -> Dict[str, Any]:
     link = requirement.link
+    beside = _beside(requirement.req.url or "") if requirement.req else ""
     specifiers = list(requirement.req.specifier) if requirement.req else []
     fixed = [one for one in specifiers if one.operator in {"==", "==="} and not one.version.endswith(".*")]
     return {
         "name": requirement.req.name if requirement.req else None,
-        "url": link.url_without_fragment if link else None,
-        "folder": bool(link and link.is_existing_dir()),
+        "url": beside or (link.url_without_fragment if link else None),
+        "folder": bool(beside or (link and link.is_existing_dir())),
         "vcs": bool(link and link.is_vcs),
         "editable": requirement.editable,
+        "extras": sorted(requirement.extras),
+        "marker": str(requirement.markers or ""),
         "pinned": bool(fixed or link),
         "applies": requirement.match_markers(),
         "hashes": requirement.hash_options,

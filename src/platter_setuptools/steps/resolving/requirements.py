@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -9,16 +10,21 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.errors import CommandError, DependencyError
+from platter_setuptools.ground.files import absolute
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.steps.foreign import requirements as foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
+
+    from packaging.utils import NormalizedName
 
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
@@ -35,6 +41,9 @@ class Required:
     hashable: bool  # no folder and no repository
     pinned: bool  # to one version, or one place
     applies: bool  # its marker fits the target
+    folder: bool = False  # a source tree on this machine
+    extras: tuple[str, ...] = ()
+    marker: str = ""
     hashes: frozenset[str] = frozenset()
     fragment: frozenset[str] = frozenset()
     config_settings: Mapping[str, str | list[str]] = field(default_factory=dict, repr=False)
@@ -63,6 +72,29 @@ class Requirements:
         text = "".join(f"{line.text}\n" for line in self.lines if line.constraint == constraints)
         path.touch(mode=0o600)
         path.write_text(text, "utf-8")
+
+    def with_wheel(self, tree: Path, line_for: Callable[[Sequence[str]], str]) -> Requirements:
+        """Return what is said with a wheel in the place of the tree it was built from; `line_for` takes its extras."""
+        lines = []
+        for line in self.lines:
+            wanted = line.requirement
+            if wanted and wanted.folder and absolute(url2pathname(urlsplit(wanted.url).path), tree) == tree:
+                marker = f" ; {wanted.marker}" if wanted.marker else ""
+                line = dataclasses.replace(line, text=f"{line_for(wanted.extras)}{marker}")  # noqa: PLW2901
+            lines.append(line)
+        return dataclasses.replace(self, lines=tuple(lines))
+
+    def config_settings(self, name: NormalizedName) -> Iterator[Mapping[str, str | list[str]]]:
+        """What lines say about the builds of one distribution. Raises DependencyError for a line that names none."""
+        for line in self.lines:
+            wanted = line.requirement
+            if wanted and wanted.config_settings and not wanted.name:
+                raise DependencyError(
+                    f"{line.where}: --config-settings for a distribution that the line does not name",
+                    hint="write it as NAME @ URL",
+                )
+            if wanted and wanted.applies and wanted.name == name:
+                yield wanted.config_settings
 
     def has(self, *, constraints: bool) -> bool:
         """Whether there are constraints, or else requirements."""
@@ -158,6 +190,9 @@ def _requirement(said: Mapping[str, Any]) -> Required:
     return Required(
         name=canonicalize_name(said["name"] or ""),
         url=said["url"] or "",
+        folder=said["folder"],
+        extras=tuple(said["extras"]),
+        marker=said["marker"],
         hashable=not (said["folder"] or said["vcs"] or said["editable"]),
         pinned=said["pinned"],
         applies=said["applies"],

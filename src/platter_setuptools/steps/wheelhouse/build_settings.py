@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.ground.config_settings import backend_settings
 from platter_setuptools.ground.errors import DependencyError
+from platter_setuptools.steps.resolving.requirements import NOTHING, Requirements
 from platter_setuptools.steps.resolving.uv_config import UvConfig, is_set
 
 if TYPE_CHECKING:
@@ -42,13 +43,23 @@ class BuildSettings:
 PLAIN = BuildSettings()
 
 
-def settings_of(name: NormalizedName, settings: IndexSettings, config: UvConfig, lock: Lock | None) -> BuildSettings:
+def settings_of(
+    name: NormalizedName,
+    settings: IndexSettings,
+    config: UvConfig,
+    lock: Lock | None,
+    said: Requirements = NOTHING,
+) -> BuildSettings:
     """The settings of the build of the distribution `name`.
 
     `lock` has the versions of what is bundled; None for the project itself, which is built before it is resolved.
-    Raises DependencyError for what cannot be done.
+    `said` is what requirements files say. Raises DependencyError for what cannot be done.
     """
-    ours = (_of(config.option("config-settings"), None), _of(config.option("config-settings-package"), name))
+    ours = (
+        _of(config.option("config-settings"), None),
+        _of(config.option("config-settings-package"), name),
+        *said.config_settings(name),
+    )
     return BuildSettings(
         config_settings=_joined(backend_settings(settings.config_settings), *ours),
         requires=tuple(sorted(_requires(_of(config.option(_EXTRA), name), name, lock))),
