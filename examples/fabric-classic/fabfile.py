@@ -7,6 +7,7 @@
 import os
 import tempfile
 import uuid
+from shlex import quote
 
 from fabric.api import cd, get, hosts, local, put, run, task
 
@@ -14,12 +15,20 @@ PLATTER = '/path/to/venv/bin/platter'  # on the build server
 VERSIONS = '/srv/yourapp/versions'
 
 
+def ask(command):
+    """Return what a command prints, without what start-up files of the host print around it."""
+    mark = uuid.uuid4().hex
+    return run('echo %s && %s && echo %s' % (mark, command, mark)).split(mark)[1].strip()
+
+
 @task
 @hosts('my-build-server')
 def build(rev='HEAD'):
     handle, tmp = tempfile.mkstemp(suffix='.tar.gz')
     os.close(handle)
-    local('git archive "%s" | gzip > "%s"' % (rev, tmp))
+    # A revision could look like an option of git archive; its hash does not.
+    commit = local('git rev-parse --verify --end-of-options %s' % quote(rev + '^{commit}'), capture=True)
+    local('git archive %s | gzip > %s' % (quote(commit), quote(tmp)))
     buildtmp = '/tmp/build-%s' % uuid.uuid4().hex
     run('mkdir -m 700 %s' % buildtmp)
     try:
@@ -39,16 +48,16 @@ def build(rev='HEAD'):
 def deploy(archive=None):
     if archive is None:
         archive = local('platter latest dist', capture=True)
-    tmp = run('mktemp -d')
+    tmp = ask('mktemp -d')
     try:
         put(archive, '%s/bundle.tar.gz' % tmp)
         # The archive stays outside: install.sh refuses a bundle with files that do not belong to it.
-        run('mkdir %s/bundle' % tmp)
+        run('mkdir %s/bundle' % quote(tmp))
         with cd('%s/bundle' % tmp):
             run('tar --strip-components=1 -xzf ../bundle.tar.gz')
-            version = str(run('cat VERSION'))
-            run('./install.sh %s/%s' % (VERSIONS, version))
+            version = ask('cat VERSION')
+            run('./install.sh %s' % quote('%s/%s' % (VERSIONS, version)))
             # Without -n the second release's link would end up in the first one's folder.
-            run('ln -sfn %s %s/current' % (version, VERSIONS))
+            run('ln -sfn %s %s' % (quote(version), quote('%s/current' % VERSIONS)))
     finally:
-        run('rm -rf %s' % tmp)
+        run('rm -rf %s' % quote(tmp))

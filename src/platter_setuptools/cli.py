@@ -132,7 +132,8 @@ def latest(parsed: argparse.Namespace) -> None:
     from platter_setuptools.steps.bundle.bundles import newest  # noqa: PLC0415
 
     folder = Path(parsed.folder).resolve() if parsed.folder else Path.cwd() / "dist"
-    print_result(f"{newest(folder, name=parsed.name, platform=parsed.platform, python=parsed.python).path}")
+    found = newest(folder, name=parsed.name, platform=parsed.platform, python=parsed.python, pre=parsed.pre)
+    print_result(f"{found.path}")
 
 
 def report(error: PlatterError) -> None:
@@ -200,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     latest_parser.add_argument("--name", metavar="NAME", help="the project, where bundles of several are there")
     latest_parser.add_argument("--platform", metavar="PLATFORM", help="the platform, such as linux-x86_64")
     latest_parser.add_argument("-p", "--python", metavar="PYTHON", help="the Python, such as 3.11 or cp311")
+    latest_parser.add_argument("--pre", action="store_true", help="a pre-release, too, where there are others")
     verify_parser = commands.add_parser(
         "verify",
         help="check a bundle without installing it",

@@ -155,3 +155,11 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     for words in ([], ["dist"], [str(tmp_path / "dist"), "--name", "app", "--platform=linux-x86_64", "-p3.11"]):
         assert cli.main(["latest", *words]) == 0
         assert capsys.readouterr() == (f"{expected}\n", "")
+
+
+def test_pre_releases_come_last(tmp_path: Path) -> None:
+    bundle(tmp_path, "app-1.1rc1-linux-x86_64")
+    assert newest(tmp_path).path.name == "app-1.1rc1-linux-x86_64.tar.gz"
+    bundle(tmp_path, "app-1.0-linux-x86_64")
+    assert newest(tmp_path).path.name == "app-1.0-linux-x86_64.tar.gz"
+    assert newest(tmp_path, pre=True).path.name == "app-1.1rc1-linux-x86_64.tar.gz"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platter_setuptools.fabric import fleet
+from platter_setuptools.fabric import fleet, host_keys
 from platter_setuptools.fabric.settings import read
 from platter_setuptools.ground.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DOCS = Path(__file__).parents[2] / "docs" / "automation.md"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fabric" / "fabfile.py"
@@ -90,6 +95,72 @@ class TestGo:
         assert fleet.exit_code(outcomes) == 1
 
 
+class TestStopping:
+    """Signals while hosts are at work: each is named with what is known of it."""
+
+    @pytest.fixture
+    def states(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], list[fleet.Outcome]]]:
+        """Gives what is known when these signals come, one after the other, while web0 is at work."""
+
+        def go(*numbers: int) -> tuple[list[str], list[fleet.Outcome]]:
+            rest, noticed = list(numbers), threading.Event()
+
+            def tell(_text: str) -> None:
+                if rest:
+                    os.kill(os.getpid(), rest.pop(0))
+                else:
+                    noticed.set()
+
+            def act(_host: str) -> str:
+                os.kill(os.getpid(), rest.pop(0))
+                noticed.wait(20)
+                return "did"
+
+            monkeypatch.setattr(fleet, "tell", tell)
+            outcomes = fleet.go(plan(3), act)
+            noticed.set()
+            return [one.state for one in outcomes], outcomes
+
+        return go
+
+    def test_once(self, states: Callable[..., tuple[list[str], list[fleet.Outcome]]]) -> None:
+        found, outcomes = states(signal.SIGINT)
+        assert found == [fleet.DONE, fleet.NOT_TRIED, fleet.NOT_TRIED]
+        assert fleet.exit_code(outcomes) == 1
+
+    @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,), (signal.SIGHUP,)])
+    def test_at_once(
+        self, states: Callable[..., tuple[list[str], list[fleet.Outcome]]], numbers: tuple[int, ...]
+    ) -> None:
+        before = [signal.getsignal(number) for number in numbers]
+        found, outcomes = states(*numbers)
+        assert found == [fleet.UNKNOWN, fleet.NOT_TRIED, fleet.NOT_TRIED]
+        assert "fab releases" in outcomes[0].text
+        assert fleet.exit_code(outcomes) == 1
+        assert fleet.failures(outcomes) == "1 unknown, 2 not tried"
+        assert [signal.getsignal(number) for number in numbers] == before
+
+
+class TestHostKeys:
+    class Key:
+        fingerprint = "SHA256:abc"
+
+    def test_refused(self) -> None:
+        with pytest.raises(host_keys.UnknownKeyError, match="SHA256:abc"):
+            host_keys.UnknownKeys("web1", accept=False).missing_host_key(None, "web1", self.Key())
+
+    def test_accepted_and_told_once(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(host_keys, "_told", threading.Event())
+        for name in ("web1", "web2"):
+            host_keys.UnknownKeys(name, accept=True).missing_host_key(None, name, self.Key())
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "web1: accepting its host key SHA256:abc" in line
+
+    @pytest.mark.parametrize(("port", "name"), [(22, "web1.example"), (2222, "'[web1.example]:2222'")])
+    def test_the_name_to_forget(self, port: int, name: str) -> None:
+        assert host_keys.known_name("web1.example", port) == name
+
+
 class TestReport:
     def test_table(self) -> None:
         outcomes = fleet.go(plan(4, batch=1), fail_on("web2"))
@@ -124,6 +195,11 @@ class TestSettings:
             ({"build_env": "A=B"}, "'A=B'"),
             ({"reload": ["x"]}, "reload"),
             ({"nonsense": 1}, "nonsense"),
+            ({"host_keys": "all"}, "host_keys"),
+            ({"pre": "yes"}, "pre"),
+            ({"connect_timeout": 0}, "connect_timeout"),
+            ({"retries": -1}, "retries"),
+            ({"wait": "1m"}, "wait"),
         ],
     )
     def test_wrong_ones(self, wrong: dict[str, Any], message: str) -> None:

@@ -49,14 +49,20 @@ def build(c: Context, rev: str = "HEAD") -> None:
     print_result(f"{path}")  # the artifact's path alone goes to standard output
 
 
-@task(help={"bundle": "the file [default: the newest in dist]", "only": "these hosts, with commas between them"})
-def deploy(c: Context, bundle: str = "", only: str = "") -> None:
+@task(
+    help={
+        "bundle": "the file [default: the newest in dist]",
+        "only": "these hosts, with commas between them",
+        "dry_run": "send it, and look whether it can be installed; install nothing",
+    }
+)
+def deploy(c: Context, bundle: str = "", only: str = "", dry_run: bool = False) -> None:
     """Install a bundle on all hosts and activate it: on one host first, then in batches."""
     with _errors_as_exits():
         path = _bundle(read(c.config.get("platter", {})), bundle)
         digest, size = sha256_of_file(path)
-    fleet.tell(f"Deploying {path.name}, {human_size(size)}")
-    _on_all(c, only, lambda host: host.install(host.upload(path, digest)))
+    fleet.tell(f"{'Checking' if dry_run else 'Deploying'} {path.name}, {human_size(size)}")
+    _on_all(c, only, lambda host: host.install(host.upload(path, digest), size, check=dry_run), cautious=not dry_run)
 
 
 @task(help={"only": "these hosts, with commas between them"})
@@ -73,11 +79,15 @@ def releases(c: Context, only: str = "") -> None:
 
 
 @task(help={"keep": "how many to keep [default: the setting]", "only": "these hosts, with commas between them"})
-def prune(c: Context, keep: int = 0, only: str = "") -> None:
+def prune(c: Context, keep: str = "", only: str = "") -> None:
     """Remove all but the newest releases, the active one and the one before it, on all hosts."""
+    with _errors_as_exits():
+        wanted = str(keep) or read(c.config.get("platter", {})).need("keep")
+        if not (wanted.isascii() and wanted.isdecimal() and int(wanted)):
+            raise UsageError(f"--keep is {wanted!r}", hint="it takes a number from 1 on")
 
     def remove(host: Host) -> str:
-        return host.operate("prune", "--keep", str(keep or host.settings.need("keep"))) or "nothing to remove"
+        return host.operate("prune", "--keep", wanted) or "nothing to remove"
 
     _on_all(c, only, remove, cautious=False)
 
@@ -109,7 +119,7 @@ def _act(c: Context, settings: Settings, act: Callable[[Host], str], name: str) 
 
 def _host(c: Context, settings: Settings, name: str) -> Host:
     # A connection adds keys to the configuration that it is given, so each has its own.
-    return Host(name, Connection(name, config=c.config.clone()), settings)
+    return Host(name, Connection(name, config=c.config.clone(), connect_timeout=settings.connect_timeout), settings)
 
 
 def _hosts(c: Context, settings: Settings, only: str) -> tuple[str, ...]:
@@ -125,7 +135,13 @@ def _hosts(c: Context, settings: Settings, only: str) -> tuple[str, ...]:
 
 def _bundle(settings: Settings, given: str) -> Path:
     if not given:
-        found = newest(settings.dist, name=settings.name, platform=settings.platform, python=settings.bundle_python)
+        found = newest(
+            settings.dist,
+            name=settings.name,
+            platform=settings.platform,
+            python=settings.bundle_python,
+            pre=settings.pre,
+        )
     else:
         path = Path.cwd() / given
         if not path.exists():

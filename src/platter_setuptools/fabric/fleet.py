@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import PlatterError
+from platter_setuptools.ground.interrupts import signals_told
 from platter_setuptools.ground.streams import standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-DONE, FAILED, NOT_TRIED = "done", "failed", "not tried"
+DONE, FAILED, UNKNOWN, NOT_TRIED = "done", "failed", "unknown", "not tried"
+_LEFT = "was at work when this ended, and goes on; `fab releases` tells what is active there"
+_AT_ONCE = 2
 _lock = threading.Lock()
 
 
@@ -47,26 +51,39 @@ class Outcome:
 def go(plan: Plan, act: Callable[[str], str]) -> list[Outcome]:
     """Run `act` for every host; it gives what there is to say, or raises. The outcomes are in the order of the hosts.
 
-    A failure among the canaries ends it, as do `max_failures` in all. Ctrl-C lets the hosts finish that are at work.
+    A failure among the canaries ends it, as do `max_failures` in all. Ctrl-C lets the hosts finish that are at work; a
+    second one, SIGTERM and SIGHUP leave them at work, and what becomes of them is unknown.
     """
     outcomes: list[Outcome] = []
-    stopped = False
-    for hosts in plan.batches():
-        if stopped:
-            outcomes += [Outcome(host=host, state=NOT_TRIED) for host in hosts]
-            continue
-        with ThreadPoolExecutor(len(hosts)) as pool:
-            futures = [pool.submit(_try, act, host) for host in hosts]
-            try:
-                for future in futures:
-                    future.result()
-            except KeyboardInterrupt:
-                tell("Stopping: waiting for the hosts that are at work")
-                stopped = True
-        outcomes += [future.result() for future in futures]
-        failed = sum(one.state == FAILED for one in outcomes)
-        stopped = stopped or failed >= plan.max_failures or (failed > 0 and len(outcomes) <= plan.canary)
+    inbox: SimpleQueue[Outcome | int] = SimpleQueue()
+    stopped = 0
+    with signals_told(lambda number: inbox.put(1 if number == signal.SIGINT else 2)):
+        for hosts in plan.batches():
+            if stopped:
+                outcomes += [Outcome(host=host, state=NOT_TRIED) for host in hosts]
+                continue
+            start, known = time.monotonic(), dict[str, Outcome]()
+            for host in hosts:
+                # A daemon, which does not keep this process from ending.
+                threading.Thread(target=_put, args=(inbox, act, host), daemon=True).start()
+            while len(known) < len(hosts) and stopped < _AT_ONCE:
+                came = inbox.get()
+                if isinstance(came, Outcome):
+                    known[came.host] = came
+                elif (stopped := stopped + came) < _AT_ONCE:
+                    tell("Stopping: waiting for the hosts that are at work; Ctrl-C again leaves them")
+            passed = time.monotonic() - start
+            outcomes += [
+                known.get(host) or Outcome(host=host, state=UNKNOWN, text=_LEFT, seconds=passed) for host in hosts
+            ]
+            failed = sum(one.state == FAILED for one in outcomes)
+            if failed >= plan.max_failures or (failed > 0 and len(outcomes) <= plan.canary):
+                stopped = max(stopped, 1)
     return outcomes
+
+
+def _put(inbox: SimpleQueue[Outcome | int], act: Callable[[str], str], host: str) -> None:
+    inbox.put(_try(act, host))
 
 
 def _try(act: Callable[[str], str], host: str) -> Outcome:
@@ -99,13 +116,13 @@ def failures(outcomes: Sequence[Outcome]) -> str:
     for one in outcomes:
         if one.state == FAILED and (more := one.text.splitlines()[1:]):
             lines += [f"{one.host}:", *(f"    {line}" for line in more)]
-    counts = {state: sum(one.state == state for one in outcomes) for state in (DONE, FAILED, NOT_TRIED)}
+    counts = {state: sum(one.state == state for one in outcomes) for state in (DONE, FAILED, UNKNOWN, NOT_TRIED)}
     return "\n".join([*lines, ", ".join(f"{count} {state}" for state, count in counts.items() if count)])
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
     """0 if all is done, the code of the failed hosts if they have the same, else 1."""
-    codes = {one.code for one in outcomes if one.state == FAILED}
+    codes = {one.code for one in outcomes if one.state in (FAILED, UNKNOWN)}
     if not codes:
         return int(any(one.state == NOT_TRIED for one in outcomes))
     return codes.pop() if len(codes) == 1 else 1

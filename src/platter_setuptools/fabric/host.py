@@ -6,12 +6,14 @@ import contextlib
 import secrets
 import shlex
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import AuthFailure
-from paramiko.ssh_exception import BadHostKeyException, SSHException
+from paramiko.ssh_exception import AuthenticationException, BadHostKeyException, SSHException
 
+from platter_setuptools.fabric.answers import Answer, Live, command, read
 from platter_setuptools.fabric.fleet import tell
+from platter_setuptools.fabric.host_keys import SYSTEM_KNOWN_HOSTS, UnknownKeyError, UnknownKeys, known_name
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.progress import human_size
 from platter_setuptools.ground.streams import standard_error
@@ -27,25 +29,38 @@ if TYPE_CHECKING:
 
 _TAIL = 25
 _EVERY = 2.0  # seconds between two lines about an upload
+_PAUSE = 2.0  # seconds between two attempts to connect, or to get a lock
+# Filesystems that do not know how full they are say 0 of 0.
+_FREE = """df -Pk . | awk 'NR == 2 { print $2 ? $4 : "unknown" }'"""
 # What is there under that name, the room in kB, and where that is. The project's uploads of more than a week ago go,
 # and what was cut off more than a day ago; nothing else, for the folder may be anybody's.
 _LOOK = """\
-umask 077 && mkdir -p {folder} && cd {folder} || exit 1
+umask 077 && mkdir -p {folder} && cd {folder} || exit 5
+[ -w . ] || {{ echo "$PWD is not writable" >&2; exit 5; }}
 find . ! -name . -prune -type f -name {kin} \\( -mtime +7 -o -name '*.part' -mtime +0 \\) -exec rm -f {{}} +
 {{ sha256sum {name} 2>/dev/null || echo none; }} | cut -d ' ' -f 1
-df -Pk . | awk 'NR == 2 {{ print $4 }}'
+{free}
 pwd
 """
 _ARRIVE = "sha256sum {part} | cut -d ' ' -f 1"
-# Readable for whom the root belongs to; nobody else could have put a folder of that name there.
+# Where it is unpacked, the room there in kB, and install.sh unless there is too little room. Readable for whom the root
+# belongs to; nobody else could have put a folder of that name there. What a lost connection left there a day ago goes.
 _UNPACK = """\
 umask 022
-folder=$(mktemp -d "${{TMPDIR:-/var/tmp}}/platter.XXXXXXXXXX") && chmod 755 "$folder" || exit 1
-tar -xf {archive} -C "$folder" && ls -d "$folder"/*/install.sh && exit
+archive=$(cd {folder} && pwd)/{name} && cd "${{TMPDIR:-/var/tmp}}" || exit 5
+find . ! -name . -prune -type d -name 'platter.??????????' -user "$(id -u)" -mtime +0 -exec rm -rf {{}} +
+pwd
+free=$({free})
+echo "$free"
+[ "$free" = unknown ] || [ "$free" -gt {kilobytes} ] || exit 0
+folder=$(mktemp -d "$PWD/platter.XXXXXXXXXX") && chmod 755 "$folder" || exit 5
+tar -xf "$archive" -C "$folder" && ls -d "$folder"/*/install.sh && exit
 rm -rf "$folder"
-tar -tf {archive} >/dev/null 2>&1 || exit 4  # it is the archive's fault
-exit 1
+tar -tf "$archive" >/dev/null 2>&1 || exit 4  # it is the archive's fault
+exit 5
 """
+_ITS_FOLDER = 'set "uploads" to a folder that this user may write to'
+_THAT_FOLDER = "make room there and let this user write there, or set TMPDIR for this user on the host"
 
 
 class RemoteError(PlatterError):
@@ -73,18 +88,15 @@ class Host:
             folder=shlex.quote(self.settings.uploads),
             kin=shlex.quote(f"{bundle.name.partition('-')[0]}-*.tar*"),
             name=shlex.quote(f"./{bundle.name}"),
+            free=_FREE,
         )
-        found, free, folder = self.run(look, "the folder for uploads").stdout.splitlines()[-3:]
+        found, free, folder = self.run(look, "the folder for uploads", hint=_ITS_FOLDER).stdout.splitlines()
         path = f"{folder}/{bundle.name}"
         if found == digest:
             tell(f"{self.name}: has {bundle.name} already")
             return path
-        if size > int(free) * 1024:
-            raise RemoteError(
-                f"{folder} has no room for {human_size(size)}: {human_size(int(free) * 1024)} are free",
-                hint='make room, or set "uploads" to a folder on another disk',
-                code=5,
-            )
+        if free != "unknown" and size > int(free) * 1024:
+            raise _no_room(folder, size, free, 'make room, or set "uploads" to a folder on another disk')
         part = f"{path}.{secrets.token_hex(4)}.part"
         tell(f"{self.name}: uploading {human_size(size)}")
         try:
@@ -107,13 +119,24 @@ class Host:
                 code=4,
             )
 
-    def install(self, archive: str) -> str:
-        """Install and activate the uploaded bundle; gives the last words of install.sh."""
-        script = self.run(_UNPACK.format(archive=shlex.quote(archive)), f"unpacking {archive}").stdout.strip()
+    def install(self, archive: str, size: int, *, check: bool = False) -> str:
+        """Install and activate the uploaded bundle of so many bytes; gives the last words of install.sh.
+
+        With `check` it only looks whether that could be done.
+        """
+        uploads, _, name = archive.rpartition("/")
+        unpack = _UNPACK.format(
+            folder=shlex.quote(uploads), name=shlex.quote(name), free=_FREE, kilobytes=size // 1024 + 1
+        )
+        place, free, *scripts = self.run(unpack, f"unpacking {archive}", hint=_THAT_FOLDER).stdout.splitlines()
+        if not scripts:
+            raise _no_room(place, size, free, _THAT_FOLDER)
+        (script,) = scripts
         folder = script.rsplit("/", 2)[0]
+        # A mount without exec is no hindrance to `sh install.sh`.
+        words = ["sh", script, *(["--check"] if check else []), *self.settings.installing()]
         try:
-            # A mount without exec is no hindrance to `sh install.sh`.
-            said = self.run(shlex.join(["sh", script, *self.settings.installing()]), "install.sh", as_owner=True)
+            said = self._patiently(shlex.join(words), "install.sh")
         finally:
             with contextlib.suppress(RemoteError):  # a connection that is lost was told of
                 self.run(f"rm -rf {shlex.quote(folder)}", "cleaning up")
@@ -126,27 +149,54 @@ class Host:
         script = (
             f"[ -x {shlex.quote(program)} ] || {{ echo {shlex.quote(_NO_PROGRAM.format(program))} >&2; exit 6; }}\n"
         )
-        said = self.run(script + shlex.join([program, *words]), "platter", as_owner=True)
+        said = self._patiently(script + shlex.join([program, *words]), "platter")
         return (said.stdout + said.stderr).strip()
 
-    def run(self, script: str, what: str, *, as_owner: bool = False, live: bool = False) -> Result:
+    def _patiently(self, script: str, what: str) -> Answer:
+        """Run a script as the root's owner; if another deployer holds a lock, again until it has ended."""
+        end = time.monotonic() + self.settings.wait
+        while True:
+            try:
+                return self.run(script, what, as_owner=True)
+            except RemoteError as error:
+                locked = error.exit_code == _LOCKED and any(line.startswith(_WAIT) for line in error.output)
+                if not locked or time.monotonic() + _PAUSE > end:
+                    raise
+            tell(f"{self.name}: waiting for another deployment")
+            time.sleep(_PAUSE)
+
+    def run(
+        self, script: str, what: str, *, as_owner: bool = False, live: bool = False, hint: str | None = None
+    ) -> Answer:
         """Run a script with sh. Raises RemoteError that begins with what failed, and has its exit code.
 
         `as_owner` runs it as the user who owns the root; with `live` standard error is shown while it comes.
         """
-        command = f"sh -c {shlex.quote(script)}"
-        options = {"hide": "stdout" if live else True, "warn": True, "in_stream": False, "err_stream": standard_error()}
+        mark = secrets.token_hex(16)
+        options: dict[str, Any] = {"hide": "stdout" if live else True, "warn": True, "in_stream": False}
+        if live:
+            options["err_stream"] = Live(standard_error(), mark)
         with self._errors(what):
             if as_owner and self.settings.sudo_user:
-                command = f"sh -c {shlex.quote('cd / && ' + script)}"  # our home may be closed to that user
-                result: Result = self._connection.sudo(command, user=self.settings.sudo_user, **options)
+                line = command(f"cd /\n{script}", mark)  # our home may be closed to that user
+                result: Result = self._connection.sudo(line, user=self.settings.sudo_user, **options)
             else:
-                result = self._connection.run(command, **options)
-        if result.exited < 0:
-            raise RemoteError(f"the connection was lost: {what}", hint=_LOST, output=result.stderr)
-        if result.exited:
-            raise _failed(what, result, shown=live)
-        return result
+                result = self._connection.run(command(script, mark), **options)
+        answer = read(result.stdout, result.stderr, result.exited, mark)
+        if answer.exited < 0:
+            raise RemoteError(f"the connection was lost: {what}", hint=_LOST, output=answer.stderr)
+        if answer.exited:
+            raise _failed(what, answer, shown=live and answer.whole, hint=hint)
+        if not answer.whole:
+            hint = f"what does `{self._ssh()} true` print?"
+            raise RemoteError(f"{what}: the answer is not whole", hint=hint, output=answer.stdout + answer.stderr)
+        return answer
+
+    def _ssh(self) -> str:
+        """The command that logs in to it."""
+        host, colon, port = self.name.rpartition(":")
+        words = ["ssh", "-p", port, host] if colon and port.isdecimal() and ":" not in host else ["ssh", self.name]
+        return shlex.join(words)
 
     def put(self, file: Path, path: str) -> None:
         """Send a file, and tell how far it is."""
@@ -168,15 +218,36 @@ class Host:
 
         return tell_how_far
 
+    def _connect(self) -> None:
+        """Open the connection, with as many further attempts as the settings allow.
+
+        A key that differs from the one in known_hosts is refused; whether one that is not there is, the settings say.
+        """
+        for left in range(self.settings.retries, -1, -1):
+            client = self._connection.client
+            client.load_system_host_keys()
+            with contextlib.suppress(OSError):
+                client.load_system_host_keys(SYSTEM_KNOWN_HOSTS)
+            client.set_missing_host_key_policy(UnknownKeys(self.name, accept=self.settings.host_keys == "accept"))
+            try:
+                self._connection.open()
+            except (AuthenticationException, BadHostKeyException, UnknownKeyError):
+                raise
+            except (OSError, EOFError, SSHException) as error:
+                if not left:
+                    raise
+                tell(f"{self.name}: cannot be reached, trying again: {str(error) or type(error).__name__}")
+                time.sleep(_PAUSE)
+            else:
+                return
+
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
         """Tell the errors of Fabric and paramiko in our words."""
         connected = self._connection.is_connected
         try:
             if not connected:
-                # A key that differs from the known one is refused; one that is not known is up to Fabric: it accepts.
-                self._connection.client.load_system_host_keys()
-                self._connection.open()
+                self._connect()
                 connected = True
             yield
         except AuthFailure as error:
@@ -184,26 +255,41 @@ class Host:
                 f"sudo wants another password: {what}", hint="fab --prompt-for-sudo-password asks for it"
             ) from error
         except BadHostKeyException as error:
+            known = known_name(self._connection.host, self._connection.port)
             raise RemoteError(
-                "its host key is not the one in known_hosts", hint=f"if that is right: ssh-keygen -R {self.name}"
+                "its host key is not the one in known_hosts", hint=f"if that is right: ssh-keygen -R {known}"
+            ) from error
+        except UnknownKeyError as error:
+            raise RemoteError(
+                f"its host key {error} is not in known_hosts", hint=f"log in once by hand: {self._ssh()}"
             ) from error
         except (OSError, EOFError, SSHException) as error:
             reason = str(error) or type(error).__name__
             if not connected:
-                hint = f"does `ssh {self.name} true` work?"
+                hint = f"does `{self._ssh()} true` work?"
                 raise RemoteError(f"cannot be reached: {reason}", hint=hint, code=1) from error
             raise RemoteError(f"{what} failed: {reason}", hint=_LOST) from error
 
 
 _LOST = "see whether the host answers and has room; `fab releases` tells what is active there; then try again"
 _NO_PROGRAM = "platter: {} is not there\nhint: deploy first; `install.sh --root` leaves it there"
+# How install.sh and ROOT/platter say that another one holds a lock.
+_LOCKED, _WAIT = 6, "hint: wait until"
 
 
-def _failed(what: str, result: Result, *, shown: bool) -> RemoteError:
+def _no_room(folder: str, size: int, kilobytes: str, hint: str) -> RemoteError:
+    free = human_size(int(kilobytes) * 1024)
+    return RemoteError(f"{folder} has no room for {human_size(size)}: {free} are free", hint=hint, code=5)
+
+
+def _failed(what: str, answer: Answer, *, shown: bool, hint: str | None) -> RemoteError:
     """The line that says what went wrong goes first; all lines are kept, unless they were shown."""
-    said = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+    said = [line.strip() for line in (answer.stdout + answer.stderr).splitlines() if line.strip()]
     named = [line for line in said if line.startswith(f"{what}: ")]
-    message = (named or said or [f"{what} ended with exit status {result.exited}"])[-1]
+    message = (named or said or [f"{what} ended with exit status {answer.exited}"])[-1]
     return RemoteError(
-        message if named else f"{what} failed: {message}", output="" if shown else "\n".join(said), code=result.exited
+        message if named else f"{what} failed: {message}",
+        hint=hint,
+        output="" if shown else "\n".join(said),
+        code=answer.exited,
     )

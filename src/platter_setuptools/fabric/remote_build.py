@@ -7,6 +7,7 @@ import secrets
 import shlex
 from pathlib import Path
 
+from platter_setuptools.fabric.fleet import tell
 from platter_setuptools.fabric.host import Host, RemoteError
 from platter_setuptools.ground.errors import ArchiveError, CommandError, UsageError
 from platter_setuptools.ground.files import sha256_of_file
@@ -14,6 +15,7 @@ from platter_setuptools.ground.run import Processes
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.steps.bundle.bundles import ReplaceableCheck, python_of
 
+_SUBMODULE = "160000 "  # its mode in a tree of git's
 _MAKE = 'mktemp -d "${TMPDIR:-/tmp}/platter-build.XXXXXXXXXX"'
 # The last line of standard output is the bundle's path; before it comes its SHA-256.
 _BUILD = """\
@@ -48,6 +50,10 @@ def _git_archive(rev: str, project: Path, scratch: Path) -> Path:
     try:
         # A revision could look like an option of `git archive`; its hash does not.
         commit = run([*git, "rev-parse", "--verify", "--end-of-options", f"{rev}^{{commit}}"]).strip()
+        for line in run([*git, "ls-tree", "-r", commit]).splitlines():
+            mode, _, path = line.partition("\t")
+            if mode.startswith(_SUBMODULE):
+                tell(f"warning: the submodule {path} is left out: git archive has nothing of it")
         run([*git, "archive", "--format=tar.gz", f"--output={archive}", commit])
     except CommandError as error:
         raise UsageError(f"git has no archive of {rev!r} in {project}", output=error.output) from error

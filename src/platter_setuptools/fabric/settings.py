@@ -12,7 +12,8 @@ from typing import Any
 from platter_setuptools.ground.errors import UsageError
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NUMBERS = {"batch": 1, "canary": 0, "max_failures": 1, "keep": 1}
+_NUMBERS = {"batch": 1, "canary": 0, "max_failures": 1, "keep": 1, "connect_timeout": 1, "retries": 0, "wait": 0}
+_CHOICES: Mapping[str, tuple[str | bool, ...]] = {"host_keys": ("accept", "known"), "pre": (False, True)}
 _LISTS = ("hosts", "install_options", "build_options")
 
 
@@ -28,6 +29,11 @@ class Settings:
     batch: int = 5
     canary: int = 1
     max_failures: int = 1
+    pre: bool = False  # whether pre-releases count where there are others
+    host_keys: str = "accept"  # or "known": refuse those that are not in known_hosts
+    connect_timeout: int | None = None  # seconds
+    retries: int = 0  # further attempts to connect
+    wait: int = 0  # seconds for another deployment to end
     sudo_user: str | None = None  # who owns the root, if that is not who logs in
     uploads: str = ".cache/platter"  # on the hosts; relative to the home of who logs in
     # For install.sh and ROOT/platter.
@@ -71,10 +77,20 @@ def read(configuration: Mapping[str, Any]) -> Settings:
                 f'"{name}" is no setting',
                 hint=f'did you mean "{close[0]}"?' if close else f"there are {', '.join(known)}",
             )
-    values = {name: _checked(name, value) for name, value in given.items() if value is not None}
+    values = {
+        name: (_one_of if name in _CHOICES else _checked)(name, value)
+        for name, value in given.items()
+        if value is not None
+    }
     if not values.get("root", "/").startswith("/"):
         raise UsageError(f'"root" is {given["root"]!r}', hint="name the folder on the hosts by its absolute path")
     return Settings(**{"dist": Path.cwd() / "dist", **values})
+
+
+def _one_of(name: str, value: Any) -> Any:
+    if value not in _CHOICES[name]:
+        raise UsageError(f'"{name}" is {value!r}', hint=f"it takes {' or '.join(map(repr, _CHOICES[name]))}")
+    return value
 
 
 def _checked(name: str, value: Any) -> Any:

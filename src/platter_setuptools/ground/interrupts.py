@@ -49,6 +49,19 @@ def signals_held_back() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
+@contextlib.contextmanager
+def signals_told(tell: Callable[[int], object]) -> Iterator[None]:
+    """Within the block these signals and SIGINT call this function with their number, and do nothing else."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = _handle((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda number, _frame: tell(number))
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
 def turn_deaf() -> None:
     """From here on there is nothing left to interrupt."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

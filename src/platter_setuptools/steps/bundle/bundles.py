@@ -43,10 +43,13 @@ class Bundle:
     python: str | None  # the ABI tag in its name, such as `cp311`; None for a name without one
 
 
-def newest(folder: Path, *, name: str | None = None, platform: str | None = None, python: str | None = None) -> Bundle:
+def newest(
+    folder: Path, *, name: str | None = None, platform: str | None = None, python: str | None = None, pre: bool = False
+) -> Bundle:
     """Return the bundle with the highest version (PEP 440), of this name, platform and Python if they are given.
 
-    `python` is a version or an ABI tag: `3.11` or `cp311`. Raises UsageError if there is no such bundle, or if there
+    `python` is a version or an ABI tag: `3.11` or `cp311`. A pre-release counts with `pre`, or where there is nothing
+    else. Raises UsageError if there is no such bundle, or if there
     are several of that version for different projects, platforms or Pythons.
     """
     if not folder.is_dir():
@@ -65,7 +68,8 @@ def newest(folder: Path, *, name: str | None = None, platform: str | None = None
         raise UsageError(f"there is no bundle{wanted} in {folder}", hint="platter build makes one")
     if len(names := sorted({bundle.name for bundle in found})) > 1:
         raise UsageError(f"{folder} holds bundles of {', '.join(names)}", hint="choose with --name")
-    version = max(bundle.version for bundle in found)
+    final = [bundle for bundle in found if not bundle.version.is_prerelease]
+    version = max(bundle.version for bundle in (found if pre else final or found))
     found = [bundle for bundle in found if bundle.version == version]
     if len(platforms := sorted({bundle.platform for bundle in found})) > 1:
         raise UsageError(
