@@ -264,3 +264,25 @@ def test_data_that_names_the_folder_of_modules_itself(tmp_path: Path, folder: st
 def test_names_that_are_like_those_of_the_virtualenv(tmp_path: Path, place: str) -> None:
     extra = [Member(name=f"app-1.0.data/{place}")]
     assert examine(opened(handmade.wheel(tmp_path, "app", extra=extra)))
+
+
+class TestCommandsOfTheSystem:
+    def told(self, path: Path) -> list[str]:
+        diary, wheel = Diary(), opened(path)
+        check_places([wheel], {wheel: examine(wheel)}, diary)
+        return diary.said("warn")
+
+    def test_scripts_and_entry_points_and_data(self, tmp_path: Path) -> None:
+        path = handmade.wheel(
+            tmp_path,
+            "one",
+            scripts={"sh": "#!/bin/true\n", "python2": ""},
+            data={"bin/ssh-keygen": ""},
+            entry_points="[console_scripts]\nsystemctl = one:main\none = one:main\n",
+            files={"bin/env": "", "one.py": ""},
+        )
+        (text,) = self.told(path)
+        assert "one brings python2, sh, ssh-keygen, systemctl:" in text
+
+    def test_scripts_of_its_own(self, tmp_path: Path) -> None:
+        assert self.told(handmade.wheel(tmp_path, "one", scripts={"one": "", "pip": "", "pythonic": ""})) == []

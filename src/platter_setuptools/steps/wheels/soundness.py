@@ -24,6 +24,7 @@ from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.scripts import with_pip_names
 from platter_setuptools.payload.tree import Tree
 from platter_setuptools.steps.store import Store, key_of
+from platter_setuptools.steps.wheels.system_commands import is_system_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ _UNSIGNED = ("", ".jws", ".p7s")  # RECORD and its signatures cannot hold their 
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 _HINT = "do not ship it: fetch or build it again, or tell those who published it"
 _SHOWN = 5
+_BIN = "bin/"
 
 # Where the files of each wheel will lie below the virtualenv, such as `bin/flask` and `site-packages/flask/app.py`.
 Places = tuple[str, ...]
@@ -112,7 +114,9 @@ def installed(wheel: Wheel, python: tuple[int, int], *, requested: bool) -> Plac
 
 
 def check_places(wheels: Iterable[Wheel], places: Mapping[Wheel, Places], progress: Progress) -> None:
-    """Warn of places that two wheels own; `wheels` are in the order in which the later one's file stays.
+    """Warn of places that two wheels own, and of scripts that hide commands of the base system.
+
+    `wheels` are in the order in which the later one's file stays.
 
     Raises WheelError where one has a file and another a folder: nothing can be installed then.
     """
@@ -120,6 +124,10 @@ def check_places(wheels: Iterable[Wheel], places: Mapping[Wheel, Places], progre
     folders: dict[str, Wheel] = {}
     shared: dict[tuple[str, str], list[str]] = {}
     for wheel in wheels:
+        if hidden := _commands(places[wheel]):
+            progress.warn(
+                f"{wheel.name} brings {', '.join(hidden)}: with the virtualenv active it is run instead of the system's"
+            )
         for place in places[wheel]:
             if other := owners.get(place):
                 shared.setdefault((other.name, wheel.name), []).append(place)
@@ -136,6 +144,12 @@ def check_places(wheels: Iterable[Wheel], places: Mapping[Wheel, Places], progre
     for (loser, winner), several in shared.items():
         named = ", ".join(several[:_SHOWN]) + (f" and {len(several) - _SHOWN} more" if len(several) > _SHOWN else "")
         progress.warn(f"{loser} and {winner} both have {named}: {winner}'s will be installed")
+
+
+def _commands(places: Places) -> Sequence[str]:
+    """The names of scripts that a base system has, too."""
+    names = [place.removeprefix(_BIN) for place in places if place.startswith(_BIN)]
+    return [name for name in names if is_system_command(name)]
 
 
 def _key(wheel: Wheel) -> str:
