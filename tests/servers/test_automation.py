@@ -145,6 +145,18 @@ class TestAnsible:
 
         return run
 
+    def test_check_and_twice(self, desk: Desk, play: Callable[..., str], bundles: dict[str, Path]) -> None:
+        desk.take(bundles["1.9"])
+        desk.hosts.run(0, "mkdir", f"{desk.hosts.disk}/uploads")
+        desk.hosts.run(0, "touch", f"{desk.hosts.disk}/uploads/of-somebody-else")
+        assert play("deploy.yml --check -e bundle=$(platter latest)").count("failed=0") == 5
+        assert not desk.hosts.run(0, "sh", "-c", f"ls {desk.root}/versions 2>/dev/null || :")
+        assert play("deploy.yml -e bundle=$(platter latest)").count("failed=0") == 5
+        assert desk.hosts.run(0, "ls", f"{desk.hosts.disk}/uploads") == "of-somebody-else"
+        for words in ("deploy.yml", "deploy.yml --check"):
+            said = play(f"{words} -e bundle=$(platter latest)")
+            assert (said.count("failed=0"), said.count("changed=0")) == (5, 5)
+
     def test_the_example(self, desk: Desk, play: Callable[..., str], bundles: dict[str, Path]) -> None:
         desk.take(bundles["1.9"])
         assert play("deploy.yml -e bundle=$(platter latest)").count("failed=0") == 5

@@ -161,7 +161,8 @@ class TestBadInput:
         desk.take(bundles["1.9"])
         said, told = desk.fab("deploy", code=1)
         assert "cannot be reached: " in said
-        assert f"hint: does `ssh {desk.hosts.names[4]} true` work?" in told
+        user_and_host, _, port = desk.hosts.names[4].rpartition(":")
+        assert f"hint: does `ssh -p {port} {user_and_host} true` work?" in told
 
     def test_a_host_with_another_key(self, desk: Desk, bundles: dict[str, Path]) -> None:
         """Whoever answers there is not who answered before."""

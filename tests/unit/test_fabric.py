@@ -146,13 +146,13 @@ class TestHostKeys:
         fingerprint = "SHA256:abc"
 
     def test_refused(self) -> None:
-        with pytest.raises(host_keys.UnknownKeyError, match="SHA256:abc"):
-            host_keys.UnknownKeys("web1", accept=False).missing_host_key(None, "web1", self.Key())
+        with pytest.raises(host_keys.UnknownKeyError, match="SHA256:abc is not in known_hosts"):
+            host_keys.UnknownKeys("web1", "ssh web1", accept=False).missing_host_key(None, "web1", self.Key())
 
     def test_accepted_and_told_once(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setattr(host_keys, "_told", threading.Event())
         for name in ("web1", "web2"):
-            host_keys.UnknownKeys(name, accept=True).missing_host_key(None, name, self.Key())
+            host_keys.UnknownKeys(name, f"ssh {name}", accept=True).missing_host_key(None, name, self.Key())
         (line,) = capsys.readouterr().err.splitlines()
         assert "web1: accepting its host key SHA256:abc" in line
 

@@ -276,13 +276,13 @@ class TestCommandsOfTheSystem:
         path = handmade.wheel(
             tmp_path,
             "one",
-            scripts={"sh": "#!/bin/true\n", "python2": ""},
+            scripts={"sh": "#!/bin/true\n", "env": ""},
             data={"bin/ssh-keygen": ""},
             entry_points="[console_scripts]\nsystemctl = one:main\none = one:main\n",
-            files={"bin/env": "", "one.py": ""},
+            files={"bin/ls": "", "one.py": ""},
         )
         (text,) = self.told(path)
-        assert "one brings python2, sh, ssh-keygen, systemctl:" in text
+        assert "one brings env, sh, ssh-keygen, systemctl:" in text
 
     def test_scripts_of_its_own(self, tmp_path: Path) -> None:
         assert self.told(handmade.wheel(tmp_path, "one", scripts={"one": "", "pip": "", "pythonic": ""})) == []

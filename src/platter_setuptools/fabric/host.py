@@ -13,7 +13,7 @@ from paramiko.ssh_exception import AuthenticationException, BadHostKeyException,
 
 from platter_setuptools.fabric.answers import Answer, Live, command, read
 from platter_setuptools.fabric.fleet import tell
-from platter_setuptools.fabric.host_keys import SYSTEM_KNOWN_HOSTS, UnknownKeyError, UnknownKeys, known_name
+from platter_setuptools.fabric.host_keys import SYSTEM_KNOWN_HOSTS, UnknownKeys, known_name
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.progress import human_size
 from platter_setuptools.ground.streams import standard_error
@@ -135,11 +135,14 @@ class Host:
         folder = script.rsplit("/", 2)[0]
         # A mount without exec is no hindrance to `sh install.sh`.
         words = ["sh", script, *(["--check"] if check else []), *self.settings.installing()]
+        remove = f"rm -rf {shlex.quote(folder)}"
+        # It goes as well if this process ends meanwhile; but not while another deployment is waited for.
+        script = f"{shlex.join(words)}\nstatus=$?\n[ $status = {_LOCKED} ] || {remove} 2>/dev/null\nexit $status"
         try:
-            said = self._patiently(shlex.join(words), "install.sh")
+            said = self._patiently(script, "install.sh")
         finally:
             with contextlib.suppress(RemoteError):  # a connection that is lost was told of
-                self.run(f"rm -rf {shlex.quote(folder)}", "cleaning up")
+                self.run(remove, "cleaning up")
         lines = (said.stdout + said.stderr).strip().splitlines()
         return lines[-1].strip() if lines else ""
 
@@ -228,10 +231,11 @@ class Host:
             client.load_system_host_keys()
             with contextlib.suppress(OSError):
                 client.load_system_host_keys(SYSTEM_KNOWN_HOSTS)
-            client.set_missing_host_key_policy(UnknownKeys(self.name, accept=self.settings.host_keys == "accept"))
+            accept = self.settings.host_keys == "accept"
+            client.set_missing_host_key_policy(UnknownKeys(self.name, self._ssh(), accept=accept))
             try:
                 self._connection.open()
-            except (AuthenticationException, BadHostKeyException, UnknownKeyError):
+            except (AuthenticationException, BadHostKeyException):
                 raise
             except (OSError, EOFError, SSHException) as error:
                 if not left:
@@ -258,10 +262,6 @@ class Host:
             known = known_name(self._connection.host, self._connection.port)
             raise RemoteError(
                 "its host key is not the one in known_hosts", hint=f"if that is right: ssh-keygen -R {known}"
-            ) from error
-        except UnknownKeyError as error:
-            raise RemoteError(
-                f"its host key {error} is not in known_hosts", hint=f"log in once by hand: {self._ssh()}"
             ) from error
         except (OSError, EOFError, SSHException) as error:
             reason = str(error) or type(error).__name__

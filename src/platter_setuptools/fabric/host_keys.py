@@ -7,9 +7,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from paramiko.client import MissingHostKeyPolicy
-from paramiko.ssh_exception import SSHException
 
 from platter_setuptools.fabric.fleet import tell
+from platter_setuptools.ground.errors import PlatterError
 
 if TYPE_CHECKING:
     from paramiko import PKey, SSHClient
@@ -20,21 +20,24 @@ _told = threading.Event()
 _lock = threading.Lock()
 
 
-class UnknownKeyError(SSHException):  # type: ignore[misc]
-    """The key of a host is not in known_hosts; its text is the key's fingerprint."""
+class UnknownKeyError(PlatterError):
+    """The key of a host is in no known_hosts."""
 
 
 class UnknownKeys(MissingHostKeyPolicy):  # type: ignore[misc]
-    """What becomes of a key that is in no known_hosts."""
+    """What becomes of a key that is in no known_hosts; `login` is the command that logs in by hand."""
 
-    def __init__(self, name: str, *, accept: bool) -> None:
+    def __init__(self, name: str, login: str, *, accept: bool) -> None:
         self.name = name
+        self.login = login
         self.accept = accept
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002 - paramiko's
         """Accept the key, which is told once in a run, or raise UnknownKeyError."""
         if not self.accept:
-            raise UnknownKeyError(key.fingerprint)
+            raise UnknownKeyError(
+                f"its host key {key.fingerprint} is not in known_hosts", hint=f"log in once by hand: {self.login}"
+            )
         with _lock:
             if _told.is_set():
                 return
