@@ -20,6 +20,8 @@ extensions = ["myst_parser"]
 myst_heading_anchors = 3  # links to headings work as they do on the forge
 nitpicky = True
 
+smartquotes = False  # or `--root` outside of code would become a dash and a word
+
 html_theme = "furo"
 html_title = f"platter-setuptools {release}"
 html_show_sphinx = False

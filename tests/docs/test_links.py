@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 
 import pytest
 
@@ -29,3 +30,8 @@ def anchors(text: str) -> set[str]:
     text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_options_keep_their_dashes_in_the_built_manual() -> None:
+    settings = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    assert settings["smartquotes"] is False
