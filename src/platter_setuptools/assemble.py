@@ -83,8 +83,8 @@ def assemble(
 
         workshop.read_requirements()
 
-        foresight = Foresight(source=source, target=workshop.target, store=workshop.store)
-        foresight.look_ahead(None if options.lock else workshop.resolve, work)
+        foresight = Foresight(source=source, target=workshop.target, store=workshop.store, resolve=workshop.resolve)
+        foresight.look_ahead(None if options.lock else workshop.request, work)
 
         project = _described(workshop, project_wheel)
 
@@ -234,8 +234,9 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
         foresight.wait()
         return _with_wheels(workshop, project, given)
     title = f"Resolving {project.description.name} {wheel.version}"
+    request = workshop.request(wheel.path)
     with progress.step(title):
-        lock = foresight.lock_for(project) or workshop.resolve(wheel.path, wheel.name)
+        lock = foresight.lock_for(request) or workshop.resolve(request)
     asked: tuple[str, ...] = ()
     while True:
         found = _with_wheels(workshop, project, lock)
@@ -246,7 +247,7 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
         asked += more
         try:
             with progress.step(f"{title} for all patch releases of Python {workshop.target.version}"):
-                lock = workshop.resolve(wheel.path, wheel.name, asked)
+                lock = workshop.resolve(workshop.request(wheel.path, asked))
         except DependencyError as error:
             progress.warn(f"on some patch releases of Python {workshop.target.version}: {error.message}")
             return found

@@ -80,7 +80,7 @@ def _resolve(workshop: Workshop, project_wheel: ProjectWheel, targets: Sequence[
         check_python(project, target)
     with workshop.progress.step(f"Resolving {wheel.name} {wheel.version} for {workshop.target}"):
         try:
-            lock = workshop.resolve(wheel.path, wheel.name, universal=universal).without({wheel.name})
+            lock = workshop.resolve(workshop.request(wheel.path, universal=universal)).without({wheel.name})
             return workshop.resolver.check_required(lock, [*project.description.requires, *workshop.groups])
         except DependencyError as error:
             raise DependencyError(

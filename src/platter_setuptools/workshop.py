@@ -24,8 +24,9 @@ from platter_setuptools.steps.resolving import uv_project
 from platter_setuptools.steps.resolving.groups import read_groups
 from platter_setuptools.steps.resolving.indexes import IndexSettings, for_builds, for_tools, read_settings
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
-from platter_setuptools.steps.resolving.pins import find_pins
+from platter_setuptools.steps.resolving.pins import Pins, find_pins
 from platter_setuptools.steps.resolving.pip_config import pip_config_files
+from platter_setuptools.steps.resolving.remembered import RememberingResolver
 from platter_setuptools.steps.resolving.requirements import Requirements, read_requirements
 from platter_setuptools.steps.resolving.resolver import (
     PipResolver,
@@ -33,7 +34,6 @@ from platter_setuptools.steps.resolving.resolver import (
     Resolver,
     UvResolver,
     requirement_line,
-    without_network,
 )
 from platter_setuptools.steps.resolving.uv import without
 from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
@@ -97,16 +97,13 @@ class Workshop:
 
     @functools.cached_property
     def settings(self) -> IndexSettings:
-        settings = read_settings(
+        return read_settings(
             self.options.pip_option,
             environ=os.environ,
             config_files=pip_config_files(os.environ, Path(sys.prefix)),
             index_urls=uv_project.index_urls(self.source, os.environ),
             options_base=self.options.pip_option_base,
         )
-        if not self.options.no_download:
-            return settings
-        return without_network(settings, self._stored_wheels(settings.no_binary))
 
     @property
     def all_settings(self) -> IndexSettings:
@@ -191,7 +188,6 @@ class Workshop:
             run=self.run,
             work=self.work,
             project=self.source,
-            offline=options.no_download,
         )
         return self._checked(pip, lambda: self.all_settings)
 
@@ -273,21 +269,20 @@ class Workshop:
             options.lock, name, extras=options.extras, groups=options.group, run=self.run, work=self.work
         )
 
-    def resolve(self, project: Path, name: str, more: Sequence[str] = (), *, universal: bool = False) -> Lock:
-        """Resolve what the project's wheel requires, the options' requirements files, and `more`, a few requirements.
+    def request(self, project: Path, more: Sequence[str] = (), *, universal: bool = False) -> Request:
+        """What is to be resolved: what the project's wheel requires, the options' requirements files, and `more`.
 
-        All constraints hold. Where requirements or constraints have hashes, they name all there is to take. Raises
-        DependencyError, and WheelError if an index has none of the files that they allow.
+        All constraints hold. Where requirements or constraints have hashes, they name all there is to take.
         """
         options = self.options
-        pins = find_pins(self.requirements, required=self.settings.require_hashes, universal=universal)
-        if pins:
-            request = Request(requirements=(), said=self.requirements, no_deps=True, universal=universal)
-            return pins.hold(self._resolved(request))
+        said, build = self.requirements, self._build_constraints.result()
+        if self._pins(universal=universal):
+            return Request(requirements=(), no_deps=True, universal=universal, said=said, build=build)
+        name = canonicalize_name(project.name.partition("-")[0])
         lines = (requirement_line(project, name, options.extras), *map(str, self.groups), *more)
         # The project itself, as `-e .` for one, is in the bundle as this wheel.
-        said = self.requirements.with_wheel(self.source, lambda extras: requirement_line(project, name, extras))
-        request = Request(requirements=lines, said=said, universal=universal)
+        said = said.with_wheel(self.source, lambda extras: requirement_line(project, name, extras))
+        request = Request(requirements=lines, universal=universal, said=said, build=build, project=project)
         if options.resolver == "uv" and uv_project.uses_sources(self.source, name):
             request = dataclasses.replace(
                 request,
@@ -297,7 +292,7 @@ class Workshop:
                 sources=tuple(uv_project.source_urls(self.source)),
                 no_sources=self._lost_sources,
             )
-        return self._resolved(request)
+        return request
 
     @functools.cached_property
     def _lost_sources(self) -> tuple[str, ...]:
@@ -308,13 +303,34 @@ class Workshop:
             )
         return lost
 
-    def _resolved(self, request: Request) -> Lock:
-        request = dataclasses.replace(request, build=self._build_constraints.result())
+    def resolve(self, request: Request) -> Lock:
+        """Resolve. Raises DependencyError, and WheelError if an index has none of the files that hashes allow."""
+        resolve = self._remembering(self.resolver, None if self.options.resolver == "uv" else "pip")
         try:
             # Servers may have any patch release of this Python.
-            return self.resolver(dataclasses.replace(request, python_version=f"{self.target.version}.0"))
+            lock = resolve(dataclasses.replace(request, python_version=f"{self.target.version}.0"))
         except DependencyError:
-            return self.resolver(request)
+            lock = resolve(request)
+        pins = self._pins(universal=request.universal)
+        return pins.hold(lock) if pins else lock
+
+    def _pins(self, *, universal: bool) -> Pins | None:
+        return find_pins(self.requirements, required=self.settings.require_hashes, universal=universal)
+
+    def _remembering(self, resolver: Resolver, config: str | None) -> RememberingResolver:
+        """A resolver that keeps answers; `config` is what is said to it beside the settings, None for uv's own files.
+
+        Without a network it gives what it has kept, and nothing else.
+        """
+        return RememberingResolver(
+            resolver=resolver,
+            config=uv_project.configuration(self.source, os.environ) if config is None else (config,),
+            settings=self.settings,
+            target=self.target,
+            store=self.store,
+            work=self.work,
+            offline=self.options.no_download,
+        )
 
     def look_into(self, new: Sequence[Wheel]) -> None:
         """Find out, while others are still on their way, what is asked of these wheels later."""
@@ -349,13 +365,17 @@ class Workshop:
         uv = self._uv(self.target.executable, for_tools(self.settings), self.uv_config.toml(builds=False))
         return self._checked(uv, lambda: self.settings)
 
+    @property
+    def _remembering_for_tools(self) -> RememberingResolver:
+        return self._remembering(self._resolver_for_tools, self.uv_config.toml(builds=False))
+
     def _collect_tools(self) -> Tools:
         chest = ToolChest(
             options=self.options,
             target=self.target,
             store=self.store,
             settings=for_tools(self.settings),
-            resolver=self._resolver_for_tools,
+            resolver=self._remembering_for_tools,
             config=self.uv_config.toml(builds=False),
             work=self.work,
         )
@@ -364,7 +384,8 @@ class Workshop:
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:
         """What a build requires, resolved and collected."""
         said = self._build_constraints.result()
-        lock = self._build_resolver(Request(requirements=tuple(requirements), said=said, build=said))
+        resolve = self._remembering(self._build_resolver, self.uv_config.toml(builds=True))
+        lock = resolve(Request(requirements=tuple(requirements), said=said, build=said))
         pins = find_pins(said)
         # They name what they limit, and not all there is to take.
         lock = dataclasses.replace(pins, required=False).hold(lock) if pins else lock
@@ -372,7 +393,7 @@ class Workshop:
 
     def _wheels_for_tools(self, requirements: Collection[str]) -> list[Wheel]:
         """The same for building a tool, without build constraints: they are read by pip, which is one of the tools."""
-        lock = self._resolver_for_tools(Request(requirements=tuple(requirements)))
+        lock = self._remembering_for_tools(Request(requirements=tuple(requirements)))
         return self.collect(lock, for_tools=True, purpose="to build with")
 
     @functools.cached_property
@@ -400,21 +421,4 @@ class Workshop:
             project=self.source,
             config=file,
             environ={} if config is None else without(builds=builds),
-            offline=self.options.no_download,
         )
-
-    def _stored_wheels(self, no_binary: Collection[str]) -> Path:
-        """A folder with a link to every wheel in the store; of two with one name, to the later.
-
-        Of what may not come as a wheel (`no_binary`) only those that were built here.
-        """
-        folder = self.work / "stored"
-        folder.mkdir()
-        built = set(self.store.derived("built"))
-        for path in self.store.wheels():
-            name = canonicalize_name(path.name.partition("-")[0])
-            if path not in built and not {":all:", name}.isdisjoint(no_binary):
-                continue
-            with contextlib.suppress(FileExistsError):
-                (folder / path.name).symlink_to(path)
-        return folder

@@ -399,17 +399,15 @@ class TestRefused:
             yard.assemble()
 
     def test_no_network_and_a_cold_store(self, yard: Yard) -> None:
-        yard.play.missing = frozenset({"dep"})
-        with pytest.raises(DependencyError, match="the wheel cache lacks a distribution: dep"):
+        with pytest.raises(DependencyError, match="the wheel cache has no answer of a resolver to "):
             yard.assemble(no_download=True)
         assert not any((yard.folder / "dist").glob("*"))
         assert os.listdir(yard.folder / "tmp") == []  # noqa: PTH208
-        assert all("--offline" in call.command for call in yard.play.calls if "compile" in call.command)
+        assert yard.play.count("compile") == 0
 
     def test_no_network_and_a_warm_store(self, yard: Yard) -> None:
         yard.assemble()
-        for path in yard.play.links.glob("*.whl"):
-            os.utime(path)
+        yard.play.calls.clear()
         assert dict(yard.assemble(no_download=True).wheels) == {Origin.PROJECT: 1, Origin.STORE: 2}
 
 

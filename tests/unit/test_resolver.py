@@ -23,7 +23,6 @@ from platter_setuptools.steps.resolving.resolver import (
     Request,
     UvResolver,
     requirement_line,
-    without_network,
 )
 from support.fakes import Call, FakeRunner, failing, target
 
@@ -44,23 +43,19 @@ HASHES = {"sha256": "ab" * 32}
 PYTHON = Path("/opt/python")
 
 
-def uv(run: FakeRunner, tmp_path: Path, settings: IndexSettings | None = None, *, offline: bool = False) -> UvResolver:
+def uv(run: FakeRunner, tmp_path: Path, settings: IndexSettings | None = None) -> UvResolver:
     return UvResolver(
         python=PYTHON,
         settings=settings or IndexSettings(),
         run=run,
         work=tmp_path,
         project=tmp_path / "project",
-        offline=offline,
     )
 
 
-def pip(
-    run: FakeRunner, tmp_path: Path, *options: str, offline: bool = False, environ: dict[str, str] | None = None
-) -> PipResolver:
+def pip(run: FakeRunner, tmp_path: Path, *options: str, environ: dict[str, str] | None = None) -> PipResolver:
     base, options_base = tmp_path / "here", tmp_path / "project"
     settings = read_settings(options, environ=environ or {}, config_files=(), base=base, options_base=options_base)
-    settings = without_network(settings, tmp_path) if offline else settings
     return PipResolver(
         python=PYTHON,
         pip=lambda: Path("/pip.whl"),
@@ -68,7 +63,6 @@ def pip(
         run=run,
         work=tmp_path,
         project=tmp_path / "project",
-        offline=offline,
     )
 
 
@@ -127,7 +121,7 @@ class TestUv:
         assert call.command[0] == uv_program.find_uv_bin()
         assert [*call.after("--format"), *call.after("--python")] == ["pylock.toml", str(PYTHON)]
         assert call.after("--python-version") == ["3.11.0"]
-        assert "--offline" not in call.command
+        assert "--refresh" in call.command
         assert call.cwd == tmp_path / "project"
         assert read == [
             "app @ file:///a.whl\ndep[x]>=1; python_version<'4'\n",
@@ -153,14 +147,6 @@ class TestUv:
         assert call.env["UV_DEFAULT_INDEX"] == "https://user:secret@host/simple"
         assert call.env["HTTPS_PROXY"] == "http://p"
         assert "secret" not in " ".join(call.command)
-
-    def test_offline(self, tmp_path: Path) -> None:
-        run = FakeRunner(locking)
-        settings = without_network(IndexSettings(index_url="https://host", extra_index_urls=("https://x",)), tmp_path)
-        uv(run, tmp_path, settings, offline=True)(Request(requirements=("dep",)))
-        (call,) = run.calls
-        assert {"--offline", "--no-index"} <= set(call.command)
-        assert call.env == {"UV_FIND_LINKS": tmp_path.as_uri()}
 
     def test_what_only_pip_understands(self, tmp_path: Path) -> None:
         run = FakeRunner(locking)
@@ -219,13 +205,6 @@ class TestPip:
             "PIP_REQUIRE_VIRTUALENV": "no",
         }
         assert {f"--find-links={tmp_path}/project/b", f"--cert={tmp_path}/project/own.pem"} <= set(arguments(call))
-
-    def test_offline(self, tmp_path: Path) -> None:
-        run = FakeRunner(reporting())
-        pip(run, tmp_path, offline=True)(Request(requirements=("dep",)))
-        words = arguments(run.calls[1])
-        assert "--no-index" in words
-        assert words[words.index("--find-links") + 1] == str(tmp_path)
 
     def test_an_interpreter_without_pip(self, tmp_path: Path) -> None:
         def without_pip(call: Call) -> str:
@@ -319,15 +298,9 @@ class TestNoSolution:
         with pytest.raises(DependencyError, match="cannot be resolved: nosuch>=1 was not found"):
             pip(FakeRunner(answer), tmp_path)(Request(requirements=("nosuch",)))
 
-    def test_offline(self, tmp_path: Path) -> None:
-        with pytest.raises(DependencyError, match="the wheel cache lacks a distribution: my-dep") as caught:
-            uv(failing(*UV_SAYS_OFFLINE), tmp_path, offline=True)(Request(requirements=("my-dep",)))
-        assert "no-download" in str(caught.value.hint)
-
-    @pytest.mark.parametrize("offline", [True, False])
-    def test_words_that_we_do_not_know(self, offline: bool, tmp_path: Path) -> None:
-        with pytest.raises(DependencyError, match=r"(cannot be resolved|lacks a distribution)$"):
-            uv(failing("something else"), tmp_path, offline=offline)(Request(requirements=("x",)))
+    def test_words_that_we_do_not_know(self, tmp_path: Path) -> None:
+        with pytest.raises(DependencyError, match=r"cannot be resolved$"):
+            uv(failing("something else"), tmp_path)(Request(requirements=("x",)))
 
 
 @pytest.mark.parametrize(("extras", "expected"), [((), "my-app"), (("a", "b"), "my-app[a,b]")])

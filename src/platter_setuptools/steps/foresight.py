@@ -1,24 +1,24 @@
 """Foresight: get ready in the background what a build will most likely need, by what the last one took.
 
-Most builds of a project ask for what the last one asked for, and take the same wheels. So while the project's wheel
-is being built, the last one's requirements are resolved anew, and its wheels are hashed, read, and their bytecode is
-found. What turns out different is done again in its turn: a wrong guess costs nothing but what it took.
+While the project's wheel is being built, a wheel with the last one's METADATA is resolved anew, and the wheels that the
+last build took are hashed, read, and their bytecode is found. What is prepared never decides: an answer counts only if
+the project's wheel asks the very same question, and the last build's wheels only if the answer names them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import zipfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from packaging.utils import canonicalize_name
+from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.values import Origin
+from platter_setuptools.steps.resolving.remembered import metadata_of
 from platter_setuptools.steps.store import key_of
 from platter_setuptools.steps.wheels.bytecode import find_compiled
 from platter_setuptools.steps.wheels.check import Described
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from platter_setuptools.steps.resolving.lock import Lock
+    from platter_setuptools.steps.resolving.resolver import Request
     from platter_setuptools.steps.store import Store
     from platter_setuptools.steps.target import Target
 
@@ -46,37 +47,35 @@ class Foresight:
     source: Path
     target: Target
     store: Store
-    _asked: object = field(default=None, init=False)
-    _lock: Later[Lock] | None = field(default=None, init=False)
+    resolve: Callable[[Request], Lock]
+    _answer: Later[tuple[object, Lock]] | None = field(default=None, init=False)
     _wheels: Sequence[Later[list[Described]]] = field(default=(), init=False)
 
-    def look_ahead(self, resolve: Callable[[Path, str], Lock] | None, work: Path) -> None:
-        """Begin. `resolve` is given a wheel that asks for what the project's last one did, and its name."""
+    def look_ahead(self, request_for: Callable[[Path], Request] | None, work: Path) -> None:
+        """Begin. `request_for` says what is to be resolved for a wheel of the project; without it nothing is."""
         note = self.store.recall(_KIND, self._key)
         with contextlib.suppress(*_UNUSABLE):
-            if resolve and note["asked"]:
-                self._asked, wheel = note["asked"], _stand_in(note["asked"], work)
-                self._lock = Later(lambda: resolve(wheel, canonicalize_name(note["asked"]["name"])))
+            if request_for:
+                wheel = _stand_in(note["filename"], note["metadata"], work)
+                self._answer = Later(lambda: self._ask(request_for(wheel)))
+        with contextlib.suppress(*_UNUSABLE):
             shares = [note["wheels"][number::_READERS] for number in range(_READERS)]
             self._wheels = [Later(functools.partial(self._read, share, work)) for share in shares]
 
-    def lock_for(self, project: Described) -> Lock | None:
-        """The lock of what this project's wheel asks for, if that is what was foreseen; waits until it is there."""
-        if self._lock and self._asked == _asks_for(project):
-            with contextlib.suppress(PlatterError):  # the next to ask will be told
-                return self._lock.result()
+    def lock_for(self, request: Request) -> Lock | None:
+        """The answer to the request, if that is what was foreseen; waits until it is there."""
+        if self._answer:
+            with contextlib.suppress(*_UNUSABLE):  # the next to ask will be told
+                asked, lock = self._answer.result()
+                return lock if asked == _question(request) else None
         return None
 
     def wheels_for(self, project: Described) -> list[Described] | None:
-        """All that the bundle will hold, if the resolver says what it said last time, and the store has all of it.
-
-        None if the project asks for something else than last time.
-        """
-        if self._wheels and self._asked == _asks_for(project):
-            with contextlib.suppress(*_UNUSABLE):
-                turns = itertools.zip_longest(*(share.result() for share in self._wheels))
-                wheels = [one for turn in turns for one in turn if one]
-                return [*wheels, project] if wheels else None
+        """All that the bundle will hold, if the resolver says what it said last time, and the store has all of it."""
+        with contextlib.suppress(*_UNUSABLE):
+            turns = itertools.zip_longest(*(share.result() for share in self._wheels))
+            wheels = [one for turn in turns for one in turn if one]
+            return [*wheels, project] if wheels else None
         return None
 
     def wait(self) -> None:
@@ -87,15 +86,9 @@ class Foresight:
 
     def remember(self, project: Described, wheels: Sequence[Described]) -> None:
         """Note what this build took."""
-        name = project.wheel.name
-        # Where a dependency has a word about the project's own version, another version is another question.
-        circular = any(
-            one.specifier and canonicalize_name(one.name) == name
-            for each in wheels
-            for one in each.description.requires
-        )
         note = {
-            "asked": None if circular else _asks_for(project),
+            "filename": project.wheel.filename,
+            "metadata": metadata_of(project.wheel.path).decode("utf-8", "surrogateescape"),
             "wheels": [[one.wheel.sha256, one.wheel.filename] for one in wheels if one is not project],
         }
         self.store.note(_KIND, self._key, note)
@@ -103,6 +96,11 @@ class Foresight:
     @property
     def _key(self) -> str:
         return key_of(str(self.source), self.target.key)
+
+    def _ask(self, request: Request) -> tuple[object, Lock]:
+        if request.tree:  # its backend is at work on the tree right now
+            raise LookupError(request.tree)
+        return _question(request), self.resolve(request)
 
     def _read(self, wheels: Sequence[Sequence[str]], work: Path) -> list[Described]:
         return [self._look_at(sha256, filename, work) for sha256, filename in wheels]
@@ -117,28 +115,26 @@ class Foresight:
         return Described(wheel=wheel, description=describe_once(wheel, self.store))
 
 
-def _asks_for(project: Described) -> dict[str, Any]:
-    description = project.description
-    return {
-        "name": description.name,
-        "requires_python": str(description.requires_python or ""),
-        "requires": sorted(map(str, description.requires)),
-        "extras": sorted(description.extras),
-    }
+def _question(request: Request) -> object:
+    """All of a request, with the METADATA of the project's wheel, byte for byte, in the place of its path."""
+    project = request.project
+    if project is None:
+        return request
+    own = request.requirements[0].partition("@")[0]
+    rest = dataclasses.replace(request, project=None, requirements=(own, *request.requirements[1:]))
+    return rest, project.name, metadata_of(project)
 
 
-def _stand_in(asked: dict[str, Any], work: Path) -> Path:
-    """A wheel of METADATA alone, which to a resolver is the project's own."""
-    name = canonicalize_name(asked["name"]).replace("-", "_")
-    lines = ["Metadata-Version: 2.1", f"Name: {asked['name']}", "Version: 0"]
-    lines += [f"Requires-Python: {asked['requires_python']}"] * bool(asked["requires_python"])
-    lines += [f"Requires-Dist: {one}" for one in asked["requires"]]
-    lines += [f"Provides-Extra: {one}" for one in asked["extras"]]
+def _stand_in(filename: str, metadata: str, work: Path) -> Path:
+    """A wheel of METADATA alone, which to a resolver is the project's own. Raises ValueError for a note of no use."""
+    name, version, *_ = filename.split("-")
+    if "/" in filename or not filename.endswith(".whl"):
+        raise ValueError(filename)
     folder = work / "foreseen"
     folder.mkdir()
-    path = folder / f"{name}-0-py3-none-any.whl"
+    path = folder / filename
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{name}-0.dist-info/METADATA", "\n".join(lines) + "\n")
-        archive.writestr(f"{name}-0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{name}-0.dist-info/RECORD", "")
+        archive.writestr(f"{name}-{version}.dist-info/METADATA", metadata.encode("utf-8", "surrogateescape"))
+        archive.writestr(f"{name}-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+        archive.writestr(f"{name}-{version}.dist-info/RECORD", "")
     return path

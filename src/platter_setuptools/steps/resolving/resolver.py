@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -37,7 +36,8 @@ class Request:
     the oldest patch release that the lock is to serve. With `no_deps` what the requirements require in their turn is
     left out. With `universal` the lock is for every platform and every later Python, too. `tree` is a pyproject.toml
     that says to uv where distributions come from, for these extras and groups of it, but not for the names in
-    `no_sources`; those that come from URLs are `sources`, too, as requirements.
+    `no_sources`; those that come from URLs are `sources`, too, as requirements. `project` is the project's own wheel,
+    if the first requirement names one. Answers depend on the order of all of these.
     """
 
     requirements: tuple[str, ...]
@@ -51,6 +51,7 @@ class Request:
     groups: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     no_sources: tuple[str, ...] = ()
+    project: Path | None = None
 
 
 class Resolver(Protocol):
@@ -72,7 +73,6 @@ class UvResolver:
     project: Path  # where uv looks for the project's own configuration
     config: Path | None = None  # a uv.toml that counts instead of all that uv would find
     environ: Mapping[str, str | None] = field(default_factory=dict, repr=False)  # uv's variables where they differ
-    offline: bool = False
 
     def __call__(self, request: Request) -> Lock:
         folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=self.work))
@@ -84,7 +84,7 @@ class UvResolver:
             *indexes.uv_arguments(self.settings),
             *(("--config-file", self.config) if self.config else ()),
             *(["--python-version", request.python_version] if request.python_version else []),
-            *(["--offline"] if self.offline else []),
+            "--refresh",  # indexes, branches and folders may have changed since uv looked at them
             *(["--no-deps"] if request.no_deps else []),
             *(["--universal"] if request.universal else []),
             *(word for file in _written(request.said, folder / "constraints.txt") for word in ("--constraints", file)),
@@ -99,7 +99,7 @@ class UvResolver:
             environ = {**self.environ, **indexes.uv_environment(self.settings)}
             run_uv(self.run, command, cwd=self.project, env=environ)
         except CommandError as error:
-            raise _unresolved(error, offline=self.offline) from error
+            raise _unresolved(error) from error
         return read_lock(lock)
 
 
@@ -116,7 +116,6 @@ class PipResolver:
     run: Runner
     work: Path
     project: Path
-    offline: bool = False
 
     def __call__(self, request: Request) -> Lock:
         if request.universal:
@@ -126,8 +125,6 @@ class PipResolver:
             )
         folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=self.work))
         report = folder / "report.json"
-        # What the settings say when there is no network overrules pip's own configuration.
-        places = self.settings.find_links if self.offline else ()
         arguments = [
             # Not --quiet: that would keep from us which requirements contradict each other.
             *("install", "--dry-run", "--ignore-installed", "--progress-bar=off", "--disable-pip-version-check"),
@@ -135,8 +132,6 @@ class PipResolver:
             *("--no-input", "--report", report, "--no-user", "--src", folder / "src"),
             *(["--no-deps"] if request.no_deps else []),
             *self.settings.pip_arguments,
-            *(["--no-index", "--no-binary=:none:"] if self.offline else []),
-            *(word for place in places for word in ("--find-links", place)),
             *(word for file in _written(request.said, folder / "constraints.txt") for word in ("--constraint", file)),
             *(word for file in _written(request.said, folder / "requirements.txt") for word in ("--requirement", file)),
             *("--", *request.requirements),
@@ -149,7 +144,7 @@ class PipResolver:
         try:
             self.run([self.python, Path(run_pip.__file__)], cwd=self.project, env=environ, stdin=json.dumps(asked))
         except CommandError as error:
-            raise _unresolved(error, offline=self.offline) from error
+            raise _unresolved(error) from error
         data = json.loads(report.read_text("utf-8"))
         packages = [_package(item) for item in data["install"]]
         return parse_lock(
@@ -183,14 +178,7 @@ def _of_tree(request: Request) -> list[str]:
     return words + [word for group in request.groups for word in ("--group", f"{request.tree}:{group}")]
 
 
-def without_network(settings: IndexSettings, wheels: Path) -> IndexSettings:
-    """The settings of a build that takes wheels from one folder and nothing from anywhere else."""
-    return dataclasses.replace(
-        settings, index_url=None, extra_index_urls=(), find_links=(str(wheels),), no_index=True, no_binary=()
-    )
-
-
-def _unresolved(error: CommandError, *, offline: bool) -> DependencyError:
+def _unresolved(error: CommandError) -> DependencyError:
     """What to tell when a resolver gave up: its own words, and what to do about them."""
     text = "\n".join(error.output)
     missing = re.findall(
@@ -199,12 +187,6 @@ def _unresolved(error: CommandError, *, offline: bool) -> DependencyError:
         re.IGNORECASE,
     )
     names = ", ".join(sorted({first or second for first, second in missing}))
-    if offline:
-        return DependencyError(
-            f"the wheel cache lacks a distribution{': ' + names if names else ''}",
-            hint="run the build once without no-download, so that the wheel cache gets it",
-            output=error.output,
-        )
     return DependencyError(
         f"the dependencies cannot be resolved{': ' + names + ' was not found' if names else ''}",
         hint="see what the resolver says above: a requirement to relax, an index to name, or a network to mend",

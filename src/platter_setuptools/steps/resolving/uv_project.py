@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 
-from platter_setuptools.ground.configuration import named, read_toml
+from platter_setuptools.ground.configuration import named, read_pyproject, read_toml
 from platter_setuptools.ground.errors import CommandError, DependencyError
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
 from platter_setuptools.steps.resolving.uv import run_uv
@@ -119,3 +120,13 @@ def amendments_of_lock(path: Path) -> tuple[Amendment, ...]:
     """What was overridden or excluded when this uv.lock was made."""
     manifest = read_toml(path).get("manifest", {})
     return manifest_amendments(manifest) if isinstance(manifest, dict) else ()
+
+
+def configuration(project: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The text of all that uv may read as its configuration when it resolves in the folder of the project."""
+    folders = [project, *project.parents]
+    homes = [environ.get("XDG_CONFIG_HOME"), environ.get("HOME") and f"{environ['HOME']}/.config", "/etc"]
+    files = [*(folder / "uv.toml" for folder in folders), *(Path(home, "uv", "uv.toml") for home in homes if home)]
+    texts = [file.read_text("utf-8", errors="replace") for file in files if file.is_file()]
+    tool = read_pyproject(project).get("tool")
+    return (json.dumps(tool.get("uv") if isinstance(tool, dict) else None, default=str), *texts)
