@@ -13,11 +13,11 @@ import pytest
 
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.wheelhouse.sources import check_out, copy_tree, hash_tree, unpack
+from platter_setuptools.steps.wheelhouse.sources import check_out, unpack
+from support import projects
 from support.fakes import FakeRunner, failing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -100,14 +100,24 @@ class TestUnpack:
         assert "sdist" in str(caught.value.hint)
 
 
+def test_a_zip_file_s_programs_stay_programs(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, mode in (("a/tool", 0o100755), ("a/text", 0o100644)):
+            member = zipfile.ZipInfo(name)
+            member.external_attr = mode << 16
+            archive.writestr(member, "x")
+    tree = unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert [os.access(tree / name, os.X_OK) for name in ("tool", "text")] == [True, False]
+
+
 class TestCheckOut:
     def test_the_commands(self, tmp_path: Path) -> None:
         run = FakeRunner()
         assert check_out("git", "https://host/a.git", "12ab", tmp_path / "a", run) == tmp_path / "a"
         assert run.calls[0].command[:2] == ("git", "clone")
         assert run.calls[0].command[-3:] == ("--", "https://host/a.git", str(tmp_path / "a"))
-        assert run.calls[1].command[-1] == "12ab"
-        assert "submodule" in run.calls[2].command
+        assert run.calls[2].command[-1] == "12ab"
+        assert "submodule" in run.calls[3].command
         assert all(call.env["GIT_TERMINAL_PROMPT"] == "0" for call in run.calls)
 
     def test_other_systems(self, tmp_path: Path) -> None:
@@ -125,66 +135,18 @@ class TestCheckOut:
             check_out("git", "https://host/a", "12ab", tmp_path / "a", Processes())
         assert "cannot start git" in caught.value.output[0]
 
+    def test_a_commit_that_no_branch_leads_to(self, tmp_path: Path) -> None:
+        repository = projects.write(tmp_path / "repository", {"a": "1"})
+        projects.commit(repository)
 
-class TestTrees:
-    @pytest.fixture
-    def tree(self, tmp_path: Path) -> Path:
-        tree = tmp_path / "tree"
-        (tree / "pkg").mkdir(parents=True)
-        (tree / "setup.py").write_text("setup")
-        (tree / "pkg" / "a.py").write_text("a")
-        (tree / "link").symlink_to("pkg/a.py")
-        (tree / "dangling").symlink_to("nowhere")
-        return tree
+        def git(*words: str) -> str:
+            return Processes()(["git", "-C", repository, *words]).strip()
 
-    def test_a_copy_is_the_same(self, tree: Path, tmp_path: Path) -> None:
-        copy = copy_tree(tree, tmp_path / "copy")
-        assert hash_tree(copy) == hash_tree(tree)
-        (copy / "setup.py").write_text("other")
-        assert (tree / "setup.py").read_text() == "setup"
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda tree: (tree / "setup.py").write_text("SETUP"),
-            lambda tree: (tree / "setup.py").chmod(0o755),
-            lambda tree: (tree / "setup.py").rename(tree / "setup.cfg"),
-            lambda tree: (tree / "new").touch(),
-            lambda tree: (tree / "pkg" / "a.py").unlink(),
-            lambda tree: ((tree / "link").unlink(), (tree / "link").symlink_to("setup.py")),
-            lambda tree: (tree / "pkg").rename(tree / "pkg2"),
-        ],
-    )
-    def test_what_counts(self, change: Callable[[Path], object], tree: Path) -> None:
-        before = hash_tree(tree)
-        change(tree)
-        assert hash_tree(tree) != before
-
-    def test_a_tag_counts_since_versions_are_read_from_tags(self, tree: Path) -> None:
-        (tree / ".git" / "refs" / "tags").mkdir(parents=True)
-        before = hash_tree(tree)
-        (tree / ".git" / "refs" / "tags" / "1.0").write_text("12ab")
-        assert hash_tree(tree) != before
-
-    @pytest.mark.parametrize("name", [".git", "__pycache__", "pkg/__pycache__", ".venv", ".tox"])
-    def test_what_does_not(self, name: str, tree: Path) -> None:
-        before = hash_tree(tree)
-        (tree / name).mkdir(parents=True)
-        (tree / name / "file").write_text("x")
-        os.utime(tree / "setup.py", (1, 1))
-        assert hash_tree(tree) == before
-
-    def test_content_and_names_do_not_run_together(self, tmp_path: Path) -> None:
-        digests = set()
-        for number, files in enumerate([{"a": "bc"}, {"ab": "c"}, {"a": "b", "c": ""}, {"a": "", "b": "c"}]):
-            tree = tmp_path / str(number)
-            tree.mkdir()
-            for name, content in files.items():
-                (tree / name).write_text(content)
-            digests.add(hash_tree(tree))
-        assert len(digests) == 4
-
-    def test_pipes_are_passed_over(self, tree: Path) -> None:
-        before = hash_tree(tree)
-        os.mkfifo(tree / "pipe")
-        assert hash_tree(tree) == before
+        about = ("-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "--allow-empty", "-m", "b")
+        git("checkout", "--quiet", "--detach")
+        git(*about)
+        commit = git("rev-parse", "HEAD")
+        git("update-ref", "refs/pull/7/head", commit)
+        git("checkout", "--quiet", "-")
+        found = check_out("git", repository.as_uri(), commit, tmp_path / "a", Processes())
+        assert Processes()(["git", "-C", found, "rev-parse", "HEAD"]).strip() == commit

@@ -189,13 +189,18 @@ class TestBuilding:
         assert len(yard.builder.trees) == 1
         assert "Building a 1.0" in yard.diary.said("step")
 
-    def test_from_a_folder_until_it_changes(self, yard: Yard) -> None:
+    def test_a_folder_is_built_where_it_lies_and_anew(self, yard: Yard) -> None:
         package = yard.tree("a")
-        assert yard.collect(package) == [(file("a"), Origin.BUILT)]
-        assert yard.collect(package) == [(file("a"), Origin.STORE)]
-        (yard.folder / "a" / "new.py").touch()
-        assert yard.collect(package) == [(file("a"), Origin.BUILT)]
-        assert yard.builder.trees[0] != yard.folder / "a"
+        for _ in range(2):
+            assert yard.collect(package) == [(file("a"), Origin.BUILT)]
+        assert yard.builder.trees == [yard.folder / "a"] * 2
+        assert yard.collect(package, offline=True) == [(file("a"), Origin.BUILT)]
+
+    def test_a_folder_that_is_gone(self, yard: Yard) -> None:
+        package = yard.tree("a")
+        shutil.rmtree(yard.folder / "a")
+        with pytest.raises(DependencyError, match=r"the lock names the folder .*/a, which is not there"):
+            yard.collect(package)
 
     def test_from_a_repository(self, yard: Yard) -> None:
         def git(call: Call) -> str:
@@ -212,6 +217,15 @@ class TestBuilding:
         assert yard.builder.trees[0].name == "sub"
         assert yard.run.calls[0].command[:2] == ("git", "clone")
         assert yard.collect(package) == [(file("a"), Origin.STORE)]
+        elsewhere = {**vcs, "url": "https://elsewhere/a.git"}
+        assert yard.collect({**package, "vcs": elsewhere}) == [(file("a"), Origin.BUILT)]
+
+    @pytest.mark.parametrize("commit", ["main", "v1.0", "12ab", "12" * 19 + "zz", "12" * 21])
+    def test_a_commit_is_no_branch_and_no_tag(self, yard: Yard, commit: str) -> None:
+        vcs = {"type": "git", "url": "https://host/a.git", "commit-id": commit}
+        with pytest.raises(DependencyError, match=f"the lock names '{commit}' as the commit of a"):
+            yard.collect({"name": "a", "vcs": vcs})
+        assert yard.run.calls == []
 
     def test_several(self, yard: Yard) -> None:
         names = ["a", "b", "c"]
@@ -260,7 +274,7 @@ class TestBuilding:
             yard.collect(package)
 
     def test_a_build_of_another_distribution_is_not_taken_from_the_store(self, yard: Yard) -> None:
-        package = yard.tree("a")
+        package = {"name": "a", "archive": yard.sdist("a")["sdist"]}
         yard.collect(package)
         assert yard.collect({**package, "name": "other"})[0][1] is Origin.BUILT
 

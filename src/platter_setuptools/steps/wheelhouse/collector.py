@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings
 
 # What a compiled wheel depends on besides its source, target and build options.
+_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ARCHFLAGS")
 
 
@@ -107,6 +109,8 @@ class Collector:
             if path:
                 check_file(path, entry.download)
             return open_wheel(path, Origin.STORE, sha256=sha256) if path else None
+        if isinstance(entry.artifact, PackageDirectory):
+            return None  # what it makes depends on more than its files: it is built anew each time
         path = self.store.find_derived("built", self._source_key(lock, entry))
         if path is None:
             return None
@@ -177,14 +181,22 @@ class Collector:
                 hint="install what its build needs (a compiler, headers), or choose a version that has a wheel",
                 output=error.output,
             ) from error
-        kept = self.store.keep_derived("built", self._source_key(lock, entry), path)
+        if isinstance(entry.artifact, PackageDirectory):
+            wheel = open_wheel(path, Origin.BUILT)
+            kept = self.store.add(path, wheel.sha256)
+        else:
+            kept = self.store.keep_derived("built", self._source_key(lock, entry), path)
         return open_wheel(kept, Origin.BUILT)
 
     def _source_tree(self, lock: Lock, artifact: PackageWheel | Source, archive: Path | None, folder: Path) -> Path:
         if archive:
             tree = sources.unpack(archive, folder)
         elif isinstance(artifact, PackageDirectory):
-            tree = sources.copy_tree(lock.folder_of(artifact), folder)
+            tree = lock.folder_of(artifact)  # where it lies, as pip and uv do: what is around it counts
+            if not tree.is_dir():
+                raise DependencyError(
+                    f"the lock names the folder {tree}, which is not there", hint="put it there, or lock again"
+                )
         elif isinstance(artifact, PackageVcs):
             tree = sources.check_out(
                 artifact.type, str(artifact.url or artifact.path), artifact.commit_id, folder, self.run
@@ -196,11 +208,16 @@ class Collector:
     def _source_key(self, lock: Lock, entry: _Entry) -> str:
         artifact = entry.artifact
         if isinstance(artifact, PackageVcs):
-            source: tuple[str, ...] = ("vcs", artifact.type, artifact.commit_id)
-        elif isinstance(artifact, PackageDirectory):
-            source = ("directory", sources.hash_tree(lock.folder_of(artifact)))
+            if artifact.type == "git" and not _COMMIT.fullmatch(artifact.commit_id):
+                raise DependencyError(
+                    f"the lock names {artifact.commit_id!r} as the commit of {entry.package.name}",
+                    hint="a commit is 40 or 64 hexadecimal digits, no branch and no tag: lock again",
+                )
+            url = without_userinfo(str(artifact.url or artifact.path))
+            source: tuple[str, ...] = ("vcs", artifact.type, url, artifact.commit_id)
         else:
-            source = ("archive", *sorted(f"{name}:{value}" for name, value in artifact.hashes.items()))
+            hashes = {} if isinstance(artifact, PackageDirectory) else artifact.hashes
+            source = ("archive", *sorted(f"{name}:{value}" for name, value in hashes.items()))
         return key_of(
             *source,
             getattr(artifact, "subdirectory", None) or "",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 import os
-import shutil
-import stat
 import tarfile
 import zipfile
 import zlib
@@ -17,9 +14,9 @@ from platter_setuptools.ground.errors import CommandError, DependencyError
 from platter_setuptools.ground.urls import redact
 
 if TYPE_CHECKING:
-    from platter_setuptools.ground.run import Runner
+    from collections.abc import Mapping
 
-_LITTER = {".hg", ".svn", "__pycache__", ".tox", ".nox", ".venv", ".mypy_cache", ".pytest_cache"}
+    from platter_setuptools.ground.run import Runner
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -30,7 +27,10 @@ def unpack(archive: Path, folder: Path) -> Path:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
-                opened.extractall(folder)  # noqa: S202 - zipfile keeps members inside
+                for member in opened.infolist():
+                    path = Path(opened.extract(member, folder))  # zipfile keeps members inside
+                    if path.is_file() and member.external_attr >> 16 & 0o111:  # as pip and uv have it
+                        path.chmod(path.stat().st_mode | 0o111)
         else:
             with tarfile.open(archive) as opened_tar:
                 opened_tar.extractall(folder, filter="data")
@@ -54,6 +54,8 @@ def check_out(kind: str, url: str, commit: str, folder: Path, run: Runner) -> Pa
     try:
         # The whole history, since versions are often read from tags.
         run(["git", "clone", "--quiet", "--no-checkout", "--", url, folder], env=environ)
+        if not _has(folder, commit, run, environ):  # no branch leads to it, as of a pull request
+            _fetch(folder, commit, run, environ)
         run(["git", "-C", folder, "checkout", "--quiet", "--detach", commit], env=environ)
         run(["git", "-C", folder, "submodule", "--quiet", "update", "--init", "--recursive"], env=environ)
     except CommandError as error:
@@ -65,31 +67,18 @@ def check_out(kind: str, url: str, commit: str, folder: Path, run: Runner) -> Pa
     return folder
 
 
-def copy_tree(source: Path, folder: Path) -> Path:
-    """Copy a local source tree, so that building leaves no trace in it."""
-    shutil.copytree(source, folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
+def _has(folder: Path, commit: str, run: Runner, environ: Mapping[str, str]) -> bool:
+    try:
+        run(["git", "-C", folder, "cat-file", "-e", f"{commit}^{{commit}}"], env=environ)
+    except CommandError:
+        return False
+    return True
 
 
-def hash_tree(folder: Path) -> str:
-    """A SHA-256 over the names, modes and contents of a source tree, without caches.
-
-    Of version control what versions are read from counts: git's tags and where it stands.
-    """
-    digest = hashlib.sha256()
-    for where, folders, files in os.walk(folder):
-        in_git = Path(where).name == ".git"
-        folders[:] = ["refs"] if in_git and "refs" in folders else sorted(set(folders) - _LITTER)
-        for name in sorted(set(files) & {"HEAD", "packed-refs"} if in_git else files):
-            path = Path(where, name)
-            status = path.lstat()
-            if stat.S_ISREG(status.st_mode):
-                content = path.read_bytes()
-            elif stat.S_ISLNK(status.st_mode):
-                content = os.fsencode(path.readlink())
-            else:
-                continue
-            relative = os.fsencode(path.relative_to(folder))
-            digest.update(b"%d %o %s\0%d\0" % (len(relative), status.st_mode, relative, len(content)))
-            digest.update(content)
-    return digest.hexdigest()
+def _fetch(folder: Path, commit: str, run: Runner, environ: Mapping[str, str]) -> None:
+    """Fetch one commit or, from a server that gives none by its name, all that it has a name for."""
+    fetch = ["git", "-C", os.fspath(folder), "fetch", "--quiet", "origin"]
+    try:
+        run([*fetch, commit], env=environ)
+    except CommandError:
+        run([*fetch, "+refs/*:refs/fetched/*"], env=environ)
