@@ -225,3 +225,22 @@ class TestScripts:
         assert described(handmade.wheel(tmp_path, "app")).scripts == ()
         bad = handmade.wheel(tmp_path / "bad", "app", entry_points="[console_scripts]\n../evil = app:main\n")
         assert described(bad).scripts == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("Requires-Python", ">=3.6.*", ">=3.6"),
+        ("Requires-Python", ">= '2.7'", ">=2.7"),
+        ("Requires-Python", ">=3.6,", ">=3.6"),
+        ("Requires-Python", "~=3", "~=3.0"),
+        ("Requires-Python", ">=2.7!=3.0.*", "!=3.0.*,>=2.7"),
+        ("Requires-Dist", "foo (>=1.0.*)", "foo>=1.0"),
+        ("Requires-Dist", "foo>dev; extra == 'a'", 'foo>0.0.0.dev0; extra == "a"'),
+    ],
+)
+def test_specifiers_that_are_older_than_their_rules(field: str, value: str, expected: str, tmp_path: Path) -> None:
+    metadata = f"Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\nProvides-Extra: a b\n{field}: {value}\n"
+    found = describe(open_wheel(handmade.wheel(tmp_path, metadata=metadata), Origin.STORE))
+    assert [str(found.requires_python or ""), *map(str, found.requires)][-1] == expected
+    assert found.extras == ("a b",)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from packaging.metadata import InvalidMetadata, Metadata
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.metadata import InvalidMetadata, Metadata, parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from platter_setuptools.ground.errors import WheelError
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 _LONGEST_LICENCE = 100  # characters
 _RULES = "2"  # to be raised when a Description is made otherwise: then what was noted before does not count
 _KIND = "description"
+_MENDED = (
+    (re.compile("[\"']"), ""),  # >= '2.7'
+    (re.compile(r"([<>]=?|~=)(\s*\d+(?:\.\d+)*)(?:\.\*)+"), r"\1\2"),  # >=3.6.*
+    (re.compile(r"~=(\s*\d+)(?![\d.])"), r"~=\1.0"),  # ~=3
+    (re.compile(r">\s*dev"), ">0.0.0.dev0"),  # >dev
+    (re.compile(r"(\d)\s*(?=[<>=!~])"), r"\1,"),  # >=2.7!=3.0
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +90,13 @@ def describe(wheel: Wheel) -> Description:
             folder = _dist_info(archive.members, wheel)
             # Foreign metadata is often a little wrong (an old classifier, a stray field): only what we use must be
             # right, so that each field is judged when it is read.
-            metadata = Metadata.from_email(archive.read(archive.members[f"{folder}/METADATA"]), validate=False)
+            content = archive.read(archive.members[f"{folder}/METADATA"])
+            metadata, raw = Metadata.from_email(content, validate=False), parse_email(content)[0]
             description = Description(
                 name=metadata.name,
-                requires_python=metadata.requires_python,
-                requires=tuple(metadata.requires_dist or ()),
-                extras=tuple(metadata.provides_extra or ()),
+                requires_python=_specifiers(raw["requires_python"]) if "requires_python" in raw else None,
+                requires=tuple(map(_requirement, raw.get("requires_dist", ()))),
+                extras=tuple(raw.get("provides_extra", ())),
                 files=len(archive.members),
                 size=sum(member.file_size for member in archive.members.values()),
                 licence=_licence(metadata),
@@ -111,6 +120,28 @@ def describe(wheel: Wheel) -> Description:
             hint="build or fetch it again",
         ) from error
     return description
+
+
+def _specifiers(text: str) -> SpecifierSet:
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier:
+        return SpecifierSet(_mended(text))
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        own, semicolon, marker = text.partition(";")
+        return Requirement(_mended(own) + semicolon + marker)
+
+
+def _mended(text: str) -> str:
+    """Version specifiers that are older than PEP 440, as uv understands them; what is right stays as it is."""
+    for wrong, right in _MENDED:
+        text = wrong.sub(right, text)
+    return text
 
 
 def _as_note(description: Description) -> dict[str, Any]:
