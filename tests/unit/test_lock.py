@@ -293,3 +293,16 @@ class TestReading:
         with pytest.raises(DependencyError) as caught:
             lock({"name": "a", "marker": "https://user:secret@host/"})
         assert "secret" not in caught.value.message
+
+
+def test_of_wheels_that_differ_in_their_build_tag_the_highest_is_taken(tmp_path: Path) -> None:
+    names = [f"dep-1.0-{build}py3-none-any.whl" for build in ("", "2-", "10-", "1-")]
+    wheels = [{"url": f"https://host/{name}", "hashes": {"sha256": "ab" * 32}} for name in names]
+    data = {
+        "lock-version": "1.0",
+        "created-by": "test",
+        "packages": [{"name": "dep", "version": "1.0", "wheels": wheels}],
+    }
+    ((_, artifact),) = parse_lock(data, base=tmp_path, where="it").select(target())
+    assert isinstance(artifact, PackageWheel)
+    assert artifact.filename == "dep-1.0-10-py3-none-any.whl"

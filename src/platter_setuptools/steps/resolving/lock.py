@@ -227,12 +227,19 @@ def load_lock(content: bytes, *, base: Path, where: str) -> Lock:
 def parse_lock(data: Mapping[str, Any], *, base: Path, where: str) -> Lock:
     """The Lock in TOML or JSON data. `where` is how an error names it."""
     try:
-        return Lock(pylock=Pylock.from_dict(data), base=base)
+        pylock = Pylock.from_dict(data)
+        # Of wheels with the same tags the first is taken: that has to be the one with the highest build tag.
+        packages = [dataclasses.replace(one, wheels=_by_build_tag(one.wheels)) for one in pylock.packages]
+        return Lock(pylock=dataclasses.replace(pylock, packages=packages), base=base)
     except PylockValidationError as error:
         hint = _WRITES_ONE
         if "hashes" in str(error):
             hint = "a distribution without a hash comes from an index that offers none: it has to"
         raise DependencyError(f"{where} is not a valid lock (PEP 751): {redact(str(error))}", hint=hint) from error
+
+
+def _by_build_tag(wheels: Sequence[PackageWheel] | None) -> Sequence[PackageWheel] | None:
+    return wheels and sorted(wheels, key=lambda wheel: parse_wheel_filename(wheel.filename)[2], reverse=True)
 
 
 def _local_path(path: str) -> str | None:
