@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.ground.errors import DependencyError
-from platter_setuptools.ground.files import located
+from platter_setuptools.ground.files import absolute, located
 from platter_setuptools.ground.threads import Later
 from platter_setuptools.ground.times import source_date_epoch
 from platter_setuptools.steps.bundle import bootstrap
@@ -36,6 +36,7 @@ from platter_setuptools.steps.resolving.resolver import (
     requirement_line,
 )
 from platter_setuptools.steps.resolving.uv import without
+from platter_setuptools.steps.resolving.uv_amendments import amendments_of
 from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
 from platter_setuptools.steps.store import Store, default_location
 from platter_setuptools.steps.target import Target, find_target
@@ -217,7 +218,15 @@ class Workshop:
         lock = self.options.lock
         if lock is not None and lock.name == uv_project.LOCK:
             return uv_project.amendments_of_lock(lock)
-        return self.uv_config.amendments if lock or self.options.resolver == "uv" else ()
+        if lock is None and self.options.resolver != "uv":
+            return ()
+        told = {"override-dependencies": self._told("UV_OVERRIDE"), "exclude-dependencies": self._told("UV_EXCLUDE")}
+        return (*amendments_of(told), *self.uv_config.amendments)
+
+    def _told(self, variable: str) -> list[str]:
+        """The requirements in the files that one of uv's variables names."""
+        files = [absolute(one, Path.cwd()) for one in os.environ.get(variable, "").split()]
+        return [line.text for line in self._read(files, ()).lines if line.requirement]
 
     @functools.cached_property
     def groups(self) -> tuple[Requirement, ...]:

@@ -83,6 +83,14 @@ class TestOverrides:
         assert set(wheels(artifact)) == {"hello", "leaf", "strict"}
         yard.install(artifact)
 
+    @pytest.mark.parametrize("variable", ["UV_OVERRIDE", "UV_EXCLUDE"])
+    def test_in_files_that_variables_name(self, yard: Yard, links: Path, variable: str) -> None:
+        folder = project(yard.folder / "project", f'find-links = ["{links}"]\n', "strict")
+        (yard.folder / "said.txt").write_text("base>=2\n" if variable == "UV_OVERRIDE" else "base\n")
+        artifact = yard.build(yard.folder, folder, "--no-pip", **{variable: "said.txt"})
+        assert ("base" in wheels(artifact)) == (variable == "UV_OVERRIDE")
+        assert [one["name"] for one in info(artifact)["overrides"]] == ["base"]
+
 
 class TestTools:
     @pytest.mark.parametrize(
