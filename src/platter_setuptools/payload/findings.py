@@ -4,6 +4,7 @@ from typing import List, NamedTuple, Optional, Sequence, Type
 
 from .errors import DestinationError, HostError, InstallError, PythonError
 
+_ELSEWHERE = "choose another folder"  # what none has a hint for is wrong with its name or its place
 _ORDER = (PythonError, HostError, DestinationError)
 
 
@@ -23,4 +24,4 @@ def report(findings: Sequence[Finding], title: str) -> InstallError:
         if one.hint and one.hint not in hints:
             hints.append(one.hint)
     lines = "\n".join("  " + one.text for one in findings)
-    return kind("%s:\n%s" % (title, lines), hint="; ".join(hints))
+    return kind("%s:\n%s" % (title, lines), hint="; ".join(hints) or _ELSEWHERE)
