@@ -251,7 +251,7 @@ def test_two_operators(deploy: Callable[..., Done], root: Path, tmp_path: Path) 
     ]
     first = subprocess.Popen([str(root / "platter"), *hold], env={"PATH": os.defpath})
     until(tmp_path / "held")
-    assert "somebody else is changing the releases" in platter(root, "rollback", code=6).stderr
+    assert "another process is changing the releases (process " in platter(root, "rollback", code=6).stderr
     deploy("1.8", code=6)
     assert "1.10" in platter(root, "list").stdout
     (tmp_path / "go").touch()

@@ -8,21 +8,25 @@ and ``.NAME.platter-trash``, what is only waiting to be deleted. A run may be ki
 - DST is marked complete and a replaced folder stands beside: the new one is whole, so the old one goes.
 - The marker is the last file to go when an unfinished DST is cleared, so a half cleared one is known as unfinished.
 - The replaced folder is renamed to trash before it is deleted, so a half deleted one can never come back.
+
+What cannot be deleted is told once and set aside as ``.NAME.platter-left``, which nothing looks at again.
 """
 
 import contextlib
 import enum
+import errno
 import os
-import shutil
 import stat
-from typing import Any, Callable, List
+from typing import Callable, List
 
-from . import marker
+from . import lock, marker, overlay, removal
 from .errors import DestinationError, InstallError
 from .lock import Lock
 from .marker import Marker
+from .tree import make_folder
 
 _ATTEMPTS = 10
+_UNFINISHED = Marker("unfinished", "", "", "", "", "", created=True)
 
 
 class State(enum.Enum):
@@ -42,8 +46,10 @@ def real_path(path: str) -> str:
 class Destination:
     """Call ``acquire``, ``prepare``, then either ``finish`` or ``rollback``, and ``release`` in every case."""
 
-    def __init__(self, path: str, bundle: str) -> None:
+    def __init__(self, path: str, bundle: str, warn: Callable[[str], None] = lambda _: None) -> None:
+        """``warn`` is told what could not be deleted."""
         self.path = path
+        self.warn = warn
         self.bundle = bundle
         parent, name = os.path.split(path)
         self.parent = parent
@@ -59,7 +65,7 @@ class Destination:
         if not os.path.lexists(self.path):
             return State.ABSENT
         try:
-            names = set(os.listdir(self.path))
+            names = set(os.listdir(self.path)) - {lock.NAME}
         except OSError:  # a file, or a folder that is not for us
             return State.FOREIGN
         if not names:
@@ -87,7 +93,7 @@ class Destination:
 
     def tidy(self) -> None:
         """Clear what a run that was killed in its last moments left beside a complete installation, if we may."""
-        if any(map(os.path.lexists, (self._lock.file, self.replaced, self.trash))):
+        if any(map(os.path.lexists, (self._lock.file, self._lock.inner, self.replaced, self.trash))):
             with contextlib.suppress(InstallError, OSError):  # it may just be ending, or belong to somebody else
                 self.acquire()
             self.release()
@@ -103,9 +109,10 @@ class Destination:
         if state is State.UNFINISHED:
             before = marker.read(self.path)
             self._created = before is not None and before.created
-            _clear(self.path)
-        elif state is State.ABSENT:
-            os.mkdir(self.path, 0o755)
+            self._vacate()
+            state = self.state()
+        if state is State.ABSENT:
+            make_folder(self.path)
             self._created = True
             self._lock.acquire_folder()
         self._started = True
@@ -119,19 +126,33 @@ class Destination:
         self._discard_replaced()
 
     def rollback(self) -> None:
-        """DST and its parents as they were before."""
-        if self._started:
-            _clear(self.path)
-            if self._created:
-                os.rmdir(self.path)
-            self._started = False
-        if self._aside and not os.path.lexists(self.path):
-            os.rename(self.replaced, self.path)
+        """DST and its parents as they were before; what hinders that is told."""
+        try:
+            if self._started:
+                self._vacate()
+                self._started = False
+            if self._aside and not os.path.lexists(self.path):
+                os.rename(self.replaced, self.path)
+        except (DestinationError, OSError) as error:
+            self.warn("%s could not be made what it was before: %s" % (self.path, error))
 
     def discard(self) -> None:
         """Delete DST, which is no installation any more from the first moment on."""
-        os.rename(self.path, self.trash)
-        _delete(self.trash)
+        self._refuse_mounts()
+        self._sweep()
+        try:
+            os.rename(self.path, self.trash)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise DestinationError(
+                    "%s cannot be removed: %s" % (self.path, removal.reason(error, self.path)),
+                    hint="remove it by hand",
+                ) from error
+            # In the lower layer of an overlay nothing is renamed, but all can be deleted.
+            marker.write(self.path, (marker.read(self.path) or _UNFINISHED)._replace(state="unfinished"))
+            self._created = True
+            self._vacate()
+        self._sweep()
 
     def release(self) -> None:
         self._lock.release()
@@ -162,26 +183,71 @@ class Destination:
             parent = os.path.dirname(parent)
         for folder in reversed(missing):
             try:
-                os.mkdir(folder, 0o755)
+                make_folder(folder)
             except FileExistsError:
                 continue
             self._parents.append(folder)
 
+    def _refuse_mounts(self) -> None:
+        mounted = removal.mounts(self.path)
+        if mounted:
+            raise mounts_in_the_way(self.path, mounted)
+
     def _set_aside(self) -> None:
         if os.path.lexists(self.replaced):
             raise self._leftover()
+        self._refuse_mounts()
         try:
             os.rename(self.path, self.replaced)
         except OSError as error:
+            if error.errno == errno.EXDEV and os.path.isdir(self.path):
+                self._copy_aside()
+                return
             raise DestinationError(
-                "%s cannot be moved aside: %s" % (self.path, error.strerror),
-                hint="a mounted folder cannot be replaced; empty it yourself, or choose another one",
+                "%s cannot be moved aside: %s" % (self.path, removal.reason(error, self.path)),
+                hint="empty it yourself, or choose another folder",
             ) from error
         self._aside = True
 
+    def _copy_aside(self) -> None:
+        """In the lower layer of an overlay no folder can be renamed: the copy of one can, and this one be deleted.
+
+        Killed at any moment, the copy is trash, or DST is whole, or DST says unfinished and the copy comes back.
+        """
+        self._sweep()
+        try:
+            overlay.copy(self.path, self.trash, lock.NAME)
+        except OSError as error:
+            removal.remove(self.trash)
+            raise DestinationError(
+                "%s lies in a lower layer of an overlay, and cannot be copied: %s" % (self.path, error),
+                hint="empty it yourself, or choose another folder",
+            ) from error
+        os.rename(self.trash, self.replaced)
+        self._aside = True
+        marker.write(self.path, (marker.read(self.path) or _UNFINISHED)._replace(state="unfinished"))
+        self._created = self._started = True
+        self._vacate()
+
+    def _vacate(self) -> None:
+        """DST, which is unfinished, is cleared; and removed if an installation had made it."""
+        self._refuse_mounts()
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            with contextlib.suppress(OSError):
+                os.chmod(self.path, 0o700)
+        kept = removal.clear(self.path, last=marker.FILE, spared=lock.NAME)
+        if not kept and self._created:
+            self._lock.release_folder()
+            os.rmdir(self.path)
+        elif kept and self._created:
+            self._leave(self.path, kept)
+        elif kept:
+            raise DestinationError(
+                "%s cannot be cleared: %s" % (self.path, removal.shown(kept)), hint="clear it by hand"
+            )
+
     def _repair(self) -> None:
-        if os.path.lexists(self.trash):
-            _delete(self.trash)
+        self._sweep()
         if not os.path.lexists(self.replaced):
             return
         self._distrust_replaced()
@@ -192,8 +258,9 @@ class Destination:
             self._discard_replaced()
             return
         if state is not State.ABSENT:
-            _clear(self.path)
-            os.rmdir(self.path)
+            self._created = True
+            self._vacate()
+            self._created = False
         os.rename(self.replaced, self.path)
         if os.path.isdir(self.path):
             self._lock.acquire_folder()
@@ -211,33 +278,42 @@ class Destination:
         )
 
     def _discard_replaced(self) -> None:
-        if os.path.lexists(self.replaced):
+        """The new installation is complete: whatever hinders this is told, and no more."""
+        if not os.path.lexists(self.replaced):
+            return
+        try:
+            self._sweep()
             os.rename(self.replaced, self.trash)
-            _delete(self.trash)
+        except OSError as error:
+            self.warn("%s could not be removed: %s" % (self.replaced, removal.reason(error, self.replaced)))
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete what is only waiting for that."""
+        if os.path.lexists(self.trash):
+            kept = removal.remove(self.trash)
+            if kept:
+                self._leave(self.trash, kept)
+
+    def _leave(self, path: str, kept: List[str]) -> None:
+        """Set aside, for good, what cannot be deleted, and tell."""
+        left = os.path.join(self.parent, ".%s.platter-left" % os.path.basename(self.path))
+        number = 1
+        while os.path.lexists(left + ("-%d" % number if number > 1 else "")):
+            number += 1
+        left += "-%d" % number if number > 1 else ""
+        try:
+            os.rename(path, left)
+        except OSError:
+            left = path
+        self.warn(
+            "not everything of %s could be removed (%s); the rest is in %s, for you to remove"
+            % (self.path, removal.shown(kept), left)
+        )
 
 
-def _clear(folder: str) -> None:
-    """Delete all that is in a folder; the marker goes last."""
-    names = os.listdir(folder)
-    for name in sorted(names, key=lambda one: one == marker.FILE):
-        _delete(os.path.join(folder, name))
-
-
-def _delete(path: str) -> None:
-    if os.path.islink(path) or not os.path.isdir(path):
-        os.unlink(path)
-    else:
-        shutil.rmtree(path, onerror=_insist)
-
-
-def _insist(function: Callable[..., Any], path: str, _error: object) -> None:
-    """A folder without write permission, which a post-install script may have made, still has to go."""
-    if function is os.lstat:
-        return
-    for locked in (os.path.dirname(path), path):
-        if not os.path.islink(locked) and os.path.isdir(locked):
-            os.chmod(locked, 0o700)
-    if function in (os.rmdir, os.unlink):
-        function(path)
-    else:
-        shutil.rmtree(path)
+def mounts_in_the_way(path: str, mounted: List[str]) -> DestinationError:
+    """Return the error for a folder that would have to be deleted, but holds these mount points."""
+    return DestinationError(
+        "%s holds what is mounted: %s" % (path, ", ".join(mounted)), hint="unmount that first, or choose another folder"
+    )

@@ -10,6 +10,7 @@ import types
 from typing import NamedTuple
 
 from .errors import InstallError, PythonError
+from .tree import open_to_all
 
 WORK = ".platter-work"
 # virtualenv imports these for what it is told not to do: to ask an index for newer wheels.
@@ -166,7 +167,7 @@ def _tidy(scheme: Scheme) -> None:
         py_compile.compile(hook, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
     # virtualenv copies modes along with files, and the bundle may have been unpacked under any umask.
     for folder, _, files in os.walk(scheme.root):
-        os.chmod(folder, 0o755)  # noqa: S103 - what design section 5 promises
+        open_to_all(folder)
         for name in files:
             path = os.path.join(folder, name)
             if not os.path.islink(path):

@@ -57,7 +57,7 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
     sums = checksums.read(bundle)
     plan = manifest.read_verified(bundle, sums)
     identity = checksums.identity(bundle)
-    destination = Destination(_destination(options), identity)
+    destination = Destination(_destination(options), identity, terminal.error)
     here = host.examine()
     installed = destination.state() is State.INSTALLED and not options.force
     _look(options, bundle, plan, destination, here, terminal, installed=installed)

@@ -6,17 +6,18 @@
 happened without us, by hand or before a kill -9 could be written down; else what failed, and then nothing has changed.
 ``revision`` is the git commit of the release in ``to``, if its bundle recorded one.
 
-The file is the root's lock as well: it is there as long as the root is.
+Beside it stands the root's lock while something is changed.
 """
 
+import contextlib
 import json
 import os
-import pwd
 import stat
 from typing import Iterable, List, NamedTuple
 
 from . import lock, marker
 from .errors import DestinationError, HostError
+from .owners import user_name
 from .terminal import Terminal
 
 FILE = "platter-journal.jsonl"
@@ -45,36 +46,49 @@ class Journal:
         self.root = root
         self.terminal = terminal
         self.path = os.path.join(root, FILE)
+        self.lock = os.path.join(root, lock.NAME)
         self._descriptor = -1
+        self._locked = -1
 
     def acquire(self) -> None:
         """Lock the root. FileNotFoundError if it is not there."""
         try:
-            self._descriptor = lock.open_locked(self.path, os.O_APPEND, 0o644)
+            self._locked = lock.open_locked(self.lock)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            self._descriptor = os.open(self.path, flags, 0o644)
         except FileNotFoundError:
+            self.release()
             raise
         except BlockingIOError as error:
             raise DestinationError(
-                "%s: somebody else is changing the releases" % self.root,
+                "%s: another process is changing the releases%s" % (self.root, error.strerror),
                 hint="wait until that has ended, then try again",
             ) from error
         except OSError as error:
+            self.release()
             raise HostError(
-                "%s cannot be written to: %s" % (self.path, error.strerror), hint="do this as the owner of the releases"
+                "%s cannot be written to: %s" % (error.filename or self.path, error.strerror),
+                hint="do this as the owner of the releases",
             ) from error
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             self.release()
             raise DestinationError("%s is not a file of its own" % self.path, hint="move it away")
+        if not status.st_size:
+            os.fchmod(self._descriptor, 0o644)
 
     def release(self) -> None:
         """An empty journal goes: nothing has happened here."""
-        if self._descriptor < 0:
-            return
-        if os.fstat(self._descriptor).st_size == 0:
-            os.unlink(self.path)
-        os.close(self._descriptor)
-        self._descriptor = -1
+        if self._descriptor >= 0:
+            status = os.fstat(self._descriptor)
+            if stat.S_ISREG(status.st_mode) and not status.st_size:
+                os.unlink(self.path)
+            os.close(self._descriptor)
+        if self._locked >= 0:
+            with contextlib.suppress(OSError):
+                os.unlink(self.lock)
+            os.close(self._locked)
+        self._descriptor = self._locked = -1
 
     def write(self, what: str, origin: str, to: str, result: str = DONE) -> None:
         """Add a line, of now. That it cannot be written is told and no more: the next run will notice."""
@@ -127,10 +141,3 @@ def who() -> str:
     """The user that this runs as, and who became it by sudo."""
     name, sudo = user_name(os.geteuid()), os.environ.get("SUDO_USER", "")
     return "%s (%s)" % (name, sudo) if sudo not in ("", name) else name
-
-
-def user_name(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:  # containers like users that nobody has heard of
-        return "user %d" % number

@@ -1,6 +1,7 @@
-"""One installation per destination at a time, held by flock: the kernel lets go of it however its owner ends.
+"""One installation per destination, one change per root at a time, held by flock: the kernel lets go of it at any end.
 
-Worker processes inherit the descriptors, so the lock also lasts until the last orphan of a killed run has stopped.
+The locked files have mode 0600: who may only read a folder cannot hold its lock. They are there as long as the lock
+is. Worker processes inherit the descriptors, so the lock also lasts until the last orphan of a killed run has stopped.
 """
 
 import contextlib
@@ -8,106 +9,132 @@ import errno
 import fcntl
 import os
 import time
-from typing import List
+from typing import List, Tuple
 
 from .errors import DestinationError, HostError
+from .owners import user_name
 
+NAME = ".platter-lock"
 _TAKEN = (errno.EACCES, errno.EAGAIN)
+_MODE = 0o600
+_LONGEST = 400  # bytes of what a lock file says
 # Seconds that the workers of a killed run may need to notice.
 _PATIENCE = 1.0
 _PAUSE = 0.05
 
 
 class Lock:
-    """A lock file beside the destination, and the destination's own folder once it is there.
+    """A lock file beside the destination, and one in it once it is there.
 
-    The file serves while there is no folder yet; the folder serves a user who may not write beside it.
+    The one beside serves while there is no folder yet; the one in it serves a user who may not write beside it.
     """
 
     def __init__(self, destination: str) -> None:
         parent, name = os.path.split(destination)
         self.destination = destination
         self.file = os.path.join(parent, ".%s.platter-lock" % name)
-        self._descriptors: List[int] = []
-        self._owns_file = False
+        self.inner = os.path.join(destination, NAME)
+        self._held: List[Tuple[str, int]] = []
 
     def acquire(self) -> None:
+        folder = os.path.isdir(self.destination)
         try:
-            self._acquire_file()
-        except PermissionError:
-            if not os.path.isdir(self.destination):
-                raise
+            self._acquire(self.file)
         except OSError as error:
-            if error.errno != errno.EROFS or not os.path.isdir(self.destination):
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not folder:
                 raise
-        if os.path.isdir(self.destination):
+        if folder:
             self.acquire_folder()
 
     def acquire_folder(self) -> None:
-        descriptor = os.open(self.destination, os.O_RDONLY | os.O_DIRECTORY)
-        self._descriptors.append(descriptor)
+        """Lock the destination itself, which is there."""
         try:
-            _flock(descriptor)
+            self._acquire(self.inner)
         except OSError as error:
-            if error.errno in _TAKEN:
-                raise self._busy() from error
-            # Some network filesystems cannot lock a folder; then the file alone has to do.
-            if not self._owns_file:
-                parent, _ = os.path.split(self.destination)
-                raise HostError(
-                    "%s: its filesystem cannot lock a folder (%s), and no lock file can be made in %s"
-                    % (self.destination, os.strerror(error.errno or 0), parent),
-                    hint="install into a folder in it, such as %s/app, or as a user who may write to %s"
-                    % (self.destination, parent),
-                ) from error
+            # What may not be written to is not installed into either; then the file beside it is enough.
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not self._held:
+                raise
+
+    def release_folder(self) -> None:
+        """Let go of the folder that is the destination now, so that it can be removed."""
+        if self._held and self._held[-1][0] == self.inner:
+            self._release()
 
     def release(self) -> None:
-        if self._owns_file:
-            # Unlinked while it is still held: whoever waits on this inode notices that the name is gone.
-            with contextlib.suppress(OSError):
-                os.unlink(self.file)
-        self._owns_file = False
-        while self._descriptors:
-            os.close(self._descriptors.pop())
+        while self._held:
+            self._release()
 
-    def _acquire_file(self) -> None:
+    def _release(self) -> None:
+        path, descriptor = self._held.pop()
+        # Unlinked while it is still held: whoever waits on this inode notices that the name is gone.
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(descriptor)
+
+    def _acquire(self, path: str) -> None:
         try:
-            self._descriptors.append(open_locked(self.file))
+            self._held.append((path, open_locked(path)))
         except BlockingIOError as error:
-            raise self._busy() from error
-        self._owns_file = True
-
-    def _busy(self) -> DestinationError:
-        return DestinationError(
-            "%s: another installation into this folder is running" % self.destination,
-            hint="wait until it has ended, then try again",
-        )
+            raise DestinationError(
+                "%s: another installation into this folder is running%s" % (self.destination, error.strerror),
+                hint="wait until it has ended, then try again",
+            ) from error
 
 
-def open_locked(path: str, flags: int = 0, mode: int = 0o600) -> int:
+def open_locked(path: str) -> int:
     """Return a descriptor of this file, made if need be, that holds the file's lock.
 
-    Raise BlockingIOError if another process holds it, HostError if the filesystem has no locks.
+    BlockingIOError, whose text names the process, if another one holds it; HostError if the filesystem has no locks,
+    or if the file belongs to another user, who could hold it for ever.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | flags, mode)
+        descriptor = _opened(path)
         try:
             _flock(descriptor)
+            if _names(path, descriptor):
+                os.fchmod(descriptor, _MODE)  # a default ACL may have given it another one
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, ("process %d on %s" % (os.getpid(), os.uname().nodename)).encode(), 0)
+                return descriptor
         except OSError as error:
+            holder = _holder(descriptor)
             if error.errno in _TAKEN:
                 os.close(descriptor)
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path) from error
-            if os.fstat(descriptor).st_size == 0 and _names(path, descriptor):
+                raise BlockingIOError(errno.EAGAIN, holder, path) from error
+            if _names(path, descriptor):
                 os.unlink(path)
             os.close(descriptor)
             raise HostError(
                 "%s: its filesystem has no locks (flock: %s)" % (path, error.strerror),
                 hint="choose a folder on another filesystem, or mount this one with locks",
             ) from error
-        if _names(path, descriptor):
-            return descriptor
         # Its owner removed the name between our open and our flock: that lock is of no use to anybody.
         os.close(descriptor)
+
+
+def _opened(path: str) -> int:
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        # A file that is made here is ours, whatever owner a network filesystem gives it.
+        with contextlib.suppress(FileExistsError):
+            return os.open(path, flags | os.O_CREAT | os.O_EXCL, _MODE)
+        with contextlib.suppress(FileNotFoundError):  # it went meanwhile
+            owner = os.lstat(path).st_uid
+            if owner != os.geteuid():
+                raise HostError(
+                    "%s belongs to %s, and this runs as %s" % (path, user_name(owner), user_name(os.geteuid())),
+                    hint="do this as that user; or remove the file, if no installation is running",
+                )
+            return os.open(path, flags)
+
+
+def _holder(descriptor: int) -> str:
+    """Return what the holder wrote into the file, in brackets; empty if it has not come to that."""
+    with contextlib.suppress(OSError):
+        text = os.pread(descriptor, _LONGEST, 0).decode("utf-8", "replace")
+        if text.isprintable() and text:
+            return " (%s)" % text
+    return ""
 
 
 def _flock(descriptor: int) -> None:

@@ -1,5 +1,6 @@
 """The file in an installed folder that says what was installed, and whether it was finished."""
 
+import contextlib
 import json
 import os
 import time
@@ -56,7 +57,10 @@ def read(folder: str) -> Optional[Marker]:
 def write(folder: str, marker: Marker) -> None:
     """Atomically: a reader finds the marker as it was before or as it is now."""
     draft = os.path.join(folder, DRAFT)
-    with open(draft, "w", encoding="utf-8") as stream:
+    with contextlib.suppress(FileNotFoundError):  # whatever lies there is not written through
+        os.unlink(draft)
+    with open(draft, "x", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o644)
         json.dump({"format": 1, **marker._asdict()}, stream, indent=2)
         stream.write("\n")
         stream.flush()

@@ -6,8 +6,8 @@ import re
 import sys
 from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
-from . import libraries, specifiers, tags
-from .destination import Destination, State
+from . import libraries, removal, specifiers, tags
+from .destination import Destination, State, mounts_in_the_way
 from .environment import base_interpreter
 from .errors import DestinationError, HostError, PythonError
 from .findings import Finding
@@ -25,9 +25,14 @@ _SHOWN = 8
 _PATH_ROOM = 256
 # Beside DST stands .NAME.platter-replaced for a while.
 _NAME_ROOM = len("..platter-replaced")
-# What --force does not replace, for nobody means that: the folders of the Filesystem Hierarchy Standard.
+# What --force does not replace, for nobody means that: the folders of the Filesystem Hierarchy Standard, and all that
+# is below those where the system and its packages keep their files.
 _SYSTEM = re.compile(
-    "/(bin|boot|dev|etc|home|lib|lib32|lib64|libx32|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)|/(usr|var)/[^/]+"
+    "/(home|media|mnt|opt|root|srv|tmp|usr|var)|/var/[^/]+"
+    "|/(bin|boot|dev|efi|etc|lib[^/]*|proc|run|sbin|sys)(/.*)?"
+    "|/usr/(?!local(/|$))[^/]+(/.*)?|/usr/local(/(bin|etc|games|include|lib[^/]*|man|sbin|share|src))?"
+    "|/var/(backups|cache|crash|db|lib|lock|log|mail|run|spool)/.*",
+    re.DOTALL,
 )
 # Root replaces no other user's home either. Those of services, such as /srv/app, are where applications belong.
 _HOME = re.compile("/(home|Users)/[^/]+")
@@ -200,8 +205,12 @@ def _destination(destination: Destination, bundle: str, *, force: bool) -> Itera
         error = destination.in_the_way(state)
         yield Finding(DestinationError, error.message, error.hint)
         return
-    if contains(path, bundle) or os.path.dirname(path) == path or os.path.ismount(path):
+    mounted = removal.mounts(path)
+    if contains(path, bundle) or os.path.dirname(path) == path or path in mounted:
         yield Finding(DestinationError, "folder: %s holds the bundle or is a mounted filesystem" % path)
+    elif mounted:
+        error = mounts_in_the_way(path, mounted)
+        yield Finding(DestinationError, "folder: " + error.message, error.hint)
     elif state is State.FOREIGN and _SYSTEM.fullmatch(path):
         yield Finding(DestinationError, "folder: %s belongs to the system" % path, _NOT_THAT)
     elif any(contains(path, os.path.realpath(part)) for part in (sys.base_prefix, base_interpreter(), os.__file__)):

@@ -71,6 +71,7 @@ def leave(root: Root, created_by: str) -> None:
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755)
         with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(descriptor, 0o755)
             stream.write(content(version, environment.base_interpreter()))
         os.replace(draft, path)
     except OSError as error:

@@ -4,8 +4,9 @@ import os
 import re
 from typing import AbstractSet, List, Sequence
 
+from . import crew
 from .destination import Destination, State
-from .errors import DestinationError
+from .errors import InstallError
 from .journal import REMOVE
 from .root import COMPLETE, UNFINISHED, Release, Root
 from .switch import previous
@@ -34,14 +35,14 @@ def superfluous(releases: Sequence[Release], keep: int, needed: AbstractSet[str]
 
 def _remove(root: Root, name: str, states: Sequence[State]) -> bool:
     """Clear what a killed run left of it and beside it, and delete it if it is in one of these states."""
-    destination = Destination(root.folder(name), "")
+    destination = Destination(root.folder(name), "", root.terminal.error)
     try:
         destination.acquire()
         if destination.state() not in states:
             return False
         destination.discard()
-    except DestinationError as error:
-        root.terminal.error("left alone: %s" % error)
+    except (InstallError, OSError) as error:
+        root.terminal.error("left alone: %s" % (error if isinstance(error, InstallError) else crew.describe(error)))
         return False
     finally:
         destination.release()

@@ -17,8 +17,10 @@ from typing import Iterator, List, NamedTuple
 from . import marker
 from .destination import Destination, State
 from .errors import BundleError, DestinationError, HostError
-from .journal import ACTIVATE, INSTALL, NOTICED, REMOVE, ROLLBACK, Entry, Journal, user_name
+from .journal import ACTIVATE, INSTALL, NOTICED, REMOVE, ROLLBACK, Entry, Journal
+from .owners import user_name
 from .terminal import Terminal
+from .tree import make_folder
 
 CURRENT = "current"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -153,7 +155,7 @@ class Root:
         try:
             for folder in made:
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(folder, 0o755)
+                    make_folder(folder)
         except OSError as error:
             raise HostError(
                 "%s cannot be made: %s" % (error.filename, error.strerror),

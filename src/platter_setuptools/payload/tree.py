@@ -1,6 +1,7 @@
 """Writing files below the installation, few system calls for each."""
 
 import os
+import stat
 from typing import AbstractSet, Iterable, List, Optional, Set
 
 from .errors import BundleError, InstallError
@@ -22,7 +23,7 @@ class Tree:
         self._folders: Set[str] = set()
 
     def write(self, path: str, chunks: Iterable[bytes], *, executable: bool = False, mtime: Stamp = None) -> None:
-        """Modes are 0644 or 0755: the process has umask 022. ``mtime`` is in seconds since 1970."""
+        """Modes are 0644 or 0755, whatever umask and default ACL are. ``mtime`` is in seconds since 1970."""
         folder = os.path.dirname(path)
         if folder not in self._folders:
             self._make(folder)
@@ -42,6 +43,7 @@ class Tree:
             os.unlink(path)
             descriptor = os.open(path, _FLAGS, mode)
         try:
+            os.fchmod(descriptor, mode)
             for chunk in chunks:
                 _write(descriptor, chunk)
             if mtime is not None:
@@ -53,10 +55,35 @@ class Tree:
 
     def _make(self, folder: str) -> None:
         try:
-            os.makedirs(folder, 0o755, exist_ok=True)
+            make_folders(folder)
         except (FileExistsError, NotADirectoryError):
             raise BundleError("a wheel has a folder where another has a file: %s" % folder) from None
         self._folders.add(folder)
+
+
+def make_folder(path: str) -> None:
+    """Make a folder with mode 0755, whatever umask and default ACL are; a setgid bit of its parent's is kept."""
+    os.mkdir(path, 0o755)
+    open_to_all(path)
+
+
+def open_to_all(folder: str) -> None:
+    """Set the mode 0755; a setgid bit, which makes group owners be inherited, stays."""
+    os.chmod(folder, 0o755 | os.stat(folder).st_mode & stat.S_ISGID)  # noqa: S103 - what docs/install.md promises
+
+
+def make_folders(path: str) -> None:
+    """Make a folder and the parents that it lacks; another process may do the same."""
+    if os.path.isdir(path):
+        return
+    try:
+        make_folder(path)
+    except FileNotFoundError:
+        make_folders(os.path.dirname(path))
+        make_folders(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
 
 
 def _write(descriptor: int, data: bytes) -> None:

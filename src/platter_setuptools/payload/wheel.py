@@ -223,6 +223,7 @@ class Installation:
                     )
             except py_compile.PyCompileError:
                 continue
+            os.chmod(target, 0o644)
             self._row_of_bytecode(folder, target[len(folder) + 1 :])
 
     def dist_info(self, *, requested: bool) -> None:

@@ -7,10 +7,11 @@ import fcntl
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from platter_setuptools.payload import marker
+from platter_setuptools.payload import lock, marker, removal
 from platter_setuptools.payload.destination import Destination, State
 from platter_setuptools.payload.errors import DestinationError, HostError
 from platter_setuptools.payload.lock import Lock
@@ -69,7 +70,7 @@ def kill_in(monkeypatch: pytest.MonkeyPatch, function: str, *, after: bool, nth:
 def forget(found: Destination, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the kernel does for a dead process: descriptors are closed, the lock file stays."""
     monkeypatch.undo()
-    for descriptor in found._lock._descriptors:
+    for _, descriptor in found._lock._held:
         os.close(descriptor)
 
 
@@ -186,8 +187,8 @@ def test_killed_around_the_setting_aside(
     forget(found, monkeypatch)
     again = Destination(str(dst), NOTE.bundle)
     again.acquire()
-    assert names(dst) == ["old"]
     again.release()
+    assert names(dst) == ["old"]
     assert names(dst.parent) == ["dst"]
 
 
@@ -196,8 +197,8 @@ def test_killed_with_the_new_one_half_done(dst: Path, monkeypatch: pytest.Monkey
     forget(begin(dst, force=True), monkeypatch)
     again = Destination(str(dst), NOTE.bundle)
     again.acquire()
-    assert names(dst) == ["old"]
     again.release()
+    assert names(dst) == ["old"]
 
 
 @pytest.mark.parametrize("step", [("rename", False), ("rename", True), ("rmdir", False), ("rmdir", True)])
@@ -264,28 +265,30 @@ def test_lock_excludes(dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platter_setuptools.payload.lock._PATIENCE", 0)
     found = begin(dst)
     other = Destination(str(dst), NOTE.bundle)
-    with pytest.raises(DestinationError, match="another installation"):
+    with pytest.raises(DestinationError, match=f"another installation .*process {os.getpid()} on"):
         other.acquire()
     other.rollback()
     other.release()
-    assert names(dst) == [marker.FILE, "lib"]
+    assert names(dst) == [lock.NAME, marker.FILE, "lib"]
     end(found)
+    assert names(dst) == [marker.FILE, "lib"]
+    assert names(dst.parent) == ["dst"]
 
 
 def test_lock_of_a_removed_name_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner unlinks the file between our open and our flock."""
-    lock = Lock(str(tmp_path / "dst"))
+    found = Lock(str(tmp_path / "dst"))
     removed: list[int] = []
 
     def flock(descriptor: int) -> None:
         if not removed:
             removed.append(os.fstat(descriptor).st_ino)
-            Path(lock.file).unlink()
+            Path(found.file).unlink()
 
     monkeypatch.setattr("platter_setuptools.payload.lock._flock", flock)
-    lock.acquire()
-    assert Path(lock.file).stat().st_ino == os.fstat(lock._descriptors[0]).st_ino
-    lock.release()
+    found.acquire()
+    assert Path(found.file).stat().st_ino == os.fstat(found._held[0][1]).st_ino
+    found.release()
     assert names(tmp_path) == []
 
 
@@ -334,18 +337,181 @@ class TestWithoutFlock:
         end(begin(dst))
         assert names(dst.parent) == ["dst"]
 
-    def test_of_folders_and_no_file_beside(self, dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The owner of an empty mounted folder, who may not write to the folder above it."""
+
+class TestLockFiles:
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
+    def test_of_somebody_else_are_refused(self, tmp_path: Path) -> None:
+        planted = tmp_path / ".dst.platter-lock"
+        planted.touch()
+        os.chown(planted, 12345, 12345)
+        with pytest.raises(HostError, match="belongs to user 12345"):
+            Lock(str(tmp_path / "dst")).acquire()
+
+    def test_modes(self, dst: Path) -> None:
+        found = begin(dst)
+        files = [dst.parent / ".dst.platter-lock", dst / lock.NAME]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+        end(found)
+
+    def test_who_may_only_read_cannot_hold_anything(self, dst: Path) -> None:
+        """A lock on the folder itself is anybody's to take, and keeps nobody out."""
         dst.mkdir(parents=True)
-        self.refuse(monkeypatch, errno.EBADF, folders_only=True)
+        descriptor = os.open(dst, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        end(begin(dst))
+        os.close(descriptor)
 
-        def closed(self: Lock) -> None:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.file)
+    def test_what_a_killed_run_left_of_them(self, dst: Path) -> None:
+        dst.mkdir(parents=True)
+        (dst / lock.NAME).touch()
+        assert Destination(str(dst), NOTE.bundle).state() is State.EMPTY
+        end(begin(dst))
+        (dst / lock.NAME).touch()
+        Destination(str(dst), NOTE.bundle).tidy()
+        assert names(dst) == [marker.FILE, "lib"]
 
-        monkeypatch.setattr(Lock, "_acquire_file", closed)
-        found = Destination(str(dst), NOTE.bundle)
-        with pytest.raises(HostError, match="cannot lock a folder") as caught:
+
+def undeletable(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    """Let the system refuse to delete all files with this name."""
+    original = os.unlink
+
+    def unlink(path: str, **more: Any) -> None:
+        if Path(path).name == name:
+            raise OSError(number, os.strerror(number), path)
+        original(path, **more)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+
+
+class TestWhatCannotBeDeleted:
+    @pytest.mark.parametrize(
+        ("number", "name", "words"),
+        [
+            (errno.EPERM, "old", "immutable"),
+            (errno.EACCES, "old", "belongs to"),
+            (errno.EBUSY, "old", "mounted, or the kernel uses it"),
+            (errno.EROFS, "old", "read-only"),
+            (errno.EBUSY, ".nfs0001", "deleted file open"),
+        ],
+    )
+    def test_is_told_once_and_set_aside(
+        self, dst: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str, words: str
+    ) -> None:
+        (dst / "deep").mkdir(parents=True)
+        (dst / "deep" / name).touch()
+        (dst / "goes").touch()
+        undeletable(monkeypatch, name, number)
+        told: list[str] = []
+        for _ in range(2):
+            found = Destination(str(dst), NOTE.bundle, told.append)
             found.acquire()
+            found.prepare(NOTE, force=True)
+            end(found)
+        assert len(told) == 1
+        assert words in told[0]
+        assert f"{dst}/deep/{name}" not in told[0]  # it is not there any more
+        left = dst.parent / ".dst.platter-left"
+        assert sorted(str(path.relative_to(left)) for path in left.rglob("*")) == ["deep", f"deep/{name}"]
+        assert names(dst.parent) == [".dst.platter-left", "dst"]
+
+    def test_in_an_unfinished_one(self, dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        forget(begin(dst), monkeypatch)
+        undeletable(monkeypatch, "half", errno.EPERM)
+        told: list[str] = []
+        found = Destination(str(dst), NOTE.bundle, told.append)
+        found.acquire()
+        found.prepare(NOTE, force=False)
+        found.finish(DONE)
         found.release()
-        assert f"{dst}/app" in caught.value.hint
-        assert names(dst) == []
+        assert names(dst) == [marker.FILE]
+        assert names(dst.parent) == [".dst.platter-left", "dst"]
+        assert len(told) == 1
+
+    def test_a_rollback_goes_on(self, dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        old(dst)
+        undeletable(monkeypatch, "half", errno.EPERM)
+        found = begin(dst, force=True)
+        found.rollback()
+        found.release()
+        assert names(dst) == ["old"]
+
+
+class TestLowerLayerOfAnOverlay:
+    """Folders that were there before cannot be renamed."""
+
+    @pytest.fixture(autouse=True)
+    def _lower(self, dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        old(dst)
+        (dst / "folder").mkdir(mode=0o700)
+        (dst / "folder" / "link").symlink_to("nowhere")
+        original, inode = os.rename, dst.stat().st_ino
+
+        def rename(source: str, target: str) -> None:
+            if os.lstat(source).st_ino == inode:
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+            original(source, target)
+
+        monkeypatch.setattr(os, "rename", rename)
+
+    def test_forced(self, dst: Path) -> None:
+        end(begin(dst, force=True))
+        assert names(dst) == [marker.FILE, "lib"]
+        assert names(dst.parent) == ["dst"]
+
+    def test_forced_and_back(self, dst: Path) -> None:
+        found = begin(dst, force=True)
+        found.rollback()
+        found.release()
+        assert names(dst) == ["folder", "old"]
+        assert stat.S_IMODE((dst / "folder").stat().st_mode) == 0o700
+        assert (dst / "folder" / "link").readlink() == Path("nowhere")
+
+    def test_what_cannot_be_copied_stays(self, dst: Path) -> None:
+        os.mkfifo(dst / "pipe")
+        with pytest.raises(DestinationError, match="cannot be copied"):
+            begin(dst, force=True)
+        assert names(dst) == [lock.NAME, "folder", "old", "pipe"]
+
+    def test_discarded(self, dst: Path) -> None:
+        marker.write(str(dst), DONE)
+        found = Destination(str(dst), NOTE.bundle)
+        found.acquire()
+        found.discard()
+        found.release()
+        assert names(dst.parent) == []
+
+
+class TestMountsInside:
+    def test_are_refused_by_name(self, dst: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        old(dst)
+        monkeypatch.setattr(removal, "mounts", lambda _: [f"{dst}/media"])
+        for forced in (True, False):
+            found = Destination(str(dst), NOTE.bundle)
+            found.acquire()
+            with pytest.raises(DestinationError, match=f"holds what is mounted: {dst}/media"):
+                found.prepare(NOTE, force=True) if forced else found.discard()
+            found.rollback()
+            found.release()
+            assert names(dst) == ["old"]
+            assert names(dst.parent) == ["dst"]
+
+    def test_are_found_with_the_escapes_of_the_kernel(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        table = tmp_path / "mountinfo"
+        table.write_text(
+            "22 1 0:20 / /srv/app/me\\040dia rw - ext4 /dev/a rw\n"
+            "23 1 0:20 / /srv/application rw - ext4 /dev/a rw\n"
+            "24 1 0:20 / /srv rw - ext4 /dev/a rw\n"
+        )
+        monkeypatch.setattr(removal, "_MOUNTS", str(table))
+        assert removal.mounts("/srv/app") == ["/srv/app/me dia"]
+
+    def test_another_filesystem_that_came_meanwhile_is_not_entered(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "old" / "media").mkdir(parents=True)
+        (tmp_path / "old" / "media" / "photo").touch()
+        inode = (tmp_path / "old" / "media").stat().st_ino
+        monkeypatch.setattr(removal, "_mount", lambda _, status: (str(status.st_ino == inode), 1))
+        (kept,) = removal.remove(str(tmp_path / "old"))
+        assert "media: another mount or filesystem begins there" in kept
+        assert (tmp_path / "old" / "media" / "photo").exists()

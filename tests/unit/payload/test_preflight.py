@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platter_setuptools.payload import host, manifest, marker, preflight
+from platter_setuptools.payload import host, manifest, marker, preflight, removal
 from platter_setuptools.payload.destination import Destination, State
 from platter_setuptools.payload.errors import DestinationError, HostError, PythonError
 from platter_setuptools.payload.findings import Finding, report
@@ -282,3 +282,27 @@ def test_a_filesystem_that_knows_nothing_of_itself(
 
 def test_a_name_that_is_refused_comes_with_a_hint(tmp_path: Path) -> None:
     assert report(examine(tmp_path, name="a:b"), "app").hint == "choose another folder"
+
+
+@pytest.mark.parametrize(
+    ("folder", "system"),
+    [
+        *((folder, True) for folder in ("/etc/ssh", "/var/lib/dpkg", "/usr/lib/x86_64-linux-gnu", "/boot/grub")),
+        *((folder, True) for folder in ("/usr/local/bin", "/lib64", "/var/log/app", "/run/app", "/usr/share/app/x")),
+        *((folder, False) for folder in ("/usr/local/app", "/opt/app", "/var/www/app", "/srv/etc")),
+    ],
+)
+def test_forced_below_the_system(folder: str, system: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"folder: {folder} belongs to the system"
+    for state, refused in ((State.FOREIGN, system), (State.OTHER, False)):
+        monkeypatch.setattr(Destination, "state", lambda _, state=state: state)
+        found = preflight.examine(PLAN, HERE, Destination(folder, ""), "/bundle", force=True)
+        assert (text in [one.text for one in found]) is refused
+
+
+def test_forced_over_what_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dst" / "thing").mkdir(parents=True)
+    monkeypatch.setattr(removal, "mounts", lambda path: [f"{path}/media"])
+    (finding,) = examine(tmp_path, force=True)
+    assert finding.kind is DestinationError
+    assert finding.text == f"folder: {tmp_path}/dst holds what is mounted: {tmp_path}/dst/media"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.payload import journal, lock, marker
+from platter_setuptools.payload import lock, marker, owners
 from platter_setuptools.payload.errors import BundleError, DestinationError, HostError
 from platter_setuptools.payload.journal import ACTIVATE, Entry
 from platter_setuptools.payload.root import Release, Root, checked_version
@@ -154,7 +154,10 @@ class TestHeld:
         monkeypatch.setattr(lock, "_PATIENCE", 0)
         with root.held():
             other = Root(root.path, Terminal())
-            with pytest.raises(DestinationError, match="somebody else is changing"), other.held():
+            with (
+                pytest.raises(DestinationError, match=f"another process is changing .*process {os.getpid()}"),
+                other.held(),
+            ):
                 pass
             assert Path(root.journal.path).exists()
 
@@ -247,4 +250,4 @@ class TestJournal:
 
 
 def test_users_without_a_name() -> None:
-    assert journal.user_name(4711 << 16) == f"user {4711 << 16}"
+    assert owners.user_name(4711 << 16) == f"user {4711 << 16}"
