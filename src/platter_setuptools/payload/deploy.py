@@ -6,6 +6,7 @@ from typing import Callable
 from . import checksums, health, manifest, marker, program, signals, switch
 from .errors import DestinationError
 from .journal import INSTALL
+from .names import normalised
 from .options import Options
 from .prune import prune
 from .root import Root, checked_version
@@ -23,24 +24,40 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
     root = Root(options.root, terminal)
     options = options._replace(destination=root.folder(version))
     root.check()
+    refuse_others(root, plan.name)
     _spare(root, version, identity, force=options.force)
     if options.check:
         install(options, bundle, terminal)
         return
     with root.held(make=True):
+        refuse_others(root, plan.name)
         _spare(root, version, identity, force=options.force)
         before = marker.read(options.destination)
         install(options, bundle, terminal)
         signals.listen()  # again, and so do the commands that are started from here on
-        if marker.read(options.destination) != before:
+        anew = marker.read(options.destination) != before
+        if anew:
             root.journal.write(INSTALL, "", version)
         program.leave(root, plan.created_by)
         if not options.no_activate:
-            switch.activate(root, version, commands)
+            switch.activate(root, version, commands, anew=anew)
         else:
             switch.check_health(root, version, commands)
         if options.keep:
             prune(root, options.keep, version)
+
+
+def refuse_others(root: Root, name: str) -> None:
+    """DestinationError if the root belongs to another project: that of its active release, else of its newest one."""
+    active = root.active()
+    order = [one.version for one in root.releases()]
+    order.sort(key=lambda version: version == active)
+    notes = [note for note in (marker.read(root.folder(version)) for version in reversed(order)) if note is not None]
+    if notes and normalised(notes[0].name) != normalised(name):
+        raise DestinationError(
+            "%s holds the releases of %s, and this bundle is of %s" % (root.path, notes[0].name, name),
+            hint="give each project a root of its own",
+        )
 
 
 def _spare(root: Root, version: str, identity: str, *, force: bool) -> None:

@@ -19,7 +19,7 @@ import os
 import stat
 from typing import Callable, List
 
-from . import lock, marker, overlay, removal
+from . import disk, lock, marker, overlay, removal
 from .errors import DestinationError, InstallError
 from .lock import Lock
 from .marker import Marker
@@ -120,7 +120,10 @@ class Destination:
 
     def finish(self, complete: Marker) -> None:
         """From here on DST is the new installation; what it replaced is deleted."""
+        disk.flush(self.path)
         marker.write(self.path, complete._replace(created=self._created))
+        disk.settle(self.path)
+        disk.settle(self.parent)
         self._started = False
         self._parents.clear()
         self._discard_replaced()

@@ -5,7 +5,7 @@ import csv
 import glob
 import hashlib
 import os
-from typing import Iterator, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
 from . import health, record
 from .errors import BundleError
@@ -59,14 +59,30 @@ def _release(folder: str) -> Iterator[str]:
             if os.path.islink(path) and not os.path.exists(path):
                 yield "%s is a link to %s, where there is nothing" % (os.path.relpath(path, folder), os.readlink(path))
     places = {os.path.realpath(path) for path in glob.glob(glob.escape(folder) + "/lib*/python*/site-packages")}
+    recorded: Dict[str, List[str]] = {}
     for place in sorted(places):
         for path in sorted(glob.glob(glob.escape(place) + "/*.dist-info")):
-            for finding in _recorded(place, os.path.join(path, "RECORD"), folder):
+            for finding in _recorded(place, os.path.join(path, "RECORD"), folder, recorded):
                 yield finding
+    for finding in _compared(recorded, folder):
+        yield finding
 
 
-def _recorded(place: str, path: str, folder: str) -> Iterator[str]:
-    """Compare the files of one distribution with its RECORD; a file without a hash only has to be there."""
+def _compared(recorded: Dict[str, List[str]], folder: str) -> Iterator[str]:
+    for file, hashes in sorted(recorded.items()):
+        shown = os.path.relpath(file, folder)
+        try:
+            # Of several distributions that own a file one has won.
+            if not any(_as_recorded(file, one) for one in hashes):
+                yield "%s is not what was installed" % shown
+        except FileNotFoundError:
+            yield "%s is missing" % shown
+        except OSError as error:
+            yield "%s cannot be read: %s" % (shown, error.strerror)
+
+
+def _recorded(place: str, path: str, folder: str, recorded: Dict[str, List[str]]) -> Iterator[str]:
+    """Add the files of one distribution, as absolute paths, with the hashes that its RECORD has for them."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             rows = record.parse(stream.read())
@@ -75,19 +91,12 @@ def _recorded(place: str, path: str, folder: str) -> Iterator[str]:
         return
     if os.path.relpath(path, place) not in rows:
         yield "%s is not whole" % os.path.relpath(path, folder)
-    for name, digest, _ in sorted(rows.values()):
-        file = os.path.normpath(os.path.join(place, name))
-        shown = os.path.relpath(file, folder)
-        try:
-            if not _as_recorded(file, digest):
-                yield "%s is not what was installed" % shown
-        except FileNotFoundError:
-            yield "%s is missing" % shown
-        except OSError as error:
-            yield "%s cannot be read: %s" % (shown, error.strerror)
+    for name, digest, _ in rows.values():
+        recorded.setdefault(os.path.normpath(os.path.join(place, name)), []).append(digest)
 
 
 def _as_recorded(file: str, recorded: str) -> bool:
+    """Whether a file has this hash; one without a hash only has to be there."""
     algorithm, _, expected = recorded.partition("=")
     if not expected or algorithm not in hashlib.algorithms_guaranteed:
         return os.stat(file) is not None

@@ -1,5 +1,6 @@
 """The empty virtualenv, made by the virtualenv that the bundle carries, without seed packages."""
 
+import contextlib
 import importlib
 import os
 import py_compile
@@ -49,10 +50,21 @@ def base_interpreter() -> str:
             found = os.path.join(home, os.path.basename(found))
             break
     versioned = os.path.join(os.path.dirname(found), "python%d.%d" % sys.version_info[:2])
+    real = os.path.realpath(sys.executable)
+    with contextlib.suppress(OSError):
+        found = versioned if os.path.samefile(versioned, real) else found
+    # A link beside which another standard library stands would lead a virtualenv there.
+    return real if not _has_library(found) and _has_library(real) else found
+
+
+def _has_library(python: str) -> bool:
+    """Whether the standard library of this process is where a virtualenv of that interpreter would look for it."""
+    library = os.path.dirname(os.__file__)
+    parts = (getattr(sys, "platlibdir", "lib"), os.path.basename(library))
     try:
-        return versioned if os.path.samefile(versioned, os.path.realpath(sys.executable)) else found
+        return os.path.samefile(os.path.join(os.path.dirname(os.path.dirname(python)), *parts), library)
     except OSError:
-        return found
+        return False
 
 
 def _home(config: str) -> str:

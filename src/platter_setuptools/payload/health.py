@@ -5,7 +5,7 @@ import pkgutil
 import subprocess
 from typing import Iterator, List
 
-from . import host, marker
+from . import host, inspection, marker
 from .errors import HostError
 from .findings import Finding
 from .marker import Marker
@@ -52,9 +52,15 @@ def _facts(python: str) -> host.Host:
     # The file may lie in a zip archive.
     source = pkgutil.get_data(host.__package__ or "", "host.py")
     done = subprocess.run(
-        [python, "-I", "-S", "-B", "-"], check=False, input=source, capture_output=True, timeout=_TIMEOUT
+        [python, "-I", "-S", "-B", "-"],
+        check=False,
+        input=source,
+        capture_output=True,
+        env=inspection.CLEAN,
+        timeout=_TIMEOUT,
     )
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["status %d" % done.returncode]
         raise ValueError(lines[-1])
-    return host.decoded(done.stdout.decode("ascii"))
+    lines = done.stdout.decode("utf-8", "replace").splitlines() or [""]
+    return host.decoded(lines[-1])  # before it may stand what a wrapper prints

@@ -23,6 +23,7 @@ from .errors import DestinationError, InstallError
 from .findings import report
 from .options import Options, parse
 from .terminal import Terminal
+from .tree import refuse_dangling
 
 
 def main(arguments: Sequence[str], bundle: str) -> int:
@@ -150,6 +151,7 @@ def _destination(options: Options) -> str:
             "%s is a link to %s" % (named, os.readlink(named)),
             hint="name the folder itself",
         )
+    refuse_dangling(os.path.abspath(named))
     return real_path(named)
 
 
@@ -180,5 +182,5 @@ def _fill(
         terminal.step("  installing %d packages" % len(plan.wheels))
         installed = unpacking.unpack(scheme, sources, here.python[:2], ahead)
     terminal.step("  checking what was installed")
-    inspection.inspect(scheme.python, [(one.name, one.version) for one in installed])
+    inspection.inspect(scheme.python, [(one.name, one.version) for one in installed], os.__file__)
     return sum(one.files for one in installed)

@@ -154,6 +154,11 @@ version_of() { # PYTHON
     "$1" -E -S -c 'import sys; sys.stdout.write("%d.%d" % sys.version_info[:2])' 2>/dev/null </dev/null || :
 }
 
+# What a Python that does not start says of that, such as which library is missing.
+complaint_of() { # PYTHON
+    said=$("$1" -E -S -c '' 2>&1 >/dev/null </dev/null) || printf ' (%s)' "${said##*"$newline"}"
+}
+
 # With another Python from 3.8 on the payload can at least tell all that is in the way, and judge what is installed.
 speaks() { # VERSION
     case $1 in "$version" | 3.[89] | 3.[1-9][0-9]) ;; *) return 1 ;; esac
@@ -168,7 +173,7 @@ if [ -n "$wanted" ]; then
     found=$(version_of "$wanted")
     if ! speaks "$found"; then
         case $found in
-        '') found='nothing that runs' ;;
+        '') found="nothing that runs$(complaint_of "$wanted")" ;;
         *) found="Python $found" ;;
         esac
         fail 3 "this bundle needs Python $version, but $wanted is $found" "name a Python $version with -p"
@@ -186,7 +191,9 @@ else
         fi
     done
     [ -n "$python" ] || fail 3 \
-        "this bundle needs Python $version, but none of python$version, python3 and python in PATH is one" \
+        "this bundle needs Python $version, but none of python$version, python3 and python in PATH is one$(
+            ! command -v "python$version" >/dev/null || complaint_of "python$version"
+        )" \
         "install Python $version, or name it with -p"
 fi
 

@@ -20,7 +20,7 @@ from .errors import BundleError, DestinationError, HostError
 from .journal import ACTIVATE, INSTALL, NOTICED, REMOVE, ROLLBACK, Entry, Journal
 from .owners import user_name
 from .terminal import Terminal
-from .tree import make_folder
+from .tree import make_folder, refuse_dangling
 
 CURRENT = "current"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -45,6 +45,7 @@ class Release(NamedTuple):
 
 class Root:
     def __init__(self, path: str, terminal: Terminal) -> None:
+        self.named = os.path.abspath(path)
         self.path = os.path.realpath(path)
         self.versions = os.path.realpath(os.path.join(self.path, "versions"))
         self.current = os.path.join(self.versions, CURRENT)
@@ -56,6 +57,8 @@ class Root:
 
     def check(self) -> None:
         """HostError or DestinationError if releases cannot be managed here."""
+        refuse_dangling(self.named)
+        refuse_dangling(os.path.join(self.path, "versions"))
         for folder in (self.path, self.versions):
             if not os.path.lexists(folder):
                 continue

@@ -4,7 +4,7 @@ import contextlib
 import os
 from typing import List, Mapping, NamedTuple, Tuple
 
-from . import process, signals
+from . import disk, process, signals
 from .errors import CommandError, DestinationError, InstallError
 from .journal import ACTIVATE, ROLLBACK
 from .root import COMPLETE, UNFINISHED, Root
@@ -24,11 +24,14 @@ class Commands(NamedTuple):
     umask: int = 0o022
 
 
-def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE) -> None:
-    """Check, switch, reload. If a command fails, what was active before is active again, and CommandError says so."""
+def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE, *, anew: bool = False) -> None:
+    """Check, switch, reload. If a command fails, what was active before is active again, and CommandError says so.
+
+    ``anew``: the release has just been installed, so it is checked and reloaded also if it is active already.
+    """
     refuse_unusable(root, version)
     before, link = root.active(), root.link()
-    if before == version and root.settled():
+    if before == version and root.settled() and not anew:
         given = (("the health check", commands.health_check), ("the reload command", commands.reload))
         skipped = " and ".join(name for name, command in given if command)
         root.terminal.step("%s is active already%s." % (version, "; not run: %s" % skipped if skipped else ""))
@@ -98,6 +101,7 @@ def point(root: Root, target: str) -> None:
             os.unlink(draft)
         os.symlink(target, draft)
         os.replace(draft, root.current)
+        disk.settle(root.versions)
     except OSError as error:
         raise InstallError(
             "%s cannot be pointed at %s: %s" % (root.current, target, error.strerror),

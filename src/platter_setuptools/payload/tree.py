@@ -4,7 +4,7 @@ import os
 import stat
 from typing import AbstractSet, Iterable, List, Optional, Set
 
-from .errors import BundleError, InstallError
+from .errors import BundleError, DestinationError, InstallError
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Stamp = Optional[int]
@@ -70,6 +70,17 @@ def make_folder(path: str) -> None:
 def open_to_all(folder: str) -> None:
     """Set the mode 0755; a setgid bit, which makes group owners be inherited, stays."""
     os.chmod(folder, 0o755 | os.stat(folder).st_mode & stat.S_ISGID)  # noqa: S103 - what docs/install.md promises
+
+
+def refuse_dangling(path: str) -> None:
+    """DestinationError if a link in this absolute path leads nowhere: what it is for may not be mounted yet."""
+    while os.path.dirname(path) != path:
+        if os.path.islink(path) and not os.path.exists(path):
+            raise DestinationError(
+                "%s is a link to %s, which is not there" % (path, os.readlink(path)),
+                hint="mount or make what it leads to, or remove the link",
+            )
+        path = os.path.dirname(path)
 
 
 def make_folders(path: str) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from platter_setuptools.payload import hook, inspection
-from platter_setuptools.payload.errors import HookError, InstallError
+from platter_setuptools.payload.errors import HookError, InstallError, PythonError
 
 
 @pytest.mark.parametrize(
@@ -57,13 +58,32 @@ def program(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
+def answering(tmp_path: Path, rows: str, library: str = os.__file__) -> str:
+    """An interpreter that gives this answer, after a line of a wrapper's own."""
+    answer = f"platter-answer\\n{os.path.realpath(library)}\\n{rows}platter-answer\\n"
+    return program(tmp_path, f"echo Company Python; printf '\\n{answer}'")
+
+
+def test_inspection_wants_the_standard_library_that_the_preflight_saw(tmp_path: Path) -> None:
+    with pytest.raises(PythonError, match="has the standard library of /elsewhere"):
+        inspection.inspect(answering(tmp_path, "", "/elsewhere/os.py"), [], os.__file__)
+
+
+def test_inspection_happens_as_a_service_would_start_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/lib")
+    python = program(tmp_path, '[ -n "$LD_LIBRARY_PATH" ] || { echo no libpython >&2; exit 127; }')
+    with pytest.raises(PythonError, match="no libpython") as caught:
+        inspection.inspect(python, [], os.__file__)
+    assert "LD_LIBRARY_PATH" in caught.value.hint
+
+
 def test_inspection_compares(tmp_path: Path) -> None:
-    python = program(tmp_path, r"printf 'A.b\t1\nc\t2\n'")
-    inspection.inspect(python, [("a-B", "1"), ("c", "2")])
+    python = answering(tmp_path, r"A.b\t1\nc\t2\n")
+    inspection.inspect(python, [("a-B", "1"), ("c", "2")], os.__file__)
     with pytest.raises(InstallError, match=r"missing c 3; unexpected c 2"):
-        inspection.inspect(python, [("a-b", "1"), ("c", "3")])
+        inspection.inspect(python, [("a-b", "1"), ("c", "3")], os.__file__)
     with pytest.raises(InstallError, match="unexpected c 2"):
-        inspection.inspect(python, [("a-b", "1")])
+        inspection.inspect(python, [("a-b", "1")], os.__file__)
 
 
 @pytest.mark.parametrize(
@@ -72,17 +92,17 @@ def test_inspection_compares(tmp_path: Path) -> None:
 )
 def test_inspection_of_a_broken_interpreter(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InstallError, match=message):
-        inspection.inspect(program(tmp_path, text), [])
+        inspection.inspect(program(tmp_path, text), [], os.__file__)
 
 
 def test_inspection_without_interpreter() -> None:
     with pytest.raises(InstallError, match="does not start"):
-        inspection.inspect("/no/such/python", [])
+        inspection.inspect("/no/such/python", [], os.__file__)
 
 
 def test_inspection_of_this_interpreter() -> None:
     with pytest.raises(InstallError, match=r"unexpected .*pytest"):
-        inspection.inspect(sys.executable, [])
+        inspection.inspect(sys.executable, [], os.__file__)
 
 
 def test_inspection_runs_no_pth_file(tmp_path: Path) -> None:
@@ -96,7 +116,7 @@ def test_inspection_runs_no_pth_file(tmp_path: Path) -> None:
     ran = f"open({str(tmp_path / 'ran')!r}, 'w')"
     (packages / "evil.pth").write_text(f"import sys; {ran}\n")
     (packages / "sitecustomize.py").write_text(ran)
-    inspection.inspect(str(tmp_path / "bin" / "python"), [("a", "1")])
+    inspection.inspect(str(tmp_path / "bin" / "python"), [("a", "1")], os.__file__)
     assert not (tmp_path / "ran").exists()
 
 

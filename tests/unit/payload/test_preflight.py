@@ -257,10 +257,14 @@ def test_forced_over_a_home_of_somebody_else(folder: str, home: bool, monkeypatc
     assert (f"folder: {folder} holds a home folder" in [one.text for one in found]) is home
 
 
-@pytest.mark.parametrize("part", ["sys.base_prefix", "sys._base_executable", "os.__file__"])
+@pytest.mark.parametrize("part", ["sys.base_prefix", "base_interpreter", "os.__file__"])
 def test_forced_over_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    inside = str(tmp_path / "dst" / "python3")
     (tmp_path / "dst" / "python3").mkdir(parents=True)
-    monkeypatch.setattr(part, str(tmp_path / "dst" / "python3"))
+    if part == "base_interpreter":
+        monkeypatch.setattr(preflight, part, lambda: inside)
+    else:
+        monkeypatch.setattr(part, inside)
     (finding,) = examine(tmp_path, force=True)
     assert finding.text == f"folder: {tmp_path / 'dst'} holds the Python that this installation is for"
 

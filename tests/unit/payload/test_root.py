@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.payload import lock, marker, owners
+from platter_setuptools.payload import deploy, lock, marker, owners
 from platter_setuptools.payload.errors import BundleError, DestinationError, HostError
 from platter_setuptools.payload.journal import ACTIVATE, Entry
 from platter_setuptools.payload.root import Release, Root, checked_version
@@ -251,3 +251,18 @@ class TestJournal:
 
 def test_users_without_a_name() -> None:
     assert owners.user_name(4711 << 16) == f"user {4711 << 16}"
+
+
+def test_links_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "versions").symlink_to(tmp_path / "unmounted" / "versions")
+    (tmp_path / "disk").symlink_to(tmp_path / "unmounted")
+    for path in ("root", "disk", "disk/app"):
+        with pytest.raises(DestinationError, match=r"is a link to .*unmounted"):
+            Root(str(tmp_path / path), Terminal()).check()
+
+
+def test_a_root_belongs_to_one_project(root: Root) -> None:
+    deploy.refuse_others(root, "App")
+    with pytest.raises(DestinationError, match="holds the releases of app, and this bundle is of beta"):
+        deploy.refuse_others(root, "beta")

@@ -61,6 +61,14 @@ class TestActivate:
             == "1.0 is active already; not run: the health check and the reload command."
         )
 
+    def test_made_anew_is_checked_and_reloaded(self, root: Root, tmp_path: Path) -> None:
+        switched(root, "1.0")
+        with root.held():
+            activate(root, "1.0", Commands(PATH, f"touch {tmp_path}/health", f"touch {tmp_path}/reload"), anew=True)
+        assert (tmp_path / "health").exists()
+        assert (tmp_path / "reload").exists()
+        assert current(root) == "1.0"
+
     @pytest.mark.parametrize("version", ["2.0", "../1.0", "current", "", "a\nb"])
     def test_what_is_not_there(self, root: Root, version: str) -> None:
         switched(root, "1.0")

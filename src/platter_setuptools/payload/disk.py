@@ -1,0 +1,37 @@
+"""What is called complete is on the disk: it is there after a power failure, too."""
+
+import contextlib
+import errno
+import os
+
+from .errors import HostError
+
+
+def flush(folder: str) -> None:
+    """Write the folder's filesystem to its disk: once for all files. HostError if that fails."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        import ctypes  # noqa: PLC0415 - not every Python has it
+
+        library = ctypes.CDLL(None, use_errno=True)
+        failed, number = library.syncfs(descriptor), ctypes.get_errno()
+    except (ImportError, AttributeError, OSError):
+        os.sync()  # all filesystems, and nobody hears whether it went well
+        return
+    finally:
+        os.close(descriptor)
+    if failed and number != errno.ENOSYS:
+        raise HostError(
+            "%s could not be written to disk: %s" % (folder, os.strerror(number)),
+            hint="look at the disk and at what the kernel says of it (dmesg)",
+        )
+
+
+def settle(folder: str) -> None:
+    """Let what was renamed or made in this folder last; where a filesystem does not know how, it stays as it is."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

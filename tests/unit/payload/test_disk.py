@@ -1,0 +1,57 @@
+"""What is complete is on the disk first."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from platter_setuptools.payload import disk, marker
+from platter_setuptools.payload.destination import Destination
+from platter_setuptools.payload.errors import HostError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOTE = marker.Marker("unfinished", "b" * 64, "app", "1.0", "linux-x86_64", "3.11.4", created=True)
+
+
+def test_files_are_written_before_they_are_called_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def flush(folder: str) -> None:
+        note = marker.read(folder)
+        assert note is not None
+        seen.append(note.state)
+
+    monkeypatch.setattr(disk, "flush", flush)
+    found = Destination(str(tmp_path / "dst"), NOTE.bundle)
+    found.acquire()
+    found.prepare(NOTE, force=False)
+    found.finish(NOTE._replace(state="complete"))
+    found.release()
+    assert seen == ["unfinished"]
+
+
+def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Library:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def syncfs(self, _: int) -> int:
+            ctypes.set_errno(5)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    with pytest.raises(HostError, match="could not be written to disk: Input/output error"):
+        disk.flush(str(tmp_path))
+
+
+def test_without_ctypes_all_filesystems_are_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[bool] = []
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    monkeypatch.setattr(os, "sync", lambda: flushed.append(True))
+    disk.flush(str(tmp_path))
+    assert flushed == [True]
