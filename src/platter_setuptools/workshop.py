@@ -98,13 +98,15 @@ class Workshop:
 
     @functools.cached_property
     def settings(self) -> IndexSettings:
-        return read_settings(
+        settings = read_settings(
             self.options.pip_option,
             environ=os.environ,
             config_files=pip_config_files(os.environ, Path(sys.prefix)),
-            index_urls=uv_project.index_urls(self.source, os.environ),
+            index_urls=uv_project.index_urls(self.source, self.uv_config, os.environ),
             options_base=self.options.pip_option_base,
         )
+        of_uv = os.environ.get("UV_KEYRING_PROVIDER") or self.uv_config.option("keyring-provider")
+        return dataclasses.replace(settings, keyring_provider=settings.keyring_provider or of_uv)
 
     @property
     def all_settings(self) -> IndexSettings:
@@ -200,6 +202,7 @@ class Workshop:
             store=self.store,
             progress=self.progress,
             work=self.work,
+            run=self.run,
         )
 
     @functools.cached_property

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import threading
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -14,8 +17,7 @@ from support import handmade, projects
 from support.doors import PLATTER, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from support.doors import Yard
     from support.index import Index
@@ -26,9 +28,10 @@ SECRETS = ("s3cr%3At-t0ken", "s3cr:t-t0ken", "c29tZWJvZHk6")
 
 def told(place: str, url: str, yard: Yard, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     """Arguments and variables that name the index, and its password, in one of the places where pip looks for them."""
-    arguments, environ = [], {}
+    arguments: list[str] = []
+    environ: dict[str, str] = {}
     if place == "--pip-option":
-        arguments = [f"--pip-option=--index-url={url}"]
+        environ["PLATTER_BUILD_PIP_OPTION"] = f"--index-url={url}"
     elif place == "pip.conf":
         environ = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_INDEX_URL": ""}
         (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {url}\n")
@@ -40,6 +43,29 @@ def told(place: str, url: str, yard: Yard, tmp_path: Path) -> tuple[list[str], d
     elif place != "requirements":
         environ[place] = url
     return arguments, environ
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[str]]:
+    """Command lines of all processes in which one of the secrets was seen."""
+    seen: list[str] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.005):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    if any(secret in line for secret in SECRETS):
+                        seen.append(line)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
 
 
 def has_none_of_the_secrets(*folders: Path, said: str) -> None:
@@ -70,13 +96,15 @@ def test_the_password_opens_the_index_and_goes_nowhere_else(
     files = {"setup.py": setup, "more.txt": f"--extra-index-url {url}\nbranch\n", "pre.sh": script}
     project = projects.hello(tmp_path / "project", files)
     arguments, environ = told(place, url, yard, tmp_path)
-    done = yard.platter(
-        *("build", "-v", "--format=dir", "--resolver", resolver, "-r", "more.txt", "--prebuild-script=pre.sh"),
-        *arguments,
-        cwd=project,
-        code=0,
-        **{"UV_CACHE_DIR": str(tmp_path / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels"), **environ},
-    )
+    with watched() as seen:
+        done = yard.platter(
+            *("build", "-v", "--format=dir", "--resolver", resolver, "-r", "more.txt", "--prebuild-script=pre.sh"),
+            *arguments,
+            cwd=project,
+            code=0,
+            **{"UV_CACHE_DIR": str(tmp_path / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels"), **environ},
+        )
+    assert seen == []
     assert "secretive-1.0-py3-none-any.whl" in index.fetched
     bundle = unpack(project / "dist" / done.stdout.strip().rpartition("/")[2], tmp_path / "out")
     assert (bundle / "data" / "requirements.txt").read_text().startswith("--extra-index-url http://127.0.0.1:")

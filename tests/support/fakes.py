@@ -57,6 +57,7 @@ class FakeRunner:
         env: Mapping[str, str | None] | None = None,
         stdin: str = "",
         terminal: bool = False,
+        secret: bool = False,  # noqa: ARG002 - nobody is told here
     ) -> str:
         words = tuple(os.fspath(word) for word in command)
         environ = {name: value for name, value in (env or {}).items() if value is not None}

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.steps.resolving.credentials import logins, origin, places
 from platter_setuptools.steps.resolving.indexes import (
     IndexSettings,
-    credentials,
-    origin,
     pip_config_files,
     read_settings,
     uv_arguments,
     uv_environment,
 )
+from platter_setuptools.steps.resolving.uv_config import read_config
 from platter_setuptools.steps.resolving.uv_project import index_urls
 
 TOP = Path(os.sep)
@@ -260,6 +260,11 @@ class TestUv:
         assert environment["UV_FIND_LINKS"] == f"{tmp_path.as_uri()}/a%2C%20b,https://u:secret@h/links%2C1"
         assert environment["HTTPS_PROXY"] == environment["http_proxy"] == "http://u:secret@p:1"
 
+    def test_a_password_that_could_only_go_by_the_command_line(self) -> None:
+        with pytest.raises(UsageError, match="config-settings url: a URL with a password") as caught:
+            uv_arguments(read("-C url=https://u:s3cr3t@h/"))
+        assert "s3cr3t" not in str(caught.value)
+
     def test_connections(self, tmp_path: Path) -> None:
         settings = read("--cert=/ca.pem", "--client-cert=/me.pem", "--timeout=0.4", "--retries=0")
         assert uv_environment(settings) == {
@@ -295,11 +300,18 @@ class TestCredentials:
             *("--extra-index-url=http://token@two:81/", "-f /links"),
             UV_INDEX="name=https://u:v@three/simple https://plain/ https://u:v@four:no-port/",
         )
-        assert credentials(settings) == {
-            "https://one": ("us@er", "p:ss"),
-            "http://two:81": ("token", ""),
-            "https://three": ("u", "v"),
-        }
+        known = places(settings)
+        assert logins(known, "https://one/files/x.whl") == [("us@er", "p:ss"), ("other", "x")]
+        assert logins(known, "http://two:81/x") == [("token", "")]
+        assert logins(known, "https://three/") == [("u", "v")]
+        assert logins(known, "https://two:81/x") == logins(known, "https://four/") == []
+        assert "p:ss" not in repr(known)
+
+    def test_by_path(self) -> None:
+        settings = read("-i https://a:1@host/team-a/simple", "--extra-index-url=https://b:2@host/team-b/simple/")
+        known = places(settings)
+        assert logins(known, "https://host/team-a/files/x.whl")[0] == ("a", "1")
+        assert logins(known, "https://host/team-b/files/x.whl")[0] == ("b", "2")
 
 
 def test_credentials_of_a_uv_project_s_indexes_are_known(tmp_path: Path) -> None:
@@ -309,5 +321,27 @@ def test_credentials_of_a_uv_project_s_indexes_are_known(tmp_path: Path) -> None
         '[[tool.uv.index]]\nurl = "https://open.example/simple"\n'
     )
     environ = {"UV_INDEX_OURS_1_USERNAME": "me", "UV_INDEX_OURS_1_PASSWORD": "p@ss"}
-    settings = read_settings([], environ=environ, config_files=[], index_urls=index_urls(tmp_path, environ))
-    assert credentials(settings) == {"https://index.example": ("me", "p@ss"), "https://other.example": ("a", "b")}
+    settings = read_settings(
+        [], environ=environ, config_files=[], index_urls=index_urls(tmp_path, read_config(tmp_path, environ), environ)
+    )
+    assert logins(places(settings), "https://index.example/x") == [("me", "p@ss")]
+    assert logins(places(settings), "https://other.example/x") == [("a", "b")]
+
+
+def test_credentials_in_uv_s_own_files_are_known(tmp_path: Path) -> None:
+    (tmp_path / "uv.toml").write_text(
+        'extra-index-url = ["https://a:b@extra.example/simple"]\n[pip]\nfind-links = ["https://c:d@links.example/"]\n'
+    )
+    (tmp_path / "config" / "uv").mkdir(parents=True)
+    (tmp_path / "config" / "uv" / "uv.toml").write_text(
+        '[[index]]\nname = "corp"\nurl = "https://corp.example/simple"\n'
+    )
+    environ = {
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "UV_INDEX": "team=https://team.example/",
+        **{f"UV_INDEX_{name}_{word}": word for name in ("CORP", "TEAM") for word in ("USERNAME", "PASSWORD")},
+    }
+    urls = index_urls(tmp_path, read_config(tmp_path, environ), environ)
+    known = places(read_settings([], environ=environ, config_files=[], index_urls=urls))
+    expected = {"extra": ("a", "b"), "links": ("c", "d"), **dict.fromkeys(("corp", "team"), ("USERNAME", "PASSWORD"))}
+    assert {name: logins(known, f"https://{name}.example/files/x")[0] for name in expected} == expected

@@ -133,6 +133,27 @@ class TestUv:
         assert re.fullmatch(r"pylock(\.\w+)?\.toml", Path(call.after("--output-file")[0]).name)
         assert [package.name for package in lock.pylock.packages] == ["dep"]
 
+    def test_a_repository_s_login_goes_by_the_environment(self, tmp_path: Path) -> None:
+        read: list[str] = []
+
+        def answer(call: Call) -> str:
+            read.append(Path(call.command[-1]).read_text())
+            return locking(call)
+
+        run = FakeRunner(answer)
+        request = Request(requirements=(), said=said("x @ git+https://tok3n@host/x.git@main#egg=x"))
+        uv(run, tmp_path)(request)
+        assert read == ["x @ git+https://host/x.git@main#egg=x\n"]
+        environ = {name: value for name, value in run.calls[0].env.items() if name.startswith("GIT_")}
+        assert environ == {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "http.https://host/.extraHeader",
+            "GIT_CONFIG_VALUE_0": "Authorization: Basic dG9rM246",
+        }
+        answered = FakeRunner(reporting())
+        pip(answered, tmp_path)(request)
+        assert environ.items() <= answered.calls[1].env.items()
+
     def test_no_python_version_unless_asked_for(self, tmp_path: Path) -> None:
         run = FakeRunner(locking)
         uv(run, tmp_path)(Request(requirements=()))

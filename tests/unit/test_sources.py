@@ -13,6 +13,7 @@ import pytest
 
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.run import Processes
+from platter_setuptools.steps.resolving.credentials import Login, Place
 from platter_setuptools.steps.wheelhouse.sources import check_out, unpack
 from support import projects
 from support.fakes import FakeRunner, failing
@@ -128,6 +129,19 @@ class TestCheckOut:
         with pytest.raises(DependencyError, match="commit 12ab of https://host/a cannot be checked out") as caught:
             check_out("git", "https://user:secret@host/a", "12ab", tmp_path, failing("fatal: no"))
         assert caught.value.output == ("fatal: no",)
+
+    def test_a_login_is_on_no_command_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+        known = [Place("https://host/", Login("me", "s3cr3t")), Place("https://other/", Login("x", "y"))]
+        for url in ("https://host/a.git", "https://me:s3cr3t@host/a.git"):
+            run = FakeRunner()
+            check_out("git", url, "12ab", tmp_path / "a", run, known)
+            assert run.calls[0].command[-2] == "https://host/a.git"
+            for call in run.calls:
+                assert "s3cr3t" not in " ".join(call.command)
+                assert call.env["GIT_CONFIG_COUNT"] == "2"
+                assert call.env["GIT_CONFIG_KEY_1"] == "http.https://host/.extraHeader"
+                assert call.env["GIT_CONFIG_VALUE_1"] == "Authorization: Basic bWU6czNjcjN0"
 
     def test_without_git(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))

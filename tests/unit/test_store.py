@@ -377,3 +377,10 @@ class TestPrune:
 
     def test_a_store_that_is_not_there(self, tmp_path: Path) -> None:
         assert Store(tmp_path / "none").prune(max_size=0) == Store(tmp_path / "none").usage() == []
+
+
+def test_other_users_cannot_look_into_a_new_store(tmp_path: Path) -> None:
+    noted, used = Store(tmp_path / "a" / "store"), Store(tmp_path / "b" / "store")
+    noted.note("kind", "key", 1)
+    with used.in_use():
+        assert [stat.S_IMODE(store.root.stat().st_mode) for store in (noted, used)] == [0o700, 0o700]

@@ -41,8 +41,9 @@ class Runner(Protocol):
         env: Mapping[str, str | None] | None = None,
         stdin: str = "",
         terminal: bool = False,
+        secret: bool = False,
     ) -> str:
-        """Run the command to its end and give its standard output.
+        """Run the command to its end and give its standard output, which nobody else is told if it is `secret`.
 
         `env` is added to the environment of this process; one that is None there is taken out of it. With `terminal`
         the command may talk to the user: it has our terminal, if there is one. Raises CommandError on any exit status
@@ -84,6 +85,7 @@ class Processes:
         env: Mapping[str, str | None] | None = None,
         stdin: str = "",
         terminal: bool = False,
+        secret: bool = False,
     ) -> str:
         arguments = [os.fspath(argument) for argument in command]
         with signals_held_back():  # or a command could run on that nobody knows of
@@ -99,7 +101,8 @@ class Processes:
                 feeder.start()
             for line in process.stdout or ():
                 output.append(line)
-                self._note(line, said)
+                if not secret:
+                    self._note(line, said)
             reader.join()
             feeder.join()
             returncode = process.wait()

@@ -80,7 +80,7 @@ class Store:
     def in_use(self) -> Iterator[None]:
         """What a build does all of its work in: `clean` and `prune` wait until it is over, and it until they are."""
         with contextlib.suppress(OSError):  # where nothing can be kept, nothing is cleared away
-            self.root.mkdir(parents=True, exist_ok=True)
+            self._make()
         with self._locked(alone=False):
             yield
 
@@ -208,6 +208,10 @@ class Store:
     def _ref(self, kind: str, key: str) -> Path:
         return self.root / "refs" / kind / f"{key}.json"
 
+    def _make(self) -> None:
+        """Make the folder, if it is not there: other users need not know what is built here."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     @contextlib.contextmanager
     def _clearing(self, done: str) -> Iterator[None]:
         try:
@@ -250,6 +254,7 @@ class Store:
     @contextlib.contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
         try:
+            self._make()
             path.parent.mkdir(parents=True, exist_ok=True)
             yield
         except OSError as error:

@@ -19,7 +19,7 @@ VARIABLES = {
     "--find-links": "PIP_FIND_LINKS",
     "--proxy": "PIP_PROXY",
 }
-SECRET = re.compile(r"://[^/]*@|://.*\?", re.DOTALL)
+SECRET = re.compile(r"://.*[@?]", re.DOTALL)
 
 
 class _Popen(subprocess.Popen):  # type: ignore[type-arg]

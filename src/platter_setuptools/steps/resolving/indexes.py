@@ -10,11 +10,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.files import located
-from platter_setuptools.ground.urls import redact
+from platter_setuptools.ground.urls import has_secret, redact
 from platter_setuptools.steps.resolving.pip_config import pip_config_files, read_pip
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "UV_URLS",
     "IndexSettings",
-    "credentials",
-    "origin",
     "pip_config_files",
     "read_settings",
     "uv_arguments",
@@ -32,7 +29,6 @@ __all__ = [
 ]
 
 UV_URLS = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +59,7 @@ class IndexSettings:
     # For pip itself, which reads the rest of its configuration: the --pip-option values, and its variables with paths.
     pip_arguments: tuple[str, ...] = field(default=(), repr=False)
     pip_variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    # Of uv's own variables, and of requirements files: known for their credentials.
+    # Of uv's own variables and files, and of requirements files: known for their credentials.
     more_urls: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -98,8 +94,8 @@ def read_settings(
             path = located(environ[variable], base)
             said["pip_variables"].append((variable, path))
             said["cert"] = said.get("cert") or path
-    said["more_urls"] = [url for name in UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if "@" in url]
-    said["more_urls"] += [url for url in index_urls if "@" in url]
+    said["more_urls"] = [url for name in UV_URLS for url in re.split(r"[\s,]+", environ.get(name, "")) if url]
+    said["more_urls"] += index_urls
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
     return IndexSettings(**frozen)
 
@@ -135,6 +131,7 @@ def uv_arguments(settings: IndexSettings) -> list[str]:
             f"pip-option {name}: only pip understands this, and uv resolves",
             hint='leave it out, or let pip resolve with resolver = "pip"',
         )
+    _refuse_secrets(settings.config_settings)
     arguments = []
     if settings.no_index:
         arguments.append("--no-index")
@@ -157,6 +154,15 @@ def uv_arguments(settings: IndexSettings) -> list[str]:
     ):
         arguments += [f"{flag}={value}" for value in values]
     return arguments
+
+
+def _refuse_secrets(config_settings: Sequence[str]) -> None:
+    for one in config_settings:
+        if has_secret(one):
+            raise UsageError(
+                f"config-settings {one.partition('=')[0]}: a URL with a password would be on uv's command line",
+                hint='give it to the build in an environment variable, or let pip resolve with resolver = "pip"',
+            )
 
 
 def uv_environment(settings: IndexSettings) -> dict[str, str]:
@@ -186,34 +192,6 @@ def uv_environment(settings: IndexSettings) -> dict[str, str]:
     if settings.retries is not None:
         environment["UV_HTTP_RETRIES"] = str(settings.retries)
     return environment
-
-
-def origin(url: str) -> str:
-    """The `scheme://host[:port]` of a URL, in lower case, without userinfo or a default port."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    scheme = parts.scheme.lower()
-    port = "" if parts.port in {None, _DEFAULT_PORTS.get(scheme)} else f":{parts.port}"
-    return f"{scheme}://{host}{port}"
-
-
-def credentials(settings: IndexSettings) -> dict[str, tuple[str, str]]:
-    """The user and password of each origin that an index URL names them for, percent-decoded.
-
-    Locks hold URLs without them. Of two for one origin the first counts: index, extra indexes, find-links, the rest.
-    """
-    found: dict[str, tuple[str, str]] = {}
-    urls = (settings.index_url or "", *settings.extra_index_urls, *settings.find_links, *settings.more_urls)
-    for url in urls:
-        url_only = url.partition("=")[2] if re.match(r"[\w.-]+=", url) else url  # uv's NAME=URL
-        try:
-            parts, where = urlsplit(url_only), origin(url_only)
-        except ValueError:  # such a URL leads nowhere: whoever opens it says so
-            continue
-        if parts.username is not None and parts.hostname:
-            found.setdefault(where, (unquote(parts.username), unquote(parts.password or "")))
-    return found
 
 
 def _uv_link(link: str) -> str:

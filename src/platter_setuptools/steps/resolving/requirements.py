@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.resolving.indexes import IndexSettings
 
 _WITH_USERINFO = re.compile(r"[\w+.-]+://[^/\s]+@\S+")
+_INDEX = re.compile(r"^--(?:index-url|extra-index-url|find-links) ([^@\s]+)$", re.MULTILINE)
+_GIT = re.compile(r"(git\+https?://)[^/\s]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,9 @@ class Requirements:
 
     def write(self, path: Path, *, constraints: bool) -> None:
         """Write one file for a resolver, which only this user may read."""
-        text = "".join(f"{line.text}\n" for line in self.lines if line.constraint == constraints)
+        # git is told the logins of repositories by its environment: its command line would show them.
+        texts = [_GIT.sub(r"\1", line.text) for line in self.lines if line.constraint == constraints]
+        text = "".join(f"{text}\n" for text in texts)
         path.touch(mode=0o600)
         path.write_text(text, "utf-8")
 
@@ -105,9 +109,9 @@ class Requirements:
         return "".join(f"{redact(line.shown)}\n" for line in self.lines if not line.constraint)
 
     def urls(self) -> Iterator[str]:
-        """The URLs with a user or password in them."""
+        """The URLs with a user or password in them, and those of indexes."""
         for line in self.lines:
-            yield from _WITH_USERINFO.findall(line.text)
+            yield from _WITH_USERINFO.findall(line.text) + _INDEX.findall(line.text)
 
 
 NOTHING = Requirements()

@@ -16,6 +16,7 @@ from platter_setuptools.ground.errors import CommandError, DependencyError, Usag
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.steps.foreign import run_pip
 from platter_setuptools.steps.resolving import indexes
+from platter_setuptools.steps.resolving.credentials import git_environment, git_logins
 from platter_setuptools.steps.resolving.lock import Lock, parse_lock, read_lock
 from platter_setuptools.steps.resolving.requirements import NOTHING, Requirements
 from platter_setuptools.steps.resolving.uv import run_uv
@@ -97,6 +98,7 @@ class UvResolver:
         ]
         try:
             environ = {**self.environ, **indexes.uv_environment(self.settings)}
+            environ |= git_environment(git_logins(request.said.urls()), os.environ)
             run_uv(self.run, command, cwd=self.project, env=environ)
         except CommandError as error:
             raise _unresolved(error) from error
@@ -139,6 +141,7 @@ class PipResolver:
         # Not as an option, which an older pip does not know.
         limits = _written(request.build, folder / "build.txt")
         environ = {**dict(self.settings.pip_variables), "PIP_REQUIRE_VIRTUALENV": "no"}
+        environ |= git_environment(git_logins(request.said.urls()), os.environ)
         environ |= {"PIP_BUILD_CONSTRAINT": os.fspath(limits[0])} if limits else {}
         asked = {"path": self._path(), "arguments": [os.fspath(word) for word in arguments]}
         try:

@@ -51,8 +51,13 @@ def run_uv(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str | None] | None = None,
-) -> None:
-    """Run the uv that came with our own installation. Raises UsageError if there is none, and CommandError."""
+    stdin: str = "",
+    secret: bool = False,
+) -> str:
+    """Run the uv that came with our own installation, and give its standard output.
+
+    Raises UsageError if there is none, and CommandError.
+    """
     import uv  # noqa: PLC0415 - not needed when everything is at hand
 
     try:
@@ -64,7 +69,8 @@ def run_uv(
         ) from error
     command = (program, "--no-progress", "--color", "never", *words)
     ours = dict.fromkeys((f"UV_{name}" for name in _OURS), None)
-    run(command, cwd=cwd, env={**ours, **_with_paths(os.environ, Path.cwd()), **(env or {})})
+    environ = {**ours, **_with_paths(os.environ, Path.cwd()), **(env or {})}
+    return run(command, cwd=cwd, env=environ, stdin=stdin, secret=secret)
 
 
 def _with_paths(environ: Mapping[str, str], base: Path) -> dict[str, str]:

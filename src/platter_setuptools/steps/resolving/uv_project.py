@@ -6,7 +6,7 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from platter_setuptools.ground.amendments import Amendment
     from platter_setuptools.ground.run import Runner
+    from platter_setuptools.steps.resolving.uv_config import UvConfig
 
 LOCK = "uv.lock"
 
@@ -63,8 +64,8 @@ def source_urls(project: Path) -> Iterator[str]:
     for _, table in uv_tables(project):
         sources = table.get("sources")
         for name, said in sources.items() if isinstance(sources, dict) else ():
-            for one in said if isinstance(said, list) else [said]:
-                if isinstance(one, dict) and "url" in one:
+            for one in _listed(said):
+                if "url" in one:
                     yield f"{name} @ {one['url']}"
 
 
@@ -96,12 +97,24 @@ def lost_sources(sdist: Path) -> tuple[str, ...]:
     )
 
 
-def index_urls(project: Path, environ: Mapping[str, str]) -> list[str]:
-    """The URLs of `[[tool.uv.index]]`, with the user and password that uv's variables have for each."""
+def index_urls(project: Path, config: UvConfig, environ: Mapping[str, str]) -> list[str]:
+    """Where uv's files say that distributions are, with the user and password that uv's variables have for each."""
     urls = []
-    tables = [table.get("index") for _, table in uv_tables(project)]
+    tables: list[Any] = [config.table, config.table.get("pip"), *(table for _, table in uv_tables(project))]
+    tables = [table for table in tables if isinstance(table, dict)]
     # What is wrong in there uv will tell, if it is asked.
-    indexes = (index for table in tables if isinstance(table, list) for index in table if isinstance(index, dict))
+    indexes = [one for table in tables for one in _list(table.get("index")) if isinstance(one, dict)]
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX"):
+        pairs = (one.partition("=") for one in environ.get(name, "").split())
+        indexes += [{"name": first, "url": url} for first, _, url in pairs if re.fullmatch(r"[\w.-]+", first)]
+    for key in ("index-url", "extra-index-url", "find-links"):
+        said = (table.get(key) for table in tables)
+        indexes += [{"url": url} for one in said for url in (one if isinstance(one, list) else [one]) if url]
+    sources = (table.get("sources") for table in tables)
+    for one in (
+        one for table in sources if isinstance(table, dict) for said in table.values() for one in _listed(said)
+    ):
+        indexes += [{"url": f"git+{one['git']}"}] if "git" in one else [{"url": one["url"]}] if "url" in one else []
     for index in indexes:
         try:
             parts = urlsplit(str(index.get("url", "")))
@@ -130,3 +143,12 @@ def configuration(project: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     texts = [file.read_text("utf-8", errors="replace") for file in files if file.is_file()]
     tool = read_pyproject(project).get("tool")
     return (json.dumps(tool.get("uv") if isinstance(tool, dict) else None, default=str), *texts)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _listed(said: Any) -> list[dict[str, Any]]:
+    """The tables in what may be one, or a list of them."""
+    return [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, dict)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.steps.resolving.credentials import Asking
 from platter_setuptools.steps.resolving.pins import keep_promises, promised_hashes
 from platter_setuptools.steps.wheelhouse.collector import as_download
 from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all, is_secure
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from platter_setuptools.ground.progress import Progress
+    from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
     from platter_setuptools.steps.resolving.lock import Lock
     from platter_setuptools.steps.resolving.resolver import Request, Resolver
@@ -42,6 +44,7 @@ class CheckedResolver:
     store: Store
     progress: Progress
     work: Path
+    run: Runner
 
     def __call__(self, request: Request) -> Lock:
         lock = self.resolver(request)
@@ -77,10 +80,12 @@ class CheckedResolver:
         found: dict[int, str] = {}
         if not downloads:
             return found
-        count = len(downloads)
+        count, settings = len(downloads), self.settings()
         with self.progress.step(f"Fetching {count} file{'s' * (count != 1)} to compare hashes"):
             folder = Path(tempfile.mkdtemp(prefix="compared-", dir=self.work))
-            for download, path in fetch_all(list(downloads), folder, settings=self.settings()).items():
+            for download, path in fetch_all(
+                list(downloads), folder, settings=settings, ask=Asking(settings, self.run)
+            ).items():
                 sha256, _size = sha256_of_file(path)
                 found[id(downloads[download])] = sha256
                 if path.suffix == ".whl":

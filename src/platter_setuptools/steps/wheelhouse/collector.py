@@ -24,6 +24,7 @@ from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.threads import CORES, in_threads, threads
 from platter_setuptools.ground.urls import without_userinfo
 from platter_setuptools.ground.values import Origin, Wheel
+from platter_setuptools.steps.resolving.credentials import Asking, places
 from platter_setuptools.steps.store import Store, key_of
 from platter_setuptools.steps.wheelhouse import sources
 from platter_setuptools.steps.wheelhouse.build import BuildError, WheelBuilder
@@ -155,7 +156,14 @@ class Collector:
                     folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work))
                     # What takes long comes first: sdists, which have to be built, and of both kinds the largest.
                     order = sorted(to_fetch, key=lambda download: (to_fetch[download].is_wheel, -(download.size or 0)))
-                    fetch_all(order, folder, settings=self.settings, progress=report, arrived=arrived)
+                    fetch_all(
+                        order,
+                        folder,
+                        settings=self.settings,
+                        progress=report,
+                        arrived=arrived,
+                        ask=Asking(self.settings, self.run),
+                    )
             if made:
                 look(list(made.values()))
             made |= {entry: future.result() for entry, future in building.items()}
@@ -198,9 +206,8 @@ class Collector:
                     f"the lock names the folder {tree}, which is not there", hint="put it there, or lock again"
                 )
         elif isinstance(artifact, PackageVcs):
-            tree = sources.check_out(
-                artifact.type, str(artifact.url or artifact.path), artifact.commit_id, folder, self.run
-            )
+            url, known = str(artifact.url or artifact.path), places(self.settings)
+            tree = sources.check_out(artifact.type, url, artifact.commit_id, folder, self.run, known)
         else:
             raise PlatterError(f"a lock entry of an unknown kind: {artifact!r}")
         return tree / (getattr(artifact, "subdirectory", None) or "")

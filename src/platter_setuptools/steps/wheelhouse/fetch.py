@@ -20,11 +20,14 @@ from platter_setuptools.ground.urls import without_userinfo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from platter_setuptools.steps.resolving.credentials import Login
     from platter_setuptools.steps.resolving.indexes import IndexSettings
     from platter_setuptools.steps.wheelhouse.transfer import Transfers
 
     # Called with the files that are done, the files in all, and the bytes that have come in.
     OnProgress = Callable[[int, int, int], None]
+    # Called with a URL that wants a login which no URL of the settings names.
+    Ask = Callable[[str], Login | None]
 
 _ALGORITHMS = (
     *("sha256", "sha512", "sha384", "sha3_256", "sha3_512", "sha3_384", "blake2b", "blake2s"),
@@ -57,20 +60,22 @@ def fetch_all(
     settings: IndexSettings,
     progress: OnProgress = lambda _done, _total, _size: None,
     arrived: Callable[[Download, Path], None] = lambda _download, _path: None,
+    ask: Ask = lambda _url: None,
     connections: int = 8,
 ) -> dict[Download, Path]:
     """Get the files into the folder and give their paths.
 
     A path is `folder/filename`, or lies in a subfolder where two different files bear one name; what is named
     twice is fetched once. `progress` is called often, and `arrived` with every file as soon as it is whole, both in the
-    calling thread; the files are begun in the order of `downloads`. The first error ends the rest. Files
-    appear under their names only when they are whole and right, and nothing else stays in the folder.
+    calling thread; the files are begun in the order of `downloads`. `ask` knows logins that no URL of the settings
+    names. The first error ends the rest. Files appear under their names only when they are whole and right, and nothing
+    else stays in the folder.
 
     Raises DependencyError for a file that cannot be had or written, WheelError for one that is not what the lock
     says, or whose name or hashes cannot be trusted.
     """
     paths = _places(downloads, folder)
-    batch = _Batch({path: download for download, path in paths.items()}, settings)
+    batch = _Batch({path: download for download, path in paths.items()}, settings, ask)
 
     def tell(path: Path) -> None:
         for download in downloads:
@@ -143,8 +148,9 @@ class _Batch:
     Ctrl-C. What they do to the folder they do under a lock, and not at all once the batch is stopped.
     """
 
-    def __init__(self, jobs: Mapping[Path, Download], settings: IndexSettings) -> None:
+    def __init__(self, jobs: Mapping[Path, Download], settings: IndexSettings, ask: Ask) -> None:
         self._jobs = jobs
+        self._ask = ask
         self._settings = settings
         self._waiting: queue.SimpleQueue[tuple[Path, Download]] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[BaseException | Path] = queue.SimpleQueue()
@@ -160,7 +166,7 @@ class _Batch:
         if not all(_is_file(download) for download in self._jobs.values()):
             from platter_setuptools.steps.wheelhouse.transfer import Transfers  # noqa: PLC0415 - loads requests
 
-            self._transfers = Transfers(self._settings, connections=connections)
+            self._transfers = Transfers(self._settings, connections=connections, ask=self._ask)
         threads = [
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
             for number in range(min(connections, len(self._jobs)))

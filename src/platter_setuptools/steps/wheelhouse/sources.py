@@ -9,12 +9,14 @@ import zipfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from platter_setuptools.ground.errors import CommandError, DependencyError
-from platter_setuptools.ground.urls import redact
+from platter_setuptools.ground.urls import redact, without_userinfo
+from platter_setuptools.steps.resolving.credentials import Place, git_environment, login_of, logins, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from platter_setuptools.ground.run import Runner
 
@@ -43,14 +45,21 @@ def unpack(archive: Path, folder: Path) -> Path:
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
 
 
-def check_out(kind: str, url: str, commit: str, folder: Path, run: Runner) -> Path:
-    """Clone a repository into `folder` and check out the commit. Raises DependencyError."""
+def check_out(kind: str, url: str, commit: str, folder: Path, run: Runner, known: Sequence[Place] = ()) -> Path:
+    """Clone a repository into `folder` and check out the commit. Raises DependencyError.
+
+    A login that the URL names, or is `known` for its host, git gets by its environment.
+    """
     if kind != "git":
         raise DependencyError(
             f"{redact(url)} is a {kind} repository, and only git is supported",
             hint="depend on an sdist or a wheel of it instead",
         )
     environ = {"GIT_TERMINAL_PROMPT": "0"}
+    if urlsplit(url).scheme in {"http", "https"}:
+        login = login_of(url) or next(iter(logins(known, url)), None)
+        environ |= git_environment([Place(f"{origin(url)}/", login)], os.environ)
+        url = without_userinfo(url)
     try:
         # The whole history, since versions are often read from tags.
         run(["git", "clone", "--quiet", "--no-checkout", "--", url, folder], env=environ)

@@ -10,7 +10,7 @@ import itertools
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -19,23 +19,26 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.urls import without_userinfo
-from platter_setuptools.steps.resolving.indexes import credentials, origin
+from platter_setuptools.steps.resolving.credentials import Login, login_of, logins, places
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
+    from platter_setuptools.steps.resolving.credentials import Place
     from platter_setuptools.steps.resolving.indexes import IndexSettings
+    from platter_setuptools.steps.wheelhouse.fetch import Ask
 
 _RETRIES = 5  # as many, and a timeout as long, as pip's
 _TIMEOUT = 15.0  # seconds
 _FIRST_PAUSE = 0.25  # seconds; each one after it is twice as long
 _LONGEST_PAUSE = 30.0  # seconds, whatever a Retry-After says
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may be others in a moment
+_REFUSED = {401, 403}
 _PARTIAL = 206
 _NOTHING_LEFT = 416
 _HINTS = {
-    401: "give the index's user and password in its URL in pip's configuration, or in ~/.netrc",
+    401: "give the index's user and password in its URL in pip's configuration, in ~/.netrc, or by `uv auth login`",
     403: "check that the index's user and password are right, and that they may read this",
     404: "the lock is older than the index: lock again",
     407: "give the proxy's user and password in its URL",
@@ -56,9 +59,11 @@ _NETWORK_HINT = "check the network, and the proxy and certificates of pip's conf
 class Transfers:
     """Connections that several threads share."""
 
-    def __init__(self, settings: IndexSettings, *, connections: int) -> None:
+    def __init__(self, settings: IndexSettings, *, connections: int, ask: Ask = lambda _url: None) -> None:
         self._retries = _RETRIES if settings.retries is None else settings.retries
-        self._credentials = credentials(settings)
+        self._known = places(settings)
+        self._ask = ask
+        self._taken: dict[str, Login] = {}  # by folder: what a server has accepted
         self._options: dict[str, Any] = {
             "stream": True,
             "timeout": settings.timeout or _TIMEOUT,
@@ -67,7 +72,7 @@ class Transfers:
             "cert": settings.client_cert,
             "proxies": {scheme: settings.proxy for scheme in ("http", "https") if settings.proxy},
         }
-        self._session = _Session(self._credentials)
+        self._session = _Session(self._known)
         # pip's and ours: a .tar.gz is to arrive as it is, not unpacked on the way.
         self._session.headers["Accept-Encoding"] = "identity"
         self._session.headers["User-Agent"] = "platter-setuptools"
@@ -113,27 +118,42 @@ class Transfers:
             yield from _rest(response, received, size)
 
     def _get(self, url: str, start: int) -> requests.Response:
-        parts = urlsplit(url)
-        if parts.username is not None:
-            auth = unquote(parts.username), unquote(parts.password or "")
-        else:
-            auth = self._credentials.get(origin(url))  # type: ignore[assignment]
         headers = {"Range": f"bytes={start}-"} if start else {}
-        return self._session.get(without_userinfo(url), auth=auth, headers=headers, **self._options)
+        folder = url.rpartition("/")[0]
+        for login in self._logins(url, folder):
+            response = self._session.get(without_userinfo(url), auth=login, headers=headers, **self._options)
+            if response.status_code not in _REFUSED:
+                if login:
+                    self._taken[folder] = login
+                return response
+            response.close()
+        return response
+
+    def _logins(self, url: str, folder: str) -> Iterator[Login | None]:
+        """What to try, one after the other; with None requests takes what ~/.netrc says."""
+        if own := login_of(url) or self._taken.get(folder):
+            yield own
+            return
+        known = logins(self._known, url)
+        yield from known
+        if not any(login.password for login in known):
+            yield None
+        if asked := self._ask(url):
+            yield asked
 
 
 class _Session(requests.Session):
     """Follows a redirect to another host with that host's credentials, if any, never with the first one's."""
 
-    def __init__(self, known: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, known: Sequence[Place]) -> None:
         super().__init__()
         self._known = known
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         super().rebuild_auth(prepared_request, response)
-        known = self._known.get(origin(prepared_request.url or ""))
+        known = logins(self._known, prepared_request.url or "")
         if known and "Authorization" not in prepared_request.headers:
-            prepared_request.prepare_auth(known)
+            prepared_request.prepare_auth(known[0])
 
 
 class _Adapter(HTTPAdapter):
