@@ -100,15 +100,18 @@ class TestStopping:
 
     @pytest.fixture
     def states(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], list[fleet.Outcome]]]:
-        """Gives what is known when these signals come, one after the other, while web0 is at work."""
+        """Return what is known when these signals come, one after the other, while web0 is at work.
 
-        def go(*numbers: int) -> tuple[list[str], list[fleet.Outcome]]:
+        With `ends` web0 comes to its end after they are noticed, else when all is told.
+        """
+
+        def go(*numbers: int, ends: bool = False) -> tuple[list[str], list[fleet.Outcome]]:
             rest, noticed = list(numbers), threading.Event()
 
             def tell(_text: str) -> None:
                 if rest:
                     os.kill(os.getpid(), rest.pop(0))
-                else:
+                elif ends:
                     noticed.set()
 
             def act(_host: str) -> str:
@@ -124,7 +127,7 @@ class TestStopping:
         return go
 
     def test_once(self, states: Callable[..., tuple[list[str], list[fleet.Outcome]]]) -> None:
-        found, outcomes = states(signal.SIGINT)
+        found, outcomes = states(signal.SIGINT, ends=True)
         assert found == [fleet.DONE, fleet.NOT_TRIED, fleet.NOT_TRIED]
         assert fleet.exit_code(outcomes) == 1
 
