@@ -106,7 +106,7 @@ class TestStopping:
         """
 
         def go(*numbers: int, ends: bool = False) -> tuple[list[str], list[fleet.Outcome]]:
-            rest, noticed = list(numbers), threading.Event()
+            rest, noticed, workers = list(numbers), threading.Event(), list[threading.Thread]()
 
             def tell(_text: str) -> None:
                 if rest:
@@ -115,6 +115,7 @@ class TestStopping:
                     noticed.set()
 
             def act(_host: str) -> str:
+                workers.append(threading.current_thread())
                 os.kill(os.getpid(), rest.pop(0))
                 noticed.wait(20)
                 return "did"
@@ -122,6 +123,8 @@ class TestStopping:
             monkeypatch.setattr(fleet, "tell", tell)
             outcomes = fleet.go(plan(3), act)
             noticed.set()
+            for worker in workers:
+                worker.join()
             return [one.state for one in outcomes], outcomes
 
         return go
