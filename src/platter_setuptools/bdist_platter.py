@@ -54,7 +54,10 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
     """Make a self-installing bundle: this project's wheel, those of its dependencies, and an install.sh."""
 
     description = "create a self-installing bundle with all dependencies, for servers without a network"
-    user_options: ClassVar[list[tuple[str, str | None, str]]] = [_row(option) for option in OPTIONS]
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = [
+        *map(_row, OPTIONS),
+        ("output=", "o", "as --dist-dir, as the command line of platter calls it"),
+    ]
 
     def initialize_options(self) -> None:
         for name in (name for option in OPTIONS for name in _attributes(option)):

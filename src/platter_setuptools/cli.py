@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import platter_setuptools
 from platter_setuptools.commands import cache, insight, lock, shell
+from platter_setuptools.commands.parser import Parser
 from platter_setuptools.frontends import refuse_windows
-from platter_setuptools.ground.dialects import Source, closest, decide, merge, read_environment, read_strings
+from platter_setuptools.ground.dialects import Source, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
-from platter_setuptools.ground.interrupts import signals_as_errors, turn_deaf
+from platter_setuptools.ground.interrupts import end_by_signal, signals_as_errors, turn_deaf
 from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
-from platter_setuptools.ground.streams import keep_standard_descriptors, print_result, print_text, standard_error
-from platter_setuptools.payload.cleaning import clean
+from platter_setuptools.ground.streams import (
+    keep_standard_descriptors,
+    print_result,
+    print_text,
+    share_a_terminal,
+    standard_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,20 +31,29 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.store import Store
 
 
+_SIGNALS = 128  # what a shell adds to the number of the signal that ended a process
+
+
 def program() -> int:
-    """`platter` as a process of its own: a signal that comes after its work is done makes no failure of it."""
+    """Run `platter` as a process of its own.
+
+    A signal that interrupts it ends it when all is cleaned up; one that comes after its work is done does nothing.
+    """
     code = main()
+    if code > _SIGNALS:
+        end_by_signal(code - _SIGNALS)
     turn_deaf()
     return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line and return the exit code: 128 and more for the signal that interrupted it."""
     keep_standard_descriptors()
     parser = _parser()
-    parsed, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0])}")
+    parsed = parser.parse_args(arguments)
+    if "run" not in parsed:
+        (parsed.parser if "parser" in parsed else parser).print_help(standard_error())
+        return UsageError.exit_code
     verbose = getattr(parsed, "verbose", None) is not None
     try:
         with signals_as_errors():
@@ -47,10 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if verbose:
             traceback.print_exc(file=standard_error())
         report(error)
-        return error.exit_code
+        number = getattr(error, "signal", None)
+        return _SIGNALS + number if number else error.exit_code
     except KeyboardInterrupt:
-        report(InterruptedBuildError("interrupted: nothing was written"))
-        return InterruptedBuildError.exit_code
+        report(InterruptedBuildError("interrupted: nothing was written", hint="run it again when you like"))
+        return _SIGNALS + signal.SIGINT
 
 
 def build(parsed: argparse.Namespace) -> None:
@@ -77,7 +94,8 @@ def build(parsed: argparse.Namespace) -> None:
             progress=progress,
             tree=project.tree,
         )
-    print_result(f"{artifact.path}")
+    if options.quiet or not share_a_terminal():  # else the last words on standard error have named it there
+        print_result(f"{artifact.path}")
 
 
 def config(parsed: argparse.Namespace) -> None:
@@ -160,19 +178,16 @@ def _default_output() -> Path:
     return Path.cwd() / "dist"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        super().error(clean(message))
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = _Parser(
+    parser: argparse.ArgumentParser = Parser(
         prog="platter",
         description="Ship a Python project to a server: one self-installing bundle with its wheel, the wheels of its"
         " dependencies and an install.sh.",
     )
-    parser.add_argument("--version", action="version", version=f"platter-setuptools {platter_setuptools.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"platter-setuptools {platter_setuptools.__version__}"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     project = _of_project(*BY_NAME)
     build_parser = commands.add_parser(
         "build",
@@ -242,7 +257,7 @@ def _of_project(*names: str) -> argparse.ArgumentParser:
 
 
 def _add(parser: argparse.ArgumentParser, option: Option) -> None:
-    names = [f"--{option.name}"] if option.short is None else [f"-{option.short}", f"--{option.name}"]
+    names = [*[f"-{option.short}"] * bool(option.short), f"--{option.name}", *option.aliases]
     help_text = option.help.replace("%", "%%")
     if option.kind is Kind.FLAG:
         parser.add_argument(*names, dest=option.attribute, action="store_const", const="yes", help=help_text)
@@ -255,12 +270,6 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
 def _given(parsed: argparse.Namespace) -> dict[str, str | list[str]]:
     values = {option.name: getattr(parsed, option.attribute, None) for option in OPTIONS}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _meant(word: str) -> str:
-    """The option that an unknown word looks like, in brackets."""
-    close = closest(word.lstrip("-").partition("=")[0]) if word.startswith("--") else None
-    return f" (did you mean --{close.name}?)" if close else ""
 
 
 def _closest_project(start: Path) -> Path:

@@ -22,6 +22,7 @@ COMMANDS = {
     "platter-man": (*PLATTER, "man", "--help"),
     "platter-diff": (*PLATTER, "diff", "--help"),
     "platter-cache": (*PLATTER, "cache", "--help"),
+    "platter-cache-dir": (*PLATTER, "cache", "dir", "--help"),
     "platter-cache-info": (*PLATTER, "cache", "info", "--help"),
     "platter-cache-prune": (*PLATTER, "cache", "prune", "--help"),
     "platter-inspect": (*PLATTER, "inspect", "--help"),
@@ -35,10 +36,10 @@ COMMANDS = {
 
 
 def said(name: str) -> str:
-    """What a door says, in 100 columns; without what setuptools says of itself."""
+    """What a door says, in 80 columns; without what setuptools says of itself."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "setup.py").write_text("from setuptools import setup\n\nsetup()\n", "utf-8")
-        environ = {"PATH": os.environ["PATH"], "COLUMNS": "100", "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+        environ = {"PATH": os.environ["PATH"], "COLUMNS": "80", "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
         command = [sys.executable, *COMMANDS[name]]
         text = subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True, text=True).stdout
     if name == "bdist-formats":

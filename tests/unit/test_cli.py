@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,8 +93,8 @@ class TestBuild:
         for name in ("r.txt", "c.txt", "pre", "post", "r 2.txt"):
             (project / name).touch()
         words = [
-            *("--output", "out", "-p", "3.12", "--format", "zip", "-r", "r.txt", "--extras", "a,b", "--extras", "c"),
-            *("--constraints", "c.txt", "--resolver", "pip", "--pip-option=--pre", "--pip-option=--no-binary=x"),
+            *("-o", "out", "-p", "3.12", "--format", "zip", "-r", "r.txt", "--extras", "a,b", "--extra", "c"),
+            *("-c", "c.txt", "--resolver", "pip", "--pip-option=--pre", "--pip-option=--no-binary=x"),
             *("--virtualenv-version", "20.1", "--wheel-version", ">=1", "--prebuild-script", "pre"),
             *(
                 "--postbuild-script",
@@ -194,18 +195,59 @@ class TestErrors:
     @pytest.mark.usefixtures("project")
     def test_ctrl_c(self, assembled: Room, capsys: pytest.CaptureFixture[str]) -> None:
         assembled.error = KeyboardInterrupt()
-        assert cli.main(["build"]) == 1
+        assert cli.main(["build"]) == 128 + signal.SIGINT
         assert "interrupted" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("words", [[], ["bake"], ["build", "--no-such"], ["build", "a", "b"], ["build", "-p"]])
+    @pytest.mark.parametrize("words", [["bake"], ["build", "--no-such"], ["build", "a", "b"], ["build", "-p"]])
     def test_usage(self, words: list[str]) -> None:
         with pytest.raises(SystemExit) as caught:
             cli.main(words)
         assert caught.value.code == 2
 
-    def test_abbreviations_that_are_ambiguous(self) -> None:
-        with pytest.raises(SystemExit):
-            cli.main(["build", "--no"])
+    @pytest.mark.parametrize("word", ["--no", "--form=zip", "--verb"])
+    def test_there_are_no_abbreviations(self, word: str) -> None:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["build", word])
+        assert caught.value.code == 2
+
+    @pytest.mark.parametrize("words", [[], ["cache"]])
+    def test_without_a_command_the_help_is_printed(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("usage: platter")
+        assert "positional arguments" in err
+
+    @pytest.mark.parametrize(
+        ("words", "hint"),
+        [
+            (["bild"], "did you mean build?"),
+            (["cache", "prun"], "did you mean prune?"),
+            (["build", "--pyton=3.12"], "did you mean --python?"),
+            (["build", "--form", "zip"], "did you mean --format?"),
+            (["rollback"], "rollback is a command of ROOT/platter, on the server"),
+            (["list"], "list is a command of ROOT/platter, on the server"),
+            (["deploy"], "deploy is a task for Fabric (docs/automation.md)"),
+            (["xyzzy"], "platter --help lists the commands"),
+            (["build", "a", "b"], "platter build --help lists the options"),
+        ],
+    )
+    def test_each_has_a_hint(self, words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(words)
+        assert caught.value.code == 2
+        assert capsys.readouterr().err.endswith(f"\n  hint: {hint}\n")
+
+    @pytest.mark.usefixtures("project")
+    def test_quiet_contradicts_verbose(self, assembled: Room, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["build", "--quiet", "--verbose"]) == 2
+        assert "quiet and verbose contradict each other" in capsys.readouterr().err
+        assert assembled.options is None
+
+    @pytest.mark.usefixtures("project")
+    def test_a_signal_is_told_by_the_exit_code(self, assembled: Room) -> None:
+        assembled.error = InterruptedBuildError("stopped", signal=signal.SIGTERM)
+        assert cli.main(["build"]) == 128 + signal.SIGTERM
 
 
 class TestHelp:

@@ -91,7 +91,7 @@ def test_entry_points(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         parser.read_string(archive.read(f"{STEM}.dist-info/entry_points.txt").decode())
     assert {name: dict(parser[name]) for name in parser.sections()} == {
-        "console_scripts": {"platter": "platter_setuptools.cli:program"},
+        "console_scripts": dict.fromkeys(("platter", "platter-setuptools"), "platter_setuptools.cli:program"),
         "distutils.commands": {"bdist_platter": "platter_setuptools.bdist_platter:bdist_platter"},
         "validate_pyproject.tool_schema": {"platter": "platter_setuptools.schema:tool_schema"},
         "setuptools.finalize_distribution_options": {"bdist_platter": "platter_setuptools.announce:announce"},

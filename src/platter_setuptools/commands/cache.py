@@ -7,7 +7,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.streams import print_text, standard_error
+from platter_setuptools.ground.streams import print_result, print_text, standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,12 @@ def add_to(
     parser = commands.add_parser(
         "cache", help="look into the wheel cache, or make it smaller", description="Look after the wheel cache."
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    parser.set_defaults(parser=parser)
+    folder = actions.add_parser(
+        "dir", parents=[wheel_cache], help="print where it is", description="Print where the wheel cache is."
+    )
+    folder.set_defaults(run=lambda parsed: print_result(f"{open_store(parsed).root}"))
     info = actions.add_parser(
         "info",
         parents=[wheel_cache],

@@ -117,15 +117,14 @@ def _zsh_function(command: Command) -> Iterator[str]:
 
 
 def _zsh_option(option: Argument) -> str:
-    *short, long = option.names
+    *others, long = [f"{name}=" if option.metavar and name[1] == "-" else name for name in option.names]
     rest = f"[{_zsh_text(option.help)}]"
     if option.metavar:
-        long += "="
         rest += f":{option.metavar}:{_zsh_value(option)}"
     again = "*" * ("(repeatable)" in option.help)
-    if short:
-        others = again or f"({' '.join(option.names)})"
-        return f"'{others}'{{{','.join([*short, long])}}}'{rest}'"
+    if others:
+        excluded = again or f"({' '.join(option.names)})"
+        return f"'{excluded}'{{{','.join([*others, long])}}}'{rest}'"
     return f"'{again}{long}{rest}'"
 
 

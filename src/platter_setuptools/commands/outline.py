@@ -76,7 +76,7 @@ def outline(parser: argparse.ArgumentParser, words: tuple[str, ...] = (), short:
 
 def _argument(action: argparse.Action) -> Argument:
     names = tuple(action.option_strings)
-    option = BY_NAME.get(names[-1].lstrip("-")) if names else None
+    option = next((BY_NAME[name[2:]] for name in names if name[2:] in BY_NAME), None)
     choices = tuple(action.choices or (option.choices if option else ()))
     metavar = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
     return Argument(

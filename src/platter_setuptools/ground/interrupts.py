@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,11 @@ def signals_as_errors() -> Iterator[None]:
         return
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        raise InterruptedBuildError(f"stopped by {signal.Signals(number).name}: nothing was written")
+        raise InterruptedBuildError(
+            f"stopped by {signal.Signals(number).name}: nothing was written",
+            hint="run it again when you like",
+            signal=number,
+        )
 
     before = _handle((signal.SIGTERM, signal.SIGHUP), stop)
     try:
@@ -60,6 +65,15 @@ def signals_told(tell: Callable[[int], object]) -> Iterator[None]:
         yield
     finally:
         _restore(before)
+
+
+def end_by_signal(number: int) -> None:
+    """End this process as the signal would have ended it, so that a shell sees 130 for SIGINT and 143 for SIGTERM."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or gone with its reader
+            stream.flush()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def turn_deaf() -> None:

@@ -43,6 +43,7 @@ class Option:
     short: str | None = None
     metavar: str | None = None
     choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()  # further spellings on the command line of `platter`
 
     @property
     def attribute(self) -> str:
@@ -58,6 +59,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="output",
         kind=Kind.PATH,
+        short="o",
         metavar="DIR",
         help="the folder that receives the bundle [default: dist]",
     ),
@@ -97,6 +99,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="extras",
         kind=Kind.NAMES,
+        aliases=("--extra",),
         metavar="EXTRA",
         help="an extra of the project to bundle too (repeatable)",
     ),
@@ -121,6 +124,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="constraints",
         kind=Kind.PATHS,
+        short="c",
         metavar="FILE",
         help="a constraints file that limits versions (repeatable)",
     ),

@@ -28,6 +28,14 @@ def keep_standard_descriptors() -> None:
     os.close(descriptor)
 
 
+def share_a_terminal() -> bool:
+    """Return whether standard output and standard error are the same terminal."""
+    try:
+        return sys.stdout.isatty() and sys.stderr.isatty() and os.path.sameopenfile(1, 2)
+    except (AttributeError, OSError, ValueError):  # closed, or replaced
+        return False
+
+
 def standard_error() -> TextIO:
     """Where warnings and errors go, cleaned. That nobody can read them is no reason to fail."""
     return cast("TextIO", _Cleaning(sys.stderr))
