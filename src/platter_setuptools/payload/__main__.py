@@ -10,7 +10,8 @@ import sys
 
 _SUMS = "SHA256SUMS"
 _BOOTSTRAP = ("data", "bootstrap")
-_PYTHON, _BUNDLE, _INTERRUPTED = 3, 4, 1
+_PYTHON, _BUNDLE, _INTERRUPTED = 3, 4, 130
+_SIGNALLED = 128  # added to the number of the signal that ends us
 _STANDARD_ERROR = 2
 
 
@@ -81,6 +82,11 @@ def _leave(status: int) -> None:
         if stream is not None:  # as it is when its descriptor was closed
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
+    if status > _SIGNALLED:  # by the signal that interrupted it, as its sender expects
+        import signal  # noqa: PLC0415 - few installations need it here
+
+        signal.signal(status - _SIGNALLED, signal.SIG_DFL)
+        os.kill(os.getpid(), status - _SIGNALLED)
     os._exit(status)
 
 

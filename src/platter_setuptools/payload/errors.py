@@ -1,5 +1,7 @@
 """Everything that can go wrong on the server, one exit code per kind."""
 
+SIGNALLED = 128  # what a shell adds to the number of the signal that ended a process
+
 
 class InstallError(Exception):
     """Root of all errors that a user may see: what failed and where, and on a line of its own what to do."""
@@ -56,7 +58,14 @@ class CommandError(InstallError):
 
 
 class Interrupted(InstallError):  # noqa: N818 - a user's wish, not an error
-    """A signal asked for the end; raised by its handler, so that the cleaning up is that of any failure."""
+    """A signal asked for the end; raised by its handler, so that the cleaning up is that of any failure.
+
+    The exit code is that of a shell for a process that the signal ended: 128 and its number.
+    """
+
+    def __init__(self, message: str, *, number: int = 0) -> None:
+        super().__init__(message, hint="all is cleaned up: run it again when you like")
+        self.exit_code = SIGNALLED + number if number else 1
 
 
 BY_EXIT_CODE = {

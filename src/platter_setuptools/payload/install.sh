@@ -10,30 +10,38 @@ usage() {
 usage: ./install.sh [OPTIONS] DST
        ./install.sh [OPTIONS] --root ROOT
 
-Install this bundle into DST as a virtualenv of its own, or as a release beside others. Nothing is downloaded.
+Install this bundle into DST as a virtualenv of its own, or as a release
+beside others. Nothing is downloaded.
 
   -p, --python PYTHON  interpreter to use
-      --check          look whether it can be installed, or still runs; touch nothing
+      --check          look whether it can be installed, or still runs; touch
+                       nothing
       --compile        compile the modules that come without bytecode
       --force          replace what is at DST
       --allowed-signers FILE
-                       install only what is signed by one of these (see ssh-keygen(1)); needs ssh-keygen
+                       install only what is signed by one of these (see
+                       ssh-keygen(1)); needs ssh-keygen
   -q, --quiet          print errors only
-      --help           this page
+  -h, --help           this page
       --version        name and version of what is bundled
 
 Releases:
-      --root ROOT      install into ROOT/versions/VERSION, then let ROOT/versions/current point at it;
-                       ROOT/platter lists releases, activates them, rolls back and prunes
+      --root ROOT      install into ROOT/versions/VERSION, then let
+                       ROOT/versions/current point at it; ROOT/platter lists
+                       releases, activates them, rolls back and prunes
       --no-activate    leave current as it is
-      --keep N         afterwards remove all but the N newest releases, the active one and the one before it
+      --keep N         afterwards remove all but the N newest releases, the
+                       active one and the one before it
       --health-check CMD  before the switch, run CMD in the new release
       --reload CMD     after the switch, run CMD
-    CMD is for sh -c, with the release's virtualenv active and HERE (its folder, where CMD starts), PLATTER_ROOT and
-    PLATTER_VERSION set. If it fails the release stays installed, and the one before is active again (and reloaded).
+    CMD is for sh -c, with the release's virtualenv active and HERE (its
+    folder, where CMD starts), PLATTER_ROOT and PLATTER_VERSION set. If it
+    fails the release stays installed, and the one before is active again (and
+    reloaded).
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 no fitting Python, 4 bundle damaged, 5 host does not fit,
-6 destination in the way or locked, 7 post-install.sh failed, 8 health check or reload failed.
+Exit codes: 0 done, 1 failed, 2 usage, 3 no fitting Python, 4 bundle damaged,
+5 host does not fit, 6 destination in the way or locked, 7 post-install.sh
+failed, 8 health check or reload failed.
 After a failure, but for 8, DST or ROOT is as it was before.
 END
 }
@@ -88,7 +96,7 @@ for argument do
     fi
     case $argument in
     --) break ;;
-    --help)
+    -h | --help)
         usage
         exit 0
         ;;

@@ -6,7 +6,7 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 from . import crew, prune, signals, switch
 from .errors import DestinationError, InstallError, UsageError
-from .options import number, scan
+from .options import did_you_mean, number, scan
 from .root import Root
 from .terminal import Terminal
 
@@ -15,23 +15,31 @@ usage: platter COMMAND [OPTIONS]
 
 Look after the releases beside this program.
 
-  list [--json]        versions, their state, when they were installed, and which is active
-  activate VERSION     let versions/current point at this release
-  rollback             activate the release that was active before; a second rollback undoes the first
-  prune --keep N       remove all but the N newest releases, the active one and the one before it;
-                       clear what interrupted installations left
-  doctor [VERSION]     look whether interpreters, files and links are as they should be
+  list [--json]      versions, their state, when they were installed, and which
+                     is active
+  activate VERSION   let versions/current point at this release
+  rollback           activate the release that was active before; a second
+                     rollback undoes the first
+  prune --keep N     remove all but the N newest releases, the active one and
+                     the one before it; clear what interrupted installations
+                     left
+  doctor [VERSION]   look whether interpreters, files and links are as they
+                     should be
+  -h, --help         print this page
+  -V, --version      print the version of this program
 
 With activate and rollback:
   --health-check CMD   run it before the switch
   --reload CMD         run it after the switch
-  Both are for sh -c, in the release's folder, with its virtualenv active and HERE, PLATTER_ROOT and PLATTER_VERSION
-  set. If one fails, the release that was active before is active again (and reloaded).
+  Both are for sh -c, in the release's folder, with its virtualenv active and
+  HERE, PLATTER_ROOT and PLATTER_VERSION set. If one fails, the release that
+  was active before is active again (and reloaded).
 
 Each change is a line in platter-journal.jsonl.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 no Python, 4 doctor found damage, 5 not writable or somebody else's,
-6 no such release, unfinished, nothing to go back to, or locked, 8 health check or reload failed.
+Exit codes: 0 done, 1 failed, 2 usage, 3 no Python, 4 doctor found damage,
+5 not writable or somebody else's, 6 no such release, unfinished, nothing to go
+back to, or locked, 8 health check or reload failed.
 """
 _HINT = "platter --help lists the commands"
 _COMMANDS = {"--health-check": "health-check", "--reload": "reload"}
@@ -68,15 +76,21 @@ def main(arguments: Sequence[str], program: str) -> int:
 
 def _run(arguments: Sequence[str], root: Root, umask: int) -> None:
     if not arguments:
+        root.terminal.step(HELP)
         raise UsageError("expected a command", hint=_HINT)
     name, rest = arguments[0], arguments[1:]
-    if name == "--help":
+    if name in ("-h", "--help"):
         root.terminal.step(HELP.rstrip())
         return
+    if name in ("-V", "--version"):
+        from . import program  # noqa: PLC0415 - a rollback may be urgent
+
+        root.terminal.result("platter %s" % program.version_of(os.path.join(root.path, program.NAME)))
+        return
     if name not in _TABLE:
-        raise UsageError("unknown command %s" % name, hint=_HINT)
+        raise UsageError("unknown command %s" % name, hint=did_you_mean(name, _TABLE) or _HINT)
     command = _TABLE[name]
-    given, operands = scan(rest, {**command.flags, "--help": "help"}, command.values, _HINT)
+    given, operands = scan(rest, {**command.flags, "-h": "help", "--help": "help"}, command.values, _HINT)
     if "help" in given:
         root.terminal.step(HELP.rstrip())
         return

@@ -1,6 +1,6 @@
 """The command lines: install.sh's, and what those of the server's programs have in common."""
 
-from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
 from .errors import UsageError
 
@@ -93,10 +93,18 @@ def scan(
         elif not argument.startswith("--") and argument[:2] in values:
             given[values[argument[:2]]] = argument[2:]
         elif argument.startswith("-") and argument != "-":
-            raise UsageError("unknown option %s" % argument, hint=hint)
+            raise UsageError("unknown option %s" % argument, hint=did_you_mean(option, [*flags, *values]) or hint)
         else:
             operands.append(argument)
     return given, operands
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a hint that names the word that is most like this one; empty if none is."""
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return "did you mean %s?" % close[0] if close else ""
 
 
 def number(option: str, text: str, hint: str) -> int:

@@ -46,10 +46,12 @@ import sys
 if sys.version_info < (3, 8):
     sys.exit(3)
 
-from {package} import doctor
+from {package} import doctor, signals
 from {package}.operate import main
 
-sys.exit(0 if sys.argv[1:] == ["--probe"] else main(sys.argv[1:], sys.argv[0]))
+status = 0 if sys.argv[1:] == ["--probe"] else main(sys.argv[1:], sys.argv[0])
+signals.end(status)
+sys.exit(status)
 """
 _FIRST_LINES = re.compile(rb"#!/bin/sh\n# platter ([^\n]*)\n")
 
@@ -60,7 +62,7 @@ def leave(root: Root, created_by: str) -> None:
     draft = os.path.join(root.path, _DRAFT)
     # It goes into a shell script, so it must not have a line to itself.
     version = re.sub(r"[^\w.+!-]", "", created_by.rpartition(" ")[2])
-    found = _version_of(path)
+    found = version_of(path)
     if found is None:
         root.terminal.error("%s is not our program, and stays as it is" % path)
         return
@@ -103,7 +105,7 @@ def _member(name: str) -> zipfile.ZipInfo:
     return member
 
 
-def _version_of(path: str) -> Optional[str]:
+def version_of(path: str) -> Optional[str]:
     """The version of the program that is there; empty if there is none, None if it is something else."""
     try:
         with open(path, "rb") as stream:

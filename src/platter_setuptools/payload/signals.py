@@ -1,10 +1,11 @@
 """SIGINT, SIGTERM and SIGHUP ask for the end; those that are ignored already (nohup) stay ignored."""
 
+import os
 import signal
 from contextlib import contextmanager
 from typing import AbstractSet, Iterator
 
-from .errors import Interrupted
+from .errors import SIGNALLED, Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _heard = frozenset(number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
@@ -41,4 +42,11 @@ def postponed() -> Iterator[AbstractSet[int]]:
 
 def _stop(number: int, _frame: object) -> None:
     turn_deaf()
-    raise Interrupted("interrupted by %s" % signal.Signals(number).name)
+    raise Interrupted("interrupted by %s" % signal.Signals(number).name, number=number)
+
+
+def end(status: int) -> None:
+    """End by the signal that an exit code stands for, as its sender expects; return if it stands for none."""
+    if status > SIGNALLED:
+        signal.signal(status - SIGNALLED, signal.SIG_DFL)
+        os.kill(os.getpid(), status - SIGNALLED)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from platter_setuptools.payload import operate
 from platter_setuptools.payload.errors import UsageError
 from platter_setuptools.payload.options import Options, parse
 
@@ -62,3 +65,23 @@ def test_refused(words: list[str]) -> None:
         parse(words)
     assert caught.value.exit_code == 2
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(("word", "meant"), [("--forse", "--force"), ("--health-chek=x", "--health-check")])
+def test_what_was_meant(word: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse([word, "dst"])
+    assert caught.value.hint == f"did you mean {meant}?"
+
+
+@pytest.mark.parametrize("word", ["--chec", "--ro=x", "--pyth=3"])
+def test_there_are_no_abbreviations(word: str) -> None:
+    with pytest.raises(UsageError, match="unknown option"):
+        parse([word, "dst"])
+
+
+def test_the_help_pages_fit_a_terminal() -> None:
+    script = (Path(operate.__file__).parent / "install.sh").read_text("utf-8")
+    page = script.partition("<<'END'\n")[2].partition("\nEND\n")[0]
+    assert page
+    assert max(map(len, [*page.splitlines(), *operate.HELP.splitlines()])) < 80

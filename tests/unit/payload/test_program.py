@@ -71,3 +71,22 @@ def test_the_archive_does_not_count_from_the_script(program: Path, tmp_path: Pat
     """So whoever edits the script, such as the path of its Python, does not break what is behind it."""
     program.write_bytes(program.read_bytes().replace(b"'/gone/python'", b"'" + os.fsencode(sys.executable) + b"'", 1))
     assert listed(program, "/nowhere", tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["-h"], 0, "usage: platter COMMAND"),
+        (["rollback", "-h"], 0, "usage: platter COMMAND"),
+        (["-V"], 0, "platter 0.1"),
+        (["--version"], 0, "platter 0.1"),
+        ([], 2, "usage: platter COMMAND"),
+        (["rolback"], 2, "hint: did you mean rollback?"),
+        (["list", "--jso"], 2, "hint: did you mean --json?"),
+    ],
+)
+def test_habits_of_a_command_line(tmp_path: Path, words: list[str], code: int, said: str) -> None:
+    path = roots.leave_program(roots.make(tmp_path, "1.0"))
+    done = subprocess.run([path, *words], check=False, capture_output=True, text=True)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
