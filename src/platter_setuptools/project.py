@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.configuration import PROJECT_FILES, named
-from platter_setuptools.ground.errors import DependencyError, ProjectBuildError, UsageError
+from platter_setuptools.ground.errors import ArchiveError, DependencyError, ProjectBuildError, UsageError
+from platter_setuptools.steps.bundle.bundles import by_name, is_one
 from platter_setuptools.steps.wheelhouse.build import BuildError
 from platter_setuptools.steps.wheelhouse.sources import unpack
 
@@ -71,6 +72,11 @@ class FinishedWheel:
 
 def open_project(path: Path, scratch: Path) -> SourceTree | FinishedWheel:
     """What is at `path`; an sdist is unpacked into `scratch`. Raises UsageError if it is nothing to build from."""
+    if path.exists() and _is_bundle(path):
+        raise UsageError(
+            f"{path} is a bundle already, not a project",
+            hint="platter inspect shows what is in it; on the server unpack it and run its install.sh",
+        )
     if path.is_dir():
         if not any((path / name).is_file() for name in PROJECT_FILES):
             raise UsageError(
@@ -87,4 +93,12 @@ def open_project(path: Path, scratch: Path) -> SourceTree | FinishedWheel:
             return SourceTree(unpack(path, scratch))
         except DependencyError as error:
             raise UsageError(error.message, hint=error.hint) from error
-    raise UsageError(f"{path} is neither a folder nor an sdist nor a wheel")
+    raise UsageError(f"{path} is neither a folder nor an sdist nor a wheel", hint=_NAME_ANOTHER)
+
+
+def _is_bundle(path: Path) -> bool:
+    named = by_name(path)
+    try:
+        return named is not None and is_one(named)
+    except ArchiveError:  # whoever unpacks it says why
+        return False

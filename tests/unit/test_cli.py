@@ -26,9 +26,11 @@ from platter_setuptools.ground.errors import (
     UsageError,
     WheelError,
 )
-from platter_setuptools.ground.options import OPTIONS, Kind, Options
+from platter_setuptools.ground.options import FORMATS, OPTIONS, Kind, Options
 from platter_setuptools.ground.values import Artifact
 from platter_setuptools.project import FinishedWheel, SourceTree, open_project
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.members import from_text
 from platter_setuptools.steps.wheelhouse.build import BuildError
 from support import handmade
 from support.fakes import Diary
@@ -332,6 +334,14 @@ class TestOpenProject:
         with pytest.raises(UsageError, match=reason) as caught:
             open_project(tmp_path / name, tmp_path / "scratch")
         assert caught.value.exit_code == 2
+
+    @pytest.mark.parametrize("format_", FORMATS)
+    def test_a_bundle_is_no_project(self, format_: str, tmp_path: Path) -> None:
+        members = [from_text(name, "x") for name in ("PACKAGE", "install.sh")]
+        path = write_archive(members, "app-1.0-linux-x86_64", format_, tmp_path, 10**9)[0]
+        with pytest.raises(UsageError, match="is a bundle already, not a project") as caught:
+            open_project(path, tmp_path / "scratch")
+        assert "install.sh" in (caught.value.hint or "")
 
     def test_a_setup_cfg_alone_is_no_project(self, tmp_path: Path) -> None:
         (tmp_path / "setup.cfg").write_text("[metadata]\nname = app\n")

@@ -28,6 +28,7 @@ _NOT_THERE = (
     "in the project's files paths start at its folder; a build from an sdist finds there what the sdist holds"
     " (setuptools: MANIFEST.in)"
 )
+_NO_LOCK = "`platter lock` writes a pylock.toml, `uv lock` a uv.lock; or build without lock, which resolves"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ def merge(sources: Sequence[Source], *, output: Path) -> Options:
 
 
 def _check_files(choices: Mapping[str, Choice]) -> None:
-    for choice in (choices[name] for name in _FILES if name in choices):
+    for name, choice in ((name, choices[name]) for name in _FILES if name in choices):
         for file in choice.value if isinstance(choice.value, tuple) else (choice.value,):
             if file.is_file():
                 continue
@@ -139,7 +140,8 @@ def _check_files(choices: Mapping[str, Choice]) -> None:
                     f"{choice.place}: {file} is no file",
                     hint="it is read more than once: a pipe or a folder will not do",
                 )
-            raise UsageError(f"{choice.place}: {file} does not exist", hint=_NOT_THERE)
+            hint = _NO_LOCK if name == "lock" else _NOT_THERE
+            raise UsageError(f"{choice.place}: {file} does not exist", hint=hint)
 
 
 def find(name: str, where: str, prefix: str = "") -> Option:
