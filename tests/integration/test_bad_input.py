@@ -47,7 +47,9 @@ BACKEND = """
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project that has been built before."""
-    return projects.hello(tmp_path / "project", {f"dist/{BUNDLE}.tar.gz": "an older bundle\n"})
+    folder = projects.hello(tmp_path / "project")
+    projects.older_bundle(folder / "dist", BUNDLE)
+    return folder
 
 
 def requiring(*requires: str, **more: object) -> str:
@@ -293,10 +295,10 @@ def test_an_output_folder_that_cannot_be_one(yard: Yard, tmp_path: Path, project
 def test_a_folder_of_somebody_elses_is_not_replaced(yard: Yard, tmp_path: Path, project: Path) -> None:
     mine = projects.write(tmp_path / "out" / BUNDLE, {"thesis.txt": "all of it\n"})
     said = yard.refuse(6, project, "--output", tmp_path / "out", "--format=dir")
-    assert "exists and is no bundle" in said
+    assert "is in the way, and is not a bundle" in said
     mine.rename(tmp_path / "out" / f"{BUNDLE}.zip")
     said = yard.refuse(6, project, "--output", tmp_path / "out", "--format=zip")
-    assert "is a folder" in said
+    assert "is in the way, and is not a bundle" in said
     assert [path.name for path in (tmp_path / "out").rglob("*")] == [f"{BUNDLE}.zip", "thesis.txt"]
 
 
@@ -444,7 +446,7 @@ def test_an_interrupt_while_fetching(
     code, out, err = interrupt(
         yard, project, [PLATTER, "build"], index.slow_reached.is_set, signal.SIGINT, PIP_INDEX_URL=index.url, **caches
     )
-    assert (code, out) == (1, "")
+    assert (code, out) == (-signal.SIGINT, "")
     assert index.slow_reached.is_set(), err
     assert "Traceback" not in err
     assert "interrupted" in err
@@ -473,7 +475,7 @@ def test_an_interrupt_at_any_time(yard: Yard, project: Path, delay: float) -> No
         assert bundle.read_bytes() != before
         assert out == f"{bundle}\n"
     else:
-        assert (code, out) == (1, "")
+        assert (code, out) == (-signal.SIGINT, "")
         # At the very end the bundle may be there already, and is whole then.
         if bundle.read_bytes() != before:
             handmade_check = subprocess.run(["tar", "-tzf", bundle], check=False, capture_output=True)

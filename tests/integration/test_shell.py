@@ -33,7 +33,7 @@ needs = {
 LINES: list[tuple[list[str], set[str]]] = [
     ([""], COMMANDS),
     (["in"], {"inspect"}),
-    (["cache", ""], {"info", "prune"}),
+    (["cache", ""], {"dir", "info", "prune"}),
     (["build", "--no-p"], {"--no-pip"}),
     (["build", "--format", "tar.x"], {"tar.xz"}),
     (["cache", "prune", "--ma"], {"--max-size"}),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from platter_setuptools.steps.bundle.archive import write_archive
+from platter_setuptools.steps.bundle.members import from_text
 from support import handmade, index
 
 if TYPE_CHECKING:
@@ -191,3 +195,10 @@ def shelf(folder: Path) -> Path:
         module = name.replace("-", "_")
         handmade.wheel(folder, name, files={f"{module}.py": f"NAME = '{name}'\n"})
     return folder
+
+
+def older_bundle(folder: Path, stem: str, kind: str = "tar.gz") -> Path:
+    """Write as much of an earlier bundle for this Python as a build needs to see, to replace it."""
+    target = {"abi": f"cp{sys.version_info[0]}{sys.version_info[1]}{sys.abiflags}"}
+    texts = {"info.json": json.dumps({"targets": [target]}), "install.sh": "older\n", "SHA256SUMS": ""}
+    return write_archive([from_text(*one) for one in texts.items()], stem, kind, folder, 10**9)[0]
