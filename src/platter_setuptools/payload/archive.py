@@ -12,7 +12,7 @@ import zlib
 from typing import Dict, Iterator, Set
 
 from . import checksums, untrusted
-from .errors import BundleError
+from .errors import BundleError, advice
 from .names import relative
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
@@ -33,7 +33,7 @@ class Archive:
         try:
             self._stream = open(path, "rb")  # noqa: SIM115 - closed in close()
         except OSError as error:
-            raise BundleError("%s cannot be read: %s" % (path, error.strerror)) from error
+            raise BundleError("%s cannot be read: %s" % (path, error.strerror), hint=advice(error)) from error
         try:
             if sha256 and checksums.digest(self._stream) != sha256:
                 raise self.damaged("altered", "copy the bundle to this machine again")  # noqa: TRY301 - the file is closed below

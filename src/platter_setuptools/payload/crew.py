@@ -12,7 +12,7 @@ import signal
 from typing import IO, Any, Callable, Dict, Iterator, Tuple
 
 from . import signals
-from .errors import BY_EXIT_CODE, InstallError
+from .errors import BY_EXIT_CODE, InstallError, foreseen
 
 _NUMBER = 4
 _READ = 1 << 16
@@ -136,10 +136,9 @@ def _serve(todo: int, results: int, work: Callable[[int], Any]) -> None:
         job = int.from_bytes(number, "big")
         try:
             message: Dict[str, Any] = {"job": job, "result": work(job)}
-        except InstallError as error:
-            message = {"error": error.message, "hint": error.hint, "code": error.exit_code}
         except Exception as error:  # noqa: BLE001 - it is told to the parent, which raises it
-            message = {"error": describe(error), "hint": "", "code": 1}
+            told = foreseen(error)
+            message = {"error": told.message, "hint": told.hint, "code": told.exit_code}
         data = json.dumps(message).encode("ascii") + b"\n"
         while data:
             data = data[os.write(results, data) :]
@@ -175,10 +174,3 @@ def _answer(line: bytes) -> Tuple[int, Any]:
     if "error" in message:
         raise BY_EXIT_CODE[message["code"]](message["error"], hint=message["hint"])
     return message["job"], message["result"]
-
-
-def describe(error: BaseException) -> str:
-    """One line for an error that nobody foresaw."""
-    if isinstance(error, OSError) and error.strerror:
-        return "%s: %s" % (error.filename, error.strerror) if error.filename else error.strerror
-    return "%s: %s" % (type(error).__name__, error)

@@ -16,6 +16,7 @@ from .tree import open_to_all
 WORK = ".platter-work"
 # virtualenv imports these for what it is told not to do: to ask an index for newer wheels.
 _DISPENSABLE = ("ssl",)
+_OTHER = "name another Python with -p; PLATTER_DEBUG=1 shows where this one fails"
 _LIBRARY = r"lib(64)?/(python|pypy)[\d.]+t?"
 # What any virtualenv may consist of, or holds of ours; below the root. No wheel has a file there, or below a file.
 _OWN = re.compile(
@@ -128,7 +129,9 @@ def create(folder: str, bootstrap: str, *, system_site_packages: bool = False) -
     except (Exception, SystemExit) as error:
         if isinstance(error, (InstallError, OSError)):
             raise
-        raise InstallError("virtualenv failed in %s: %s: %s" % (folder, type(error).__name__, error)) from error
+        raise InstallError(
+            "virtualenv failed in %s: %s: %s" % (folder, type(error).__name__, error), hint=_OTHER
+        ) from error
     shutil.rmtree(work, ignore_errors=True)
     creator = session.creator
     purelib = str(creator.purelib)
@@ -160,7 +163,7 @@ def _join(root: str, platlib: str, purelib: str) -> None:
         return
     (lib64, *rest), (lib, *same) = (os.path.relpath(path, root).split(os.sep) for path in (platlib, purelib))
     if rest != same:
-        raise InstallError("virtualenv has two places for packages: %s and %s" % (purelib, platlib))
+        raise InstallError("virtualenv has two places for packages: %s and %s" % (purelib, platlib), hint=_OTHER)
     old = os.path.join(root, lib64)
     for folder, _, names in os.walk(old):
         for name in names:

@@ -1,5 +1,7 @@
 """Everything that can go wrong on the server, one exit code per kind."""
 
+import errno
+
 SIGNALLED = 128  # what a shell adds to the number of the signal that ended a process
 
 
@@ -8,13 +10,13 @@ class InstallError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
-        return self.message + ("\nhint: " + self.hint if self.hint else "")
+        return "%s\nhint: %s" % (self.message, self.hint)
 
 
 class UsageError(InstallError):
@@ -81,3 +83,42 @@ BY_EXIT_CODE = {
         CommandError,
     )
 }
+
+_ROOM = "make room there (df -h and df -i show how much there is), then try again"
+_RIGHTS = "look at the owner, mode and attributes of that path (ls -ld, lsattr), or choose another folder"
+_LACKS = "its filesystem lacks what an installation needs; choose a folder on another one"
+_HINTS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EPERM: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EROFS: "it is mounted read-only; choose a folder on another filesystem",
+    errno.ENOSYS: _LACKS,
+    errno.EOPNOTSUPP: _LACKS,
+    errno.EINVAL: _LACKS,
+    errno.EIO: "look at the disk and at what the kernel says of it (dmesg)",
+    errno.ENOMEM: "give the machine more memory, or free some, then try again",
+    errno.EMFILE: "allow more open files (ulimit -n), then try again",
+    errno.ENFILE: "end other processes, since the machine has too many open files, then try again",
+    errno.ENAMETOOLONG: "choose a folder with a shorter path",
+}
+_ANY_OTHER = "try again; if that does not help, set PLATTER_DEBUG=1 to see where it happens"
+
+
+def foreseen(error: BaseException) -> InstallError:
+    """Return the error that tells of any exception, also of one that nobody foresaw."""
+    if isinstance(error, InstallError):
+        return error
+    return InstallError(describe(error), hint=advice(error))
+
+
+def describe(error: BaseException) -> str:
+    """Return one line about an exception that nobody foresaw."""
+    if isinstance(error, OSError) and error.strerror:
+        return "%s: %s" % (error.filename, error.strerror) if error.filename else error.strerror
+    return "%s: %s" % (type(error).__name__, error)
+
+
+def advice(error: BaseException) -> str:
+    """Return the hint for an exception that nobody foresaw."""
+    return _HINTS.get(error.errno or 0, _ANY_OTHER) if isinstance(error, OSError) else _ANY_OTHER

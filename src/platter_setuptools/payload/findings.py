@@ -4,12 +4,11 @@ from typing import List, NamedTuple, Optional, Sequence, Type
 
 from .errors import DestinationError, HostError, InstallError, PythonError
 
-_ELSEWHERE = "choose another folder"  # what none has a hint for is wrong with its name or its place
 _ORDER = (PythonError, HostError, DestinationError)
 
 
 class Finding(NamedTuple):
-    """``kind`` is the error that it amounts to; None makes it a warning."""
+    """``kind`` is the error that it amounts to, which needs a hint; None makes it a warning."""
 
     kind: Optional[Type[InstallError]]
     text: str
@@ -24,4 +23,4 @@ def report(findings: Sequence[Finding], title: str) -> InstallError:
         if one.hint and one.hint not in hints:
             hints.append(one.hint)
     lines = "\n".join("  " + one.text for one in findings)
-    return kind("%s:\n%s" % (title, lines), hint="; ".join(hints) or _ELSEWHERE)
+    return kind("%s:\n%s" % (title, lines), hint="; ".join(hints))

@@ -24,7 +24,7 @@ def examine(folder: str) -> List[Finding]:
     """
     note = marker.read(folder)
     if note is None:
-        return [Finding(HostError, "release: expected one in %s, found none" % folder)]
+        return [Finding(HostError, "release: expected one in %s, found none" % folder, "install it again")]
     python = os.path.join(folder, "bin", "python")
     minor = ".".join(note.python.split(".")[:2])
     base = note.interpreter or os.path.realpath(python)

@@ -76,7 +76,8 @@ def inspect(python: str, expected: Iterable[Tuple[str, str]], library: str) -> N
         extra = ", ".join("%s %s" % one for one in have if one not in want or have.count(one) > 1)
         raise InstallError(
             "the new virtualenv is not what the bundle says: missing %s; unexpected %s"
-            % (lacks or "none", extra or "none")
+            % (lacks or "none", extra or "none"),
+            hint="look whether something else writes into that folder, then try again; if nothing does, build it again",
         )
 
 

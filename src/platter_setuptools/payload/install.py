@@ -19,7 +19,7 @@ from . import (
     unpacking,
 )
 from .destination import Destination, State, real_path
-from .errors import DestinationError, InstallError
+from .errors import DestinationError, InstallError, advice, describe, foreseen
 from .findings import report
 from .options import Options, parse
 from .terminal import Terminal
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str], bundle: str) -> int:
         signals.turn_deaf()
         if os.environ.get("PLATTER_DEBUG"):
             raise
-        known = isinstance(error, InstallError)
-        terminal.error(str(error) if known else crew.describe(error))
-        return error.exit_code if isinstance(error, InstallError) else 1
+        told = foreseen(error)
+        terminal.error(str(told))
+        return told.exit_code
     return 0
 
 
@@ -105,7 +105,9 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
         signals.turn_deaf()
         destination.rollback()
         if isinstance(error, OSError):
-            raise InstallError("installing into %s failed: %s" % (destination.path, crew.describe(error))) from error
+            raise InstallError(
+                "installing into %s failed: %s" % (destination.path, describe(error)), hint=advice(error)
+            ) from error
         raise
     finally:
         signals.turn_deaf()

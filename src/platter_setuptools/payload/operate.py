@@ -4,8 +4,8 @@ import json
 import os
 from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
 
-from . import crew, prune, signals, switch
-from .errors import DestinationError, InstallError, UsageError
+from . import prune, signals, switch
+from .errors import DestinationError, UsageError, foreseen
 from .options import did_you_mean, number, scan
 from .root import Root
 from .terminal import Terminal
@@ -68,9 +68,9 @@ def main(arguments: Sequence[str], program: str) -> int:
         signals.turn_deaf()
         if os.environ.get("PLATTER_DEBUG"):
             raise
-        known = isinstance(error, InstallError)
-        terminal.error(str(error) if known else crew.describe(error))
-        return error.exit_code if isinstance(error, InstallError) else 1
+        told = foreseen(error)
+        terminal.error(str(told))
+        return told.exit_code
     return 0
 
 

@@ -37,6 +37,8 @@ _SYSTEM = re.compile(
 # Root replaces no other user's home either. Those of services, such as /srv/app, are where applications belong.
 _HOME = re.compile("/(home|Users)/[^/]+")
 _NOT_THAT = "name a folder in it; if you do mean this one, empty it yourself"
+_ANOTHER = "choose another folder"
+_NAMED = "choose a folder with another name"
 _ELSEWHERE = "choose a folder on another filesystem, or have this one changed"
 
 
@@ -99,7 +101,7 @@ def _wheels(unfit: Sequence[str], manifest: Manifest, host: Host) -> Iterator[Fi
     for file in unfit[:_SHOWN]:
         yield Finding(HostError, "wheel: %s does not fit, found %s" % (file, found), hint)
     if len(unfit) > _SHOWN:
-        yield Finding(HostError, "wheel: %d more do not fit" % (len(unfit) - _SHOWN))
+        yield Finding(HostError, "wheel: %d more do not fit" % (len(unfit) - _SHOWN), hint)
 
 
 def _libc(wheels: Sequence[BundledWheel], host: Host) -> Iterator[Finding]:
@@ -132,7 +134,7 @@ def _place(destination: Destination) -> Iterator[Finding]:
     """The filesystem: may we write there, and may programs run there."""
     folder = _holder(destination)
     if not os.path.isdir(folder):
-        yield Finding(DestinationError, "folder: %s is not a folder" % folder)
+        yield Finding(DestinationError, "folder: %s is not a folder" % folder, _ANOTHER)
         return
     status = _filesystem(folder)
     flags = status.f_flag if status else 0
@@ -177,26 +179,32 @@ def _name(path: str) -> Iterator[Finding]:
     """Whether files can be made there, PATH can name it, and scripts can be started in it."""
     odd = [character for character in path if not character.isprintable() and not "\udc80" <= character <= "\udcff"]
     if odd:
-        yield Finding(DestinationError, "folder: %s contains the control character %s" % (ascii(path), ascii(odd[0])))
+        yield Finding(
+            DestinationError, "folder: %s contains the control character %s" % (ascii(path), ascii(odd[0])), _NAMED
+        )
     if any("\udc80" <= character <= "\udcff" for character in path):
-        yield Finding(DestinationError, "folder: %s is not UTF-8, and scripts must be" % ascii(path))
+        yield Finding(DestinationError, "folder: %s is not UTF-8, and scripts must be" % ascii(path), _NAMED)
     if os.pathsep in path:
-        yield Finding(DestinationError, "folder: %s contains %r, which PATH cannot hold" % (path, os.pathsep))
+        yield Finding(DestinationError, "folder: %s contains %r, which PATH cannot hold" % (path, os.pathsep), _NAMED)
     longest = os.pathconf("/", "PC_PATH_MAX") - _PATH_ROOM
     found = len(os.fsencode(path))
     if found > longest:
-        yield Finding(DestinationError, "folder: expected a path of at most %d bytes, found %d" % (longest, found))
+        yield Finding(
+            DestinationError, "folder: expected a path of at most %d bytes, found %d" % (longest, found), _NAMED
+        )
     status = _filesystem(existing(path))
     longest = ((status and status.f_namemax) or 255) - _NAME_ROOM
     found = len(os.fsencode(os.path.basename(path)))
     if found > longest:
-        yield Finding(DestinationError, "folder: expected a name of at most %d bytes, found %d" % (longest, found))
+        yield Finding(
+            DestinationError, "folder: expected a name of at most %d bytes, found %d" % (longest, found), _NAMED
+        )
 
 
 def _destination(destination: Destination, bundle: str, *, force: bool) -> Iterator[Finding]:
     path = destination.path
     if contains(bundle, path):
-        yield Finding(DestinationError, "folder: %s lies within the bundle itself" % path)
+        yield Finding(DestinationError, "folder: %s lies within the bundle itself" % path, _ANOTHER)
         return
     state = destination.state()
     if state in (State.EMPTY, State.ABSENT, State.UNFINISHED):
@@ -207,14 +215,14 @@ def _destination(destination: Destination, bundle: str, *, force: bool) -> Itera
         return
     mounted = removal.mounts(path)
     if contains(path, bundle) or os.path.dirname(path) == path or path in mounted:
-        yield Finding(DestinationError, "folder: %s holds the bundle or is a mounted filesystem" % path)
+        yield Finding(DestinationError, "folder: %s holds the bundle or is a mounted filesystem" % path, _ANOTHER)
     elif mounted:
         error = mounts_in_the_way(path, mounted)
         yield Finding(DestinationError, "folder: " + error.message, error.hint)
     elif state is State.FOREIGN and _SYSTEM.fullmatch(path):
         yield Finding(DestinationError, "folder: %s belongs to the system" % path, _NOT_THAT)
     elif any(contains(path, os.path.realpath(part)) for part in (sys.base_prefix, base_interpreter(), os.__file__)):
-        yield Finding(DestinationError, "folder: %s holds the Python that this installation is for" % path)
+        yield Finding(DestinationError, "folder: %s holds the Python that this installation is for" % path, _ANOTHER)
     elif state is State.FOREIGN and (
         _HOME.fullmatch(path) or contains(path, os.path.realpath(os.path.expanduser("~")))
     ):

@@ -11,7 +11,7 @@ import zipfile
 from typing import Optional, Tuple
 
 from . import environment
-from .errors import InstallError
+from .errors import InstallError, advice
 from .root import Root
 
 NAME = "platter"
@@ -79,7 +79,7 @@ def leave(root: Root, created_by: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(draft)
-        raise InstallError("%s cannot be written: %s" % (path, error.strerror)) from error
+        raise InstallError("%s cannot be written: %s" % (path, error.strerror), hint=advice(error)) from error
 
 
 def content(version: str, interpreter: str) -> bytes:

@@ -4,9 +4,8 @@ import os
 import re
 from typing import AbstractSet, List, Sequence
 
-from . import crew
 from .destination import Destination, State
-from .errors import InstallError
+from .errors import InstallError, foreseen
 from .journal import REMOVE
 from .root import COMPLETE, UNFINISHED, Release, Root
 from .switch import previous
@@ -42,7 +41,7 @@ def _remove(root: Root, name: str, states: Sequence[State]) -> bool:
             return False
         destination.discard()
     except (InstallError, OSError) as error:
-        root.terminal.error("left alone: %s" % (error if isinstance(error, InstallError) else crew.describe(error)))
+        root.terminal.error("left alone: %s" % foreseen(error))
         return False
     finally:
         destination.release()

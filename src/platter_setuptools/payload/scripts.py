@@ -84,7 +84,10 @@ def entry_points(text: str, where: str) -> Tuple[EntryPoint, ...]:
             module, colon, attribute = reference.strip().partition(":")
             module, attribute = module.strip(), attribute.strip()
             if not (equals and colon and _dotted(module) and _dotted(attribute) and _file_name(name)):
-                raise BundleError("%s: not an entry point: %s" % (where, ascii(line)))
+                raise BundleError(
+                    "%s: not an entry point: %s" % (where, ascii(line)),
+                    hint="do not use this bundle; build it again with another release of that package",
+                )
             found[name] = EntryPoint(
                 name, module, attribute, tuple(re.split(r"[,\s]+", extras.strip())) if extras else ()
             )

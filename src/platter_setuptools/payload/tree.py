@@ -4,10 +4,11 @@ import os
 import stat
 from typing import AbstractSet, Iterable, List, Optional, Set
 
-from .errors import BundleError, DestinationError, InstallError
+from .errors import BundleError, DestinationError, InstallError, advice
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Stamp = Optional[int]
+_CLASH = "build the bundle without one of the two"
 
 
 class Tree:
@@ -35,7 +36,8 @@ class Tree:
                 raise BundleError(
                     "a wheel would overwrite %s, which belongs to the virtualenv" % path
                     if path in self._protected
-                    else "a wheel has a file where another has a folder: %s" % path
+                    else "a wheel has a file where another has a folder: %s" % path,
+                    hint=_CLASH,
                 ) from None
             if not self._replace:
                 self.contested.append(path)
@@ -49,7 +51,7 @@ class Tree:
             if mtime is not None:
                 os.utime(descriptor, (mtime, mtime))
         except OSError as error:  # the kernel does not say which file
-            raise InstallError("%s: %s" % (path, error.strerror)) from error
+            raise InstallError("%s: %s" % (path, error.strerror), hint=advice(error)) from error
         finally:
             os.close(descriptor)
 
@@ -57,7 +59,7 @@ class Tree:
         try:
             make_folders(folder)
         except (FileExistsError, NotADirectoryError):
-            raise BundleError("a wheel has a folder where another has a file: %s" % folder) from None
+            raise BundleError("a wheel has a folder where another has a file: %s" % folder, hint=_CLASH) from None
         self._folders.add(folder)
 
 

@@ -31,7 +31,10 @@ def sources(bundle: str, sums: Dict[str, str], plan: Manifest, *, bytecode: bool
         name = "data/" + one.file
         code = "data/" + one.bytecode if one.bytecode and bytecode else None
         if sums[name] != one.sha256:
-            raise BundleError("%s: info.json and SHA256SUMS disagree about it" % os.path.join(bundle, name))
+            raise BundleError(
+                "%s: info.json and SHA256SUMS disagree about it" % os.path.join(bundle, name),
+                hint="build the bundle again",
+            )
         found.append(
             Source(
                 path=os.path.join(bundle, name),

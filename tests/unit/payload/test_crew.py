@@ -134,9 +134,3 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def test_description() -> None:
-    assert crew.describe(FileNotFoundError(2, "gone", "/x")) == "/x: gone"
-    assert crew.describe(OSError(28, "full")) == "full"
-    assert crew.describe(ValueError("what")) == "ValueError: what"

@@ -285,7 +285,7 @@ def test_a_filesystem_that_knows_nothing_of_itself(
 
 
 def test_a_name_that_is_refused_comes_with_a_hint(tmp_path: Path) -> None:
-    assert report(examine(tmp_path, name="a:b"), "app").hint == "choose another folder"
+    assert report(examine(tmp_path, name="a:b"), "app").hint == "choose a folder with another name"
 
 
 @pytest.mark.parametrize(
