@@ -21,6 +21,7 @@ from platter_setuptools.ground.options import OPTIONS, Kind, Option
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.ground.times import reproducible_build, source_date_epoch
 from platter_setuptools.ground.ziptimes import set_times
+from platter_setuptools.steps.checkout import Checkout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,12 +141,12 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
     def _project_wheel(self, workshop: Workshop, _output: Path) -> Path:
         """The wheel that this setup() call has built, or builds now: what a door hands to `assemble`."""
-        ready = self._wheel_is_ready
-        if not ready:
+        if not self._wheel_is_ready:
+            commit_time = Checkout(Path.cwd(), workshop.run).commit_time
             with (
                 workshop.progress.hand_over(f"Building the project's wheel for {workshop.target}"),
                 self._tree_left_clean(workshop.work),
-                reproducible_build(Path.cwd()),
+                reproducible_build(Path.cwd(), commit_time),
                 _few_words(verbose=self.options.verbose),
             ):
                 self._build_wheel()
@@ -153,9 +154,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         if not wheels:
             raise ProjectBuildError("bdist_wheel built no wheel", hint="run it alone: python setup.py bdist_wheel")
         wheel = Path(wheels[-1]).absolute()
-        if ready and not os.environ.get("SOURCE_DATE_EPOCH"):
-            # It was built as of today; the other doors have their wheels built as of always.
-            set_times(wheel, source_date_epoch(os.environ))
+        set_times(wheel, source_date_epoch(os.environ))  # the same source gives the same wheel
         return wheel
 
     def _build_wheel(self) -> None:

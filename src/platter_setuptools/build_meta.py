@@ -89,14 +89,18 @@ def _with_bundle(options: Options, build: Callable[[], str], folder: Path) -> st
     from platter_setuptools.ground.interrupts import signals_as_errors  # noqa: PLC0415
     from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
     from platter_setuptools.ground.run import Processes  # noqa: PLC0415
-    from platter_setuptools.ground.times import reproducible_build  # noqa: PLC0415
+    from platter_setuptools.ground.times import reproducible_build, source_date_epoch  # noqa: PLC0415
+    from platter_setuptools.ground.ziptimes import set_times  # noqa: PLC0415
+    from platter_setuptools.steps.checkout import Checkout  # noqa: PLC0415
 
     names = []
 
     def project_wheel(workshop: Workshop, _output: Path) -> Path:
         title = f"Building the project's wheel for {workshop.target}"
-        with workshop.progress.hand_over(title), reproducible_build(Path.cwd()):
+        commit_time = Checkout(Path.cwd(), workshop.run).commit_time
+        with workshop.progress.hand_over(title), reproducible_build(Path.cwd(), commit_time):
             names.append(build())
+        set_times(folder / names[0], source_date_epoch(os.environ))
         return folder / names[0]
 
     with (

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
+import subprocess
 import tarfile
 import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support import projects
+import pytest
+
+from support import clock, projects
 from support.doors import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from support.doors import Yard
 
@@ -70,3 +74,55 @@ def test_source_date_epoch(yard: Yard, tmp_path: Path) -> None:
             assert {time // 10**9 for _, time, content in listing(bundle).values() if content} == {1700000000}
     said = yard.refuse(2, project, SOURCE_DATE_EPOCH="yesterday")
     assert "SOURCE_DATE_EPOCH is 'yesterday'" in said
+
+
+# A version as setuptools-scm makes it: of a tag, or with the date behind it where files were changed.
+SCM_SETUP = """
+    import datetime, os, subprocess, time
+    from setuptools import setup
+
+    now = datetime.datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())), datetime.timezone.utc)
+    said = subprocess.run(["git", "describe", "--tags", "--dirty"], capture_output=True, text=True, check=True).stdout
+    version = said.strip().replace("-dirty", f"+d{now:%Y%m%d}")
+    setup(name="hello", version=version, py_modules=["hello"], install_requires=["leaf"])
+"""
+DATE_SETUP = """
+    import datetime, os, time
+    from setuptools import setup
+
+    now = datetime.datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())), datetime.timezone.utc)
+    setup(name="hello", version=f"{now:%Y.%m.%d}", py_modules=["hello"], install_requires=["leaf"])
+"""
+
+
+def on_the_day(yard: Yard, project: Path, day: Mapping[str, str], door: str = "platter") -> Path:
+    shutil.rmtree(project / "dist", ignore_errors=True)
+    return yard.build(project, **day) if door == "platter" else yard.command(project, **day)
+
+
+@pytest.mark.parametrize("door", ["platter", "command"])
+def test_versions_with_a_date_have_that_of_today(yard: Yard, tmp_path: Path, door: str) -> None:
+    today = f"{dt.datetime.now(dt.timezone.utc):%Y.%m.%d}"  # nobody builds at midnight
+    project = projects.hello(tmp_path / "date", {"setup.py": DATE_SETUP})
+    assert on_the_day(yard, project, {}, door).name.startswith(f"hello-{today.replace('.0', '.')}-")
+    project = projects.hello(tmp_path / "scm", {"setup.py": SCM_SETUP})
+    projects.commit(project)
+    subprocess.run(["git", "tag", "3.4"], cwd=project, check=True)
+    (project / "hello.py").write_text("changed = True\n")
+    assert on_the_day(yard, project, {}, door).name.startswith(f"hello-3.4+d{today.replace('.', '')}-")
+
+
+def test_two_days(yard: Yard, tmp_path: Path) -> None:
+    later = clock.moved(tmp_path, days=401)
+    if not later:
+        pytest.skip("needs a C compiler")
+    project = projects.hello(tmp_path / "project")
+    assert on_the_day(yard, project, {}).read_bytes() == on_the_day(yard, project, later).read_bytes()
+    # A compiler writes the day down, unless it is told the time of the commit.
+    dated = projects.c_extension(
+        "hello",
+        source=projects.C_MODULE.replace('"compiled"', "__DATE__"),
+    )
+    project = projects.write(tmp_path / "compiled", dated)
+    projects.commit(project)
+    assert on_the_day(yard, project, {}).read_bytes() == on_the_day(yard, project, later).read_bytes()

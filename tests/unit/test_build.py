@@ -7,8 +7,10 @@ import os
 import stat
 import sys
 import warnings
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +30,7 @@ from support import handmade
 from support.fakes import Call, FakeRunner, failing, target
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.ground.values import Wheel
@@ -57,6 +59,7 @@ class Backend(FakeRunner):
     requires: tuple[str, ...] = ()
     asked: list[dict[str, Any]]  # what each hook was called with
     error: Exception | None = None
+    git: Mapping[str, str] = MappingProxyType({})  # what git says, by its command
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +70,7 @@ class Backend(FakeRunner):
         call = self.calls[-1]
         if "_in_process" in " ".join(call.command):
             self.hook(call)
-        return ""
+        return next((said for command, said in self.git.items() if command in call.command), "")
 
     def hook(self, call: Call) -> None:
         if self.error:
@@ -126,12 +129,32 @@ class TestBuild:
         for call, environment in zip(run.hooks, environments, strict=True):
             assert call.command[0] == str(Path(environment.command[-1]) / "bin" / "python")
             assert call.cwd == source
-            assert call.env["SOURCE_DATE_EPOCH"] == "315532800"
+            assert "SOURCE_DATE_EPOCH" not in call.env  # the user says nothing, and git knows no commit
             assert call.env["CPPFLAGS"].endswith(f" -fdebug-prefix-map={source}=.")
             assert Path(call.env["DIST_EXTRA_CONFIG"]).is_relative_to(tmp_path / "work")
             assert call.env["PATH"].startswith(str(Path(environment.command[-1]) / "bin"))
         assert sorted(one.name for one in source.iterdir()) == ["pyproject.toml", "src"]
         assert list((source / "src").iterdir()) == []
+
+    def test_the_time_of_a_commit_is_told_to_backends(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+        run = Backend()
+        run.git = {
+            "ls-files": "pyproject.toml\n",
+            "describe": f"{'ab' * 20}\n",
+            "rev-list": f"1700000000 {'ab' * 20}\n",
+        }
+        made, _wanted = builder(tmp_path, run)
+        source = tree(tmp_path)
+        path = made.build(source, tmp_path / "out")
+        assert {call.env["SOURCE_DATE_EPOCH"] for call in run.hooks} == {"1700000000"}
+        with zipfile.ZipFile(path) as archive:  # which is not the time that the files bear
+            assert {one.date_time for one in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        made.build(source, tmp_path / "out", BuildSettings(variables={"SOURCE_DATE_EPOCH": "5"}))
+        assert run.hooks[-1].env["SOURCE_DATE_EPOCH"] == "5"
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
+        made.build(source, tmp_path / "out")
+        assert run.hooks[-1].env["SOURCE_DATE_EPOCH"] == "1600000000"
 
     def test_builds_that_require_the_same_share_an_environment(self, tmp_path: Path) -> None:
         run = Backend()
@@ -155,8 +178,8 @@ class TestBuild:
         made, wanted = builder(tmp_path, run, shared=lambda: Environment(tmp_path / "shared"))
         made.build(tree(tmp_path), tmp_path / "out", BuildSettings(isolated=False))
         assert wanted == []
-        assert [call.command[-2] for call in run.calls] == ["build_wheel"]
-        assert run.calls[0].command[0] == str(tmp_path / "shared" / "bin" / "python")
+        assert [call.command[-2] for call in run.hooks] == ["build_wheel"]
+        assert run.hooks[0].command[0] == str(tmp_path / "shared" / "bin" / "python")
 
     def test_what_the_user_says(self, tmp_path: Path) -> None:
         run = Backend()

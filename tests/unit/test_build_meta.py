@@ -20,12 +20,15 @@ from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.ground.options import Options
 from platter_setuptools.ground.values import Artifact
 from platter_setuptools.ground.ziptimes import set_times
-from support.fakes import Diary
+from support import handmade
+from support.fakes import Diary, failing
 
 if TYPE_CHECKING:
     from platter_setuptools.ground.config_settings import Wish
 
 BASE = Path("/base")
+
+WHEEL = "app-1.0-py3-none-any.whl"
 
 
 class TestSettings:
@@ -158,10 +161,10 @@ class TestHooks:
 
         def build_wheel(folder: Path, settings: Any, metadata: Any) -> str:
             asked.update(folder=folder, settings=settings, metadata=metadata, epoch=os.environ.get("SOURCE_DATE_EPOCH"))
-            return "app.whl"
+            return handmade.wheel(Path(folder), "app").name
 
         def assemble(options: Options, *, source: Path, project_wheel: Any, **_more: Any) -> Artifact:
-            workshop = SimpleNamespace(progress=Diary(), target="CPython 3.11")
+            workshop = SimpleNamespace(run=failing("no repository"), progress=Diary(), target="CPython 3.11")
             asked.update(options=options, source=source, wheel=project_wheel(workshop, None))
             if "error" in asked:
                 raise asked["error"]
@@ -172,17 +175,17 @@ class TestHooks:
         return asked
 
     def test_nobody_asks(self, project: Path, asked: dict[str, Any]) -> None:
-        assert build_meta.build_wheel("out", {"x": "y"}, "metadata") == "app.whl"
+        assert build_meta.build_wheel("out", {"x": "y"}, "metadata") == WHEEL
         assert asked == {"folder": "out", "settings": {"x": "y"}, "metadata": "metadata", "epoch": None}
-        assert list(project.iterdir()) == []
+        assert [path.name for path in project.iterdir()] == ["out"]
 
     def test_somebody_asks(self, project: Path, asked: dict[str, Any]) -> None:
         (project / "pyproject.toml").write_text("[tool.platter]\noutput = 'elsewhere'\nno-pip = true\nformat = 'tar'\n")
         (project / "setup.cfg").write_text("[bdist_platter]\nformat = zip\n")
-        assert build_meta.build_wheel("out", {"platter": "true", "platter.python": "3.12"}) == "app.whl"
+        assert build_meta.build_wheel("out", {"platter": "true", "platter.python": "3.12"}) == WHEEL
         assert asked["options"] == Options(output=project / "out", python="3.12", format="zip", no_pip=True)
-        assert (asked["source"], asked["wheel"]) == (project, project / "out" / "app.whl")
-        assert asked["epoch"] == "315532800"
+        assert (asked["source"], asked["wheel"]) == (project, project / "out" / WHEEL)
+        assert asked["epoch"] is None
         assert "SOURCE_DATE_EPOCH" not in os.environ
 
     @pytest.mark.usefixtures("project")
@@ -215,7 +218,7 @@ class TestHooks:
         monkeypatch.chdir(copy)
         monkeypatch.setenv("PLATTER_BUILD", "1")
         folder = str(project / "pip-wheel-0a_b1c2d")
-        assert build_meta.build_wheel(folder) == "app.whl"
+        assert build_meta.build_wheel(folder) == WHEEL
         assert "options" not in asked
         assert "no bundle is built: the build frontend throws" in capsys.readouterr().err
         with pytest.raises(SystemExit, match="the build frontend throws"):

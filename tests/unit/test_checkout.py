@@ -76,3 +76,21 @@ def test_a_repository_that_cannot_be_read_any_more() -> None:
         return "setup.py\n"
 
     assert recorded(FakeRunner(answer))[0] is None
+
+
+@pytest.mark.parametrize(
+    ("revision", "time", "files", "expected"),
+    [
+        (COMMIT, f"1700000000 {COMMIT}", ("setup.py",), 1700000000),
+        (f"{COMMIT}-dirty", f"1700000000 {COMMIT}", ("setup.py",), None),
+        (COMMIT, f"1700000000 {COMMIT}", ("docs/index.md",), None),
+        ("", "", ("setup.py",), None),  # no commit yet
+    ],
+)
+def test_the_time_of_the_commit(revision: str, time: str, files: tuple[str, ...], expected: int | None) -> None:
+    known = repository(revision, *files)
+
+    def answer(call: Call) -> str:
+        return time if "rev-list" in call.command else known.answer(call)
+
+    assert Checkout(TREE, FakeRunner(answer)).commit_time == expected

@@ -18,7 +18,7 @@ from platter_setuptools.bdist_platter import bdist_platter
 from platter_setuptools.ground.errors import UsageError, WheelError
 from platter_setuptools.ground.options import OPTIONS, Options
 from platter_setuptools.ground.values import Artifact
-from support.fakes import Diary
+from support.fakes import Diary, failing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,9 +190,10 @@ class TestProjectWheel:
         work = project.parent / "work"
         work.mkdir()
         found: list[Path] = []
+        tools = {"work": work, "run": failing("no repository"), "progress": Diary(), "target": "CPython 3.11"}
 
         def assemble(options: Options, *, project_wheel: Any, **_more: Any) -> Artifact:
-            found.append(project_wheel(SimpleNamespace(work=work, progress=Diary(), target="CPython 3.11"), work))
+            found.append(project_wheel(SimpleNamespace(**tools), work))
             return Artifact(path=options.output / "app.tar.gz", size=1, sha256=None, wheels={}, seconds=0.1)
 
         monkeypatch.setattr(room, "assemble", assemble)

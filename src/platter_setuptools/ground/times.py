@@ -1,4 +1,4 @@
-"""One time for everything that is made, so that the same input gives the same bytes on any day."""
+"""The time that everything in a bundle bears, and the time that builds are told of (SOURCE_DATE_EPOCH)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,25 @@ def source_date_epoch(environ: Mapping[str, str]) -> int:
     return min(max(int(text), EARLIEST), LATEST)
 
 
+def build_epoch(environ: Mapping[str, str], commit_time: int | None) -> dict[str, str]:
+    """SOURCE_DATE_EPOCH as a build gets it: the user's, else the time of the commit that is built, else none.
+
+    No other time: build backends write it into versions, where pip and uv have today's date. Raises UsageError.
+    """
+    if not environ.get("SOURCE_DATE_EPOCH"):
+        if commit_time is None:
+            return {}
+        environ = {"SOURCE_DATE_EPOCH": str(commit_time)}
+    return {"SOURCE_DATE_EPOCH": str(source_date_epoch(environ))}
+
+
 @contextlib.contextmanager
-def reproducible_build(source: Path) -> Iterator[None]:
-    """Within the block what this process builds depends neither on the day, nor on the umask, nor on where it lies."""
-    ours = {"SOURCE_DATE_EPOCH": str(source_date_epoch(os.environ)), **without_folders(os.environ, {source: "."})}
+def reproducible_build(source: Path, commit_time: int | None) -> Iterator[None]:
+    """Within the block what this process builds depends neither on the umask, nor on where it lies.
+
+    `commit_time` is that of `source`, if it is a commit without changes, in seconds since 1970.
+    """
+    ours = build_epoch(os.environ, commit_time) | without_folders(os.environ, {source: "."})
     before = {name: os.environ.get(name) for name in ours}
     umask = os.umask(0o022)
     os.environ.update(ours)

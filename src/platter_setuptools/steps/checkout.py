@@ -32,19 +32,30 @@ class Checkout:
         """The files that git tracks, by their paths from the tree; none if it does not track the project itself."""
         return self._tracked.result()
 
+    @property
+    def commit_time(self) -> int | None:
+        """The time of the commit, in seconds since 1970; None where there is none, or tracked files differ from it."""
+        if not self.tracked or self._describe().endswith("-dirty"):
+            return None
+        time = self._git("rev-list", "--max-count=1", "--timestamp", "HEAD").partition(" ")[0]
+        return int(time) if time.isdecimal() else None
+
     def read_revision(self, progress: Progress) -> None:
         """Set `revision`, if it is to be recorded: the commit, with `-dirty` behind it if tracked files differ."""
         if not self._record:
             return
-        # `--abbrev`: as long as the commit is. `--exclude`: no names of tags.
-        said = self._git("describe", "--always", "--dirty", "--abbrev=64", "--exclude=*") if self.tracked else ""
-        if is_revision(said.strip()):
-            self.revision = said.strip()
+        said = self._describe() if self.tracked else ""
+        if is_revision(said):
+            self.revision = said
         else:
             what = (
                 f"git knows no commit of {self.tree}" if self.tree else "what commit a finished wheel is of is unknown"
             )
             progress.warn(f"record-git-state: {what}; the bundle records none")
+
+    def _describe(self) -> str:
+        # `--abbrev`: as long as the commit is. `--exclude`: no names of tags.
+        return self._git("describe", "--always", "--dirty", "--abbrev=64", "--exclude=*").strip()
 
     def _list(self) -> tuple[str, ...]:
         # Names with a line break or a quote are quoted, and then no names.

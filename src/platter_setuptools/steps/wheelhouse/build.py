@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from platter_setuptools.ground.debugging import without_folders
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.logs import drop_log, keep_log
-from platter_setuptools.ground.times import source_date_epoch
+from platter_setuptools.ground.times import build_epoch, source_date_epoch
+from platter_setuptools.ground.ziptimes import set_times
+from platter_setuptools.steps.checkout import Checkout
 from platter_setuptools.steps.wheelhouse.build_settings import PLAIN, BuildSettings
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class WheelBuilder:
         except CommandError as error:
             raise BuildError(f"its build environment cannot be made ({error.message})", output=error.output) from error
         drop_log(name or source.name)
+        set_times(path, source_date_epoch(os.environ))  # the same source gives the same wheel
         return path
 
     def _build(self, source: Path, output: Path, runner: _BackendRunner, settings: BuildSettings) -> Path:
@@ -86,6 +89,8 @@ class WheelBuilder:
         # setuptools puts stale files of an old build/ folder into the wheel: give it a fresh one elsewhere.
         config = scratch / "extra.cfg"
         config.write_text(f"[build]\nbuild_base = {scratch / 'base'}\n".replace("%", "%%"), "utf-8")
+        checkout = Checkout(source, self.run)
+        variables = build_epoch(os.environ, checkout.commit_time) | dict(variables)
         folders = {self.environments.folder: "environments", scratch: "build", source: "."}
         extra_config = os.environ.get("DIST_EXTRA_CONFIG") or os.fspath(config)
         return _BackendRunner(self.run, extra_config, folders, variables)
@@ -109,7 +114,6 @@ class _BackendRunner:
         environ = {
             **self.variables,
             "DIST_EXTRA_CONFIG": self.extra_config,
-            "SOURCE_DATE_EPOCH": str(source_date_epoch(os.environ)),  # the same source gives the same wheel
             **without_folders({**os.environ, **self.variables}, self.folders),
             **(extra_environ or {}),
         }
