@@ -24,6 +24,7 @@ from platter_setuptools.steps.resolving import uv_project
 from platter_setuptools.steps.resolving.groups import read_groups
 from platter_setuptools.steps.resolving.indexes import IndexSettings, for_builds, for_tools, read_settings
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
+from platter_setuptools.steps.resolving.named_indexes import named_indexes
 from platter_setuptools.steps.resolving.pins import Pins, find_pins
 from platter_setuptools.steps.resolving.pip_config import pip_config_files
 from platter_setuptools.steps.resolving.remembered import RememberingResolver
@@ -203,6 +204,9 @@ class Workshop:
             progress=self.progress,
             work=self.work,
             run=self.run,
+            indexes=lambda said: named_indexes(
+                settings(), self.uv_config if self.options.resolver == "uv" else None, said
+            ),
         )
 
     @functools.cached_property

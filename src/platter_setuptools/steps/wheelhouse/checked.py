@@ -1,19 +1,21 @@
-"""What a resolver says, checked: its lock has a secure hash of every file, and those that direct URLs name."""
+"""What a resolver says, checked: every file has a secure hash, and what direct URLs name; rivals are told."""
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.steps.resolving.credentials import Asking
+from platter_setuptools.steps.resolving.named_indexes import NamedIndexes, pinned
 from platter_setuptools.steps.resolving.pins import keep_promises, promised_hashes
 from platter_setuptools.steps.wheelhouse.collector import as_download
 from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all, is_secure
+from platter_setuptools.steps.wheelhouse.rivals import find_rivals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
     from platter_setuptools.steps.resolving.lock import Lock
+    from platter_setuptools.steps.resolving.requirements import Requirements
     from platter_setuptools.steps.resolving.resolver import Request, Resolver
     from platter_setuptools.steps.store import Store
     from platter_setuptools.steps.target import Target
@@ -45,9 +48,16 @@ class CheckedResolver:
     progress: Progress
     work: Path
     run: Runner
+    indexes: Callable[[Requirements], NamedIndexes] = lambda _said: NamedIndexes()
+    _told: set[str] = field(default_factory=set, init=False)  # of rivals, since a build may resolve more than once
 
     def __call__(self, request: Request) -> Lock:
-        lock = self.resolver(request)
+        lock = self._with_hashes(request, self.resolver(request))
+        if not request.no_deps:  # else all is named by its hash
+            self._warn_of_rivals(request, lock)
+        return lock
+
+    def _with_hashes(self, request: Request, lock: Lock) -> Lock:
         promised = promised_hashes((*request.requirements, *request.sources), request.said)
         lock = self._checked(lock, keep_promises(lock, promised))
         weak = [file for package in lock.pylock.packages for file in _files(package) if not is_secure(file.hashes)]
@@ -58,6 +68,26 @@ class CheckedResolver:
         known = self._fetched(lock, [file for file in weak if any(file is one for one in taken)])
         packages = [_with_hashes(package, known) for package in lock.pylock.packages]
         return dataclasses.replace(lock, pylock=dataclasses.replace(lock.pylock, packages=packages))
+
+    def _warn_of_rivals(self, request: Request, lock: Lock) -> None:
+        settings = self.settings()
+        rivals = find_rivals(
+            lock,
+            self.indexes(request.said),
+            pinned=pinned(request.tree),
+            settings=settings,
+            ask=Asking(settings, self.run),
+            run=self.run,
+        )
+        for index, packages in rivals.items():
+            names = ", ".join(f"{package.name} {package.version}" for package in packages)
+            warning = (
+                f"{names}: not from {index}, which has {'that name' if len(packages) == 1 else 'these names'}, too. Of "
+                "several indexes the highest version wins: the manual (building, indexes) says how to pin a name to one"
+            )
+            if warning not in self._told:
+                self._told.add(warning)
+                self.progress.warn(warning)
 
     def check_required(self, lock: Lock, requirements: Iterable[Requirement]) -> Lock:
         """The lock with the hashes that the URLs of these requirements name. Raises WheelError if a file has others."""
