@@ -44,7 +44,7 @@ def understated(tmp_path_factory: pytest.TempPathFactory) -> handmade.Bundle:
     made = handmade.bundle(
         folder, [greet, big], bytecode=True, post_install='head -c 1000000 /dev/zero >"$VIRTUAL_ENV/x"'
     )
-    made.info.update(installed_size=0, installed_files=0)
+    made.claim(size=0, files=0)
     made.seal()
     return made
 

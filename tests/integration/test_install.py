@@ -184,7 +184,7 @@ def test_no_fitting_python(made: handmade.Bundle, dst: Path) -> None:
 
 def test_no_fitting_python_hides_nothing_else(made: handmade.Bundle, dst: Path) -> None:
     made.info["python"] = made.info["targets"][0]["python"] = "3.99"
-    made.info["installed_size"] = 2**60
+    made.claim(size=2**50, files=1)
     made.seal()
     text = refused(handmade.run(made, f"{dst}:x"), 3)
     for part in (f"Python: expected 3.99, found {sys.version_info[0]}.", "space: expected", "which PATH cannot hold"):
@@ -203,6 +203,7 @@ def test_no_fitting_python_hides_nothing_else(made: handmade.Bundle, dst: Path) 
 )
 def test_python_of_another_kind(made: handmade.Bundle, dst: Path, change: dict[str, Any], text: str) -> None:
     made.info["targets"][0].update(change)
+    made.info["python"] = made.info["targets"][0]["python"]
     made.seal()
     assert text in refused(handmade.run(made, "--check", dst), 3)
     assert not dst.parent.exists()
@@ -218,8 +219,7 @@ def test_all_findings_in_one_list(tmp_path: Path, dst: Path) -> None:
     foreign = handmade.wheel(tmp_path / "w", "alien", tag="cp311-cp311-win_amd64")
     newer = handmade.wheel(tmp_path / "w", "newer", tag="py3-none-manylinux_2_99_x86_64")
     made = handmade.bundle(tmp_path, [foreign, newer])
-    made.info["installed_size"] = 2**60
-    made.info["installed_files"] = 2**40
+    made.claim(size=2**50, files=2**40)
     made.seal()
     text = refused(handmade.run(made, dst), 5)
     for part in ("alien-1.0-cp311-cp311-win_amd64.whl", "newer-1.0", "space: expected"):

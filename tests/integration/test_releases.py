@@ -423,6 +423,15 @@ def test_doctor(deploy: Callable[..., Done], root: Path) -> None:
         assert finding in text
     assert platter(root, "doctor", "1.9").stdout == "1.9: as it was installed\n"
     (recorded,) = packages.glob("greet-*.dist-info/RECORD")
+    os.mkfifo(packages / "pipe")
+    (packages / "link").symlink_to("/etc/passwd")
+    strange = ("/dev/zero", "../../../../../../../../../../../../etc/passwd", "pipe", "link")
+    recorded.write_text("".join(f"{name},sha256=x,\n" for name in strange))
+    text = platter(root, "doctor", "1.10", code=4).stderr
+    assert "/dev/zero is not in the release, and not looked at" in text
+    assert "/etc/passwd is not in the release, and not looked at" in text
+    assert "site-packages/pipe is not what was installed" in text
+    assert "site-packages/link cannot be read" in text
     recorded.write_text("greet.py,,\n")
     assert "greet-1.10.dist-info/RECORD is not whole" in platter(root, "doctor", "1.10", code=4).stderr
     recorded.unlink()

@@ -142,6 +142,12 @@ class Bundle:
     def script(self) -> Path:
         return self.path / "install.sh"
 
+    def claim(self, *, size: int, files: int) -> None:
+        """Let info.json say that so much is installed: of the first wheel, and so of all."""
+        for number, wheel in enumerate(self.info["wheels"]):
+            wheel.update(installed_size=0 if number else size, installed_files=0 if number else files)
+        self.info.update(installed_size=size, installed_files=files)
+
     def seal(self) -> None:
         """Write info.json and SHA256SUMS anew, from what is there now."""
         (self.path / "info.json").write_text(json.dumps(self.info, indent=2) + "\n")

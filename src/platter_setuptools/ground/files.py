@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK = 1 << 20
+_FIRST = 1 << 16  # most files are smaller, and to get room for more takes longer than to hash them
 
 
 def obstacle(folder: Path) -> str | None:
@@ -23,9 +24,11 @@ def obstacle(folder: Path) -> str | None:
 def sha256_of(source: BinaryIO) -> tuple[str, int]:
     """The SHA-256 (hexadecimal) and the size (bytes) of what is left to read, with constant memory."""
     digest, size = hashlib.sha256(), 0
-    while chunk := source.read(_CHUNK):
+    chunk = source.read(_FIRST)
+    while chunk:
         digest.update(chunk)
         size += len(chunk)
+        chunk = source.read(_CHUNK)
     return digest.hexdigest(), size
 
 

@@ -5,12 +5,15 @@ import csv
 import glob
 import hashlib
 import os
+import stat
 from typing import Dict, Iterator, List, Sequence
 
 from . import health, record
 from .errors import BundleError
+from .preflight import contains
 from .root import COMPLETE, UNFINISHED, Root
 from .switch import absent
+from .untrusted import LIST, read_file
 
 _SHOWN = 10
 
@@ -84,24 +87,30 @@ def _compared(recorded: Dict[str, List[str]], folder: str) -> Iterator[str]:
 def _recorded(place: str, path: str, folder: str, recorded: Dict[str, List[str]]) -> Iterator[str]:
     """Add the files of one distribution, as absolute paths, with the hashes that its RECORD has for them."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            rows = record.parse(stream.read())
-    except (OSError, csv.Error) as error:
+        rows = record.parse(read_file(path, LIST).decode("utf-8", "surrogateescape"))
+    except (OSError, ValueError, csv.Error) as error:
         yield "%s cannot be read: %s" % (os.path.relpath(path, folder), error)
         return
     if os.path.relpath(path, place) not in rows:
         yield "%s is not whole" % os.path.relpath(path, folder)
     for name, digest, _ in rows.values():
-        recorded.setdefault(os.path.normpath(os.path.join(place, name)), []).append(digest)
+        file = os.path.normpath(os.path.join(place, name))
+        if contains(os.path.realpath(folder), os.path.realpath(os.path.dirname(file))):
+            recorded.setdefault(file, []).append(digest)
+        else:
+            yield "%s is not in the release, and not looked at" % file
 
 
 def _as_recorded(file: str, recorded: str) -> bool:
     """Whether a file has this hash; one without a hash only has to be there."""
     algorithm, _, expected = recorded.partition("=")
     if not expected or algorithm not in hashlib.algorithms_guaranteed:
-        return os.stat(file) is not None
+        return stat.S_ISREG(os.lstat(file).st_mode)
     state = hashlib.new(algorithm)
-    with open(file, "rb") as stream:
+    # A pipe is not waited for, and neither a link nor a device is read.
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return False
         for chunk in iter(lambda: stream.read(1 << 20), b""):
             state.update(chunk)
     return base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode("ascii") == expected

@@ -8,7 +8,7 @@ from typing import Any
 
 TEXT = 2 << 20  # bytes of info.json, pylock.toml, METADATA and the like
 LIST = 8 << 20  # bytes of SHA256SUMS, RECORD and the bill of materials
-FILES = 100_000  # of a wheel, or of a bundle
+FILES = 50_000  # of a wheel, or of a bundle
 WHEELS = 2_000
 NUMBER = 1 << 50  # a size in bytes, or a count
 STRING = 1_000  # characters

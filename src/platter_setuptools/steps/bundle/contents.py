@@ -140,10 +140,11 @@ def _member(entry: Entry, name: str, contents: Contents, work: Path) -> Member:
     with entry.open() as source:
         if name in _KEPT or base == "direct_url.json":
             limit = untrusted.LIST if name in _LISTS else untrusted.TEXT
-            contents.texts[name] = source.read(limit + 1)
-            if len(contents.texts[name]) > limit:
+            text = source.read(limit + 1)
+            if len(text) > limit:
                 raise ArchiveError(f"{entry.name} is longer than {limit} bytes", hint=_HINT)
-            return from_bytes(name, contents.texts[name])
+            contents.texts[name] = text
+            return from_bytes(name, text)
         if (folder, base[-4:]) in {("data", ".whl"), ("data/bytecode", ".zip")}:
             return _look_into(source, name, contents, work)
         sha256, size = sha256_of(source)

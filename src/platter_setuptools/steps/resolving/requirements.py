@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
 
-_WITH_USERINFO = re.compile(r"[\w+.-]+://[^/\s]+@\S+")
+_WITH_USERINFO = re.compile(r"(?<![\w+.-])[\w+.-]{1,32}://[^/\s]+@\S+")
 _INDEX = re.compile(r"^--(?:index-url|extra-index-url|find-links) ([^@\s]+)$", re.MULTILINE)
 _GIT = re.compile(r"(git\+https?://)[^/\s]+@")
 
