@@ -72,7 +72,7 @@ def _bundle(path: Path, *, by_record: bool) -> Side:
     known |= {f"data/{part.file}" for part in portrait.parts}
     for name, sha256 in sorted(portrait.sums.items()):
         if name == "install.sh" or name.startswith("data/bootstrap/"):
-            installer.update(f"{name} {sha256}\n".encode())
+            installer.update(f"{name} {sha256}\n".encode("utf-8", "surrogateescape"))
         elif name not in known and not name.startswith("data/bytecode/"):
             files[name] = sha256
     return Side(

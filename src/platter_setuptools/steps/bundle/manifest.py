@@ -11,7 +11,7 @@ from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.payload import manifest as installer
 from platter_setuptools.payload.errors import InstallError
-from platter_setuptools.steps.bundle.members import Member, from_file, from_text
+from platter_setuptools.steps.bundle.members import Member, from_bytes, from_file, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -208,7 +208,7 @@ def checksums(members: Iterable[Member]) -> Member:
         sha256 = by_name.get(end_of_links(by_name, name), by_name[name]).sha256
         if sha256:
             lines.append(_line(sha256, name))
-    return from_text("SHA256SUMS", "".join(lines))
+    return from_bytes("SHA256SUMS", "".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def end_of_links(by_name: Mapping[str, Member], name: str) -> str:

@@ -1,0 +1,115 @@
+"""What an input claims decides neither time nor memory."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import tarfile
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from platter_setuptools.ground.errors import ArchiveError, WheelError
+from platter_setuptools.ground.values import Origin
+from platter_setuptools.payload import checksums, cleaning, names, scripts, specifiers, untrusted
+from platter_setuptools.payload import wheel as unpacking
+from platter_setuptools.payload.archive import Archive
+from platter_setuptools.payload.environment import Scheme, is_own
+from platter_setuptools.payload.errors import BundleError
+from platter_setuptools.payload.tree import Tree
+from platter_setuptools.steps.bundle.contents import read_contents
+from platter_setuptools.steps.resolving import requirements
+from platter_setuptools.steps.wheels import elf, needs
+from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
+from support import handmade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MIB = 1 << 20
+INFO = "app-1.0.dist-info"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "reason"),
+    [
+        (f"{INFO}/METADATA", 3 * MIB, "METADATA is longer than 2097152 bytes"),
+        (f"{INFO}/RECORD", 9 * MIB, "RECORD is longer than 8388608 bytes"),
+        (f"{INFO}/entry_points.txt", 3 * MIB, "entry_points.txt is longer than 2097152 bytes"),
+        ("app-1.0.data/scripts/big", 65 * MIB, "it unpacks to more than 200 times its size"),
+    ],
+)
+def test_wheels(tmp_path: Path, name: str, size: int, reason: str) -> None:
+    whole = handmade.wheel(tmp_path / "whole", "app")
+    with Archive(str(whole)) as archive:
+        members = [
+            handmade.Member(name=one, content=archive.read(info))
+            for one, info in archive.members.items()
+            if one != name
+        ]
+    start = b"Metadata-Version: 2.1\nName: app\nVersion: 1.0\n\n" if name.endswith("METADATA") else b""
+    members.append(handmade.Member(name=name, content=start + b"#" * size))
+    path = handmade.archive(tmp_path / whole.name, members)
+    wheel = open_wheel(path, Origin.FETCHED)
+    with pytest.raises(BundleError, match=reason), Archive(str(path)) as archive:
+        unpacking.Installation(unpacking.Wheel(archive, SCHEME), SCHEME, NOTHING).members()
+    if "METADATA" in name or "scripts" in name:
+        with pytest.raises(WheelError, match=reason):
+            describe(wheel)
+
+
+SCHEME = Scheme("/v", "/v/bin/python", "/v/s", "/v/s", "/v/bin", "/v/include", "/v")
+
+
+class Nothing(Tree):
+    """Takes everything, keeps nothing."""
+
+    def write(self, path: str, chunks: object, *, executable: bool = False, mtime: int | None = None) -> None: ...
+
+
+NOTHING = Nothing(frozenset())
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+def test_headers_of_a_tar(tmp_path: Path, kind: bytes) -> None:
+    path = tmp_path / "app.tar.gz"
+    header = tarfile.TarInfo("app/PACKAGE")
+    header.type, header.size = kind, 1 << 32
+    with gzip.open(path, "wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT) + bytes(10240))
+    with pytest.raises(ArchiveError, match="a header of 4294967296 bytes"):
+        read_contents(path, tmp_path)
+
+
+PIECES = ["a", "1", ".", "-", " ", "\t", "/", "://", "a@", "x://", "#!python ", "\\n", '"', "[", "coding:", "lib/", "_"]
+EXPRESSIONS: dict[str, Callable[[str], object]] = {
+    "SHA256SUMS": lambda text: checksums.parse(("0" * 64 + "  " + text + "\n").encode()),
+    "specifiers": specifiers.valid,
+    "contains": lambda text: specifiers.contains(f">={text[: untrusted.STRING]}", (3, 11, 1)),
+    "project": names.is_project,
+    "version": names.is_version,
+    "normalised": names.normalised,
+    "place": is_own,
+    "bytecode": unpacking.source_of,
+    "clean": cleaning.clean,
+    "script": lambda text: scripts.rewritten(f"#!python{text}\rx".encode(), "/v/bin/python"),
+    "coding": lambda text: scripts.rewritten(f"#!python\n# {text}".encode(), "/v" * 100),
+    "entry points": lambda text: scripts.entry_points(f"[console_scripts]\n{text}", "x"),
+    "JSON": lambda text: untrusted.parse_json(f'["{text}'.encode()),
+    "requirements": requirements._WITH_USERINFO.findall,
+    "libc": needs._LIBC.fullmatch,
+    "musl": needs._MUSL.fullmatch,
+    "glibc": elf._GLIBC.fullmatch,
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_expressions_take_time_in_proportion(name: str) -> None:
+    for piece in PIECES:
+        text = piece * (MIB // len(piece))
+        start = time.process_time()
+        with contextlib.suppress(BundleError, ValueError):
+            EXPRESSIONS[name](text)
+        assert time.process_time() - start < 5, piece
