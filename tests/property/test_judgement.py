@@ -32,7 +32,7 @@ from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.tree import Tree
 from platter_setuptools.steps.bundle.contents import read_contents
 from platter_setuptools.steps.bundle.verify import verify
-from platter_setuptools.steps.wheels.soundness import examine
+from platter_setuptools.steps.wheels.soundness import check_places, examine
 from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
 from support import handmade
 from support.fakes import Diary, FakeRunner
@@ -306,7 +306,7 @@ def test_members_of_a_wheel(members: list[handmade.Member], metadata: str | None
         wheel = open_wheel(path, Origin.FETCHED)
         try:
             describe(wheel)
-            examine(wheel)
+            check_places([wheel], {wheel: examine(wheel)}, Diary())
             passed = True
         except WheelError:
             passed = False
