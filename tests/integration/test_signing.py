@@ -145,6 +145,29 @@ class TestInstalling:
         handmade.run(made, dst)
         assert witness.exists()
 
+    @pytest.mark.parametrize("first", [".", "", "tools", "../a bundle"])
+    def test_no_program_of_the_bundle_runs_by_a_relative_path(
+        self, made: handmade.Bundle, ring: Path, dst: Path, first: str
+    ) -> None:
+        """Neither before the signature was checked nor after, wherever in PATH the relative folder stands."""
+        witness = made.path.parent / "it ran"
+        pythons = ("python", "python3", f"python{made.info['python']}")
+        for name in ("ssh-keygen", "sh", "env", "readlink", "printf", "command", "cat", "dirname", *pythons):
+            for folder in (made.path, made.path / "tools", made.path.parent):
+                folder.mkdir(exist_ok=True)
+                (folder / name).write_text(f"#!/bin/sh\necho {name} >>'{witness}'\n")
+                (folder / name).chmod(0o755)
+        made.seal()
+        right = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        words = ("--check", "--allowed-signers", ring / "allowed", dst)
+        # With relative folders alone PATH is as if it was not set, and has a Python 3.11, say, or not.
+        for path in (f"{first}:{right}", f"{right}:{first}", f"{first}:{first}"):
+            for who, codes in (("mallory", {4}), ("alice", {0} if right in path else {0, 3, 5})):
+                keys.sign(made.path, ring / who)
+                done = handmade.run(made, *words, shell=["/bin/sh"], python=False, cwd=made.path, env={"PATH": path})
+                assert not witness.exists()
+                assert done.returncode in codes, done.stderr
+
     @pytest.mark.parametrize("name", ["json", "signal", "zipfile", "msvcrt", "virtualenv", "platter_payload"])
     def test_a_module_that_was_added_does_not_run(
         self, made: handmade.Bundle, ring: Path, dst: Path, name: str

@@ -178,10 +178,10 @@ class TestBadInput:
         desk.take(bundles["1.9"])
         desk.fab("deploy")
         desk.take(bundles["1.10"])
-        with desk.hosts.start(3, "flock", f"{desk.root}/platter-journal.jsonl", "cat") as other:
+        with desk.hosts.start(3, "flock", f"{desk.root}/.platter-lock", "cat") as other:
             said, told = desk.fab("deploy", code=6)
             other.communicate()
-        assert "somebody else is changing the releases" in said
+        assert "another process is changing the releases" in said
         assert "hint: wait until that has ended, then try again" in told
         assert desk.greetings() == [f"greet {'1.9' if n == 3 else '1.10'}" for n in range(5)]
 

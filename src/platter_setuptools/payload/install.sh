@@ -52,12 +52,15 @@ fail() { # STATUS MESSAGE HINT
 }
 
 # Without relative folders: what PATH finds in the current one, which may be the bundle, is not the system's.
-rest=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}:
-PATH=
+# An empty PATH would mean the current folder, too.
+usual=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+rest=${PATH:-$usual}:
+kept=
 while [ -n "$rest" ]; do
-    case $rest in /*) PATH=$PATH${PATH:+:}${rest%%:*} ;; esac
+    case $rest in /*) kept=$kept${kept:+:}${rest%%:*} ;; esac
     rest=${rest#*:}
 done
+PATH=${kept:-$usual}
 export PATH
 
 # The bundle's folder, also when this is called through a link.

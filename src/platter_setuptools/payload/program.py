@@ -23,12 +23,14 @@ _SCRIPT = """\
 # Lists, activates, rolls back and prunes the releases in this folder; platter --help says more.
 # Behind this script is a zip archive of Python modules: unzip -l platter, unzip -p platter MODULE.
 case $0 in */*) here=${{0%/*}} ;; *) here=. ;; esac
-# What PATH finds in the current folder is not the system's.
-rest=${{PATH:-/usr/local/bin:/usr/bin:/bin}}: PATH=
+# What PATH finds in the current folder, which an empty PATH means as well, is not the system's.
+usual=/usr/local/bin:/usr/bin:/bin
+rest=${{PATH:-$usual}}: kept=
 while [ -n "$rest" ]; do
-    case $rest in /*) PATH=$PATH${{PATH:+:}}${{rest%%:*}} ;; esac
+    case $rest in /*) kept=$kept${{kept:+:}}${{rest%%:*}} ;; esac
     rest=${{rest#*:}}
 done
+PATH=${{kept:-$usual}}
 for python in {interpreter} python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python \\
     "$here"/versions/*/bin/python; do
     # Some Pythons lack a part of the standard library.

@@ -58,11 +58,12 @@ def test_no_python_is_whole(program: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [".", "", "here"])
 def test_nothing_in_the_current_folder_is_run(program: Path, tmp_path: Path, first: str) -> None:
-    script(tmp_path, "python3", "touch ran")
-    script(tmp_path / "here", "python3", "touch ran")
+    script(tmp_path, "python3", ": >ran")
+    script(tmp_path / "here", "python3", ": >ran")
     (whole := tmp_path / "whole").mkdir()
     (whole / "python3").symlink_to(sys.executable)
     assert listed(program, f"{first}:{whole}", tmp_path).returncode == 0
+    listed(program, first, tmp_path)  # with no other folder in PATH, either
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "here" / "ran").exists()
 
