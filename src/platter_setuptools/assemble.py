@@ -38,7 +38,7 @@ from platter_setuptools.steps.wheels.check import (
 from platter_setuptools.steps.wheels.forgotten import warn_of_forgotten
 from platter_setuptools.steps.wheels.needs import find_needs, warnings
 from platter_setuptools.steps.wheels.scripts import check_attributes, check_scripts
-from platter_setuptools.steps.wheels.soundness import check_places, examine_wheels
+from platter_setuptools.steps.wheels.soundness import check_case, check_places, examine_wheels
 from platter_setuptools.steps.wheels.wheelfile import describe, describe_once, open_wheel
 from platter_setuptools.workshop import Workshop, open_workshop
 
@@ -176,6 +176,7 @@ def _write(
         revision=checkout.revision,
         amendments=asked.amendments,
         system_site_packages=options.finds_system_packages,
+        case_sensitive=check_case([places[one.wheel] for one in wheels], target.platform, progress),
     )
     check_places(manifest.in_order, places, progress)
     check_scripts(wheels, [project], places, asked, progress)

@@ -12,7 +12,7 @@ import pytest
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.values import Origin, Wheel
 from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.wheels.soundness import check_places, examine, examine_wheels, places_of
+from platter_setuptools.steps.wheels.soundness import check_case, check_places, examine, examine_wheels, places_of
 from platter_setuptools.steps.wheels.wheelfile import open_wheel
 from support import handmade
 from support.fakes import Diary, FakeRunner
@@ -117,8 +117,7 @@ def test_honest_records_of_every_kind(tmp_path: Path) -> None:
         (Member(name="link", content=b"/etc", mode=stat.S_IFLNK | 0o777), "link is neither a file nor a folder"),
         (Member(name="device", mode=stat.S_IFCHR | 0o666), "device is neither a file nor a folder"),
         (Member(name="pipe", mode=stat.S_IFIFO | 0o666), "pipe is neither a file nor a folder"),
-        (Member(name="APP.py"), "app.py and APP.py would be one file"),
-        (Member(name="app-1.0.data/purelib/App.py"), "would be one file"),
+        (Member(name="app-1.0.data/purelib/app.py"), "would be one file"),
         (Member(name="app-1.0.data/scripts/python"), "would overwrite bin/python, which belongs to the virtualenv"),
         *(
             (Member(name=f"app-1.0.data/{name}"), "which belongs to the virtualenv")
@@ -233,6 +232,26 @@ class TestPlacesThatTwoWant:
         for order in ([one, two], [two, one]):
             with pytest.raises(WheelError, match=r"one-.* has a file where two-.* has a folder: site-packages/a/b$"):
                 self.told(*order)
+
+    @pytest.mark.parametrize(
+        ("files", "more", "text"),
+        [
+            (("a.txt", "A.txt"), (), "site-packages/A.txt and site-packages/a.txt differ only in case"),
+            (("Pkg/m.py",), ("pkg/m.py",), "site-packages/Pkg/m.py and site-packages/pkg/m.py differ only in case"),
+            (("Pkg/m.py",), ("pkg/n.py",), None),
+        ],
+    )
+    def test_names_that_differ_only_in_case(
+        self, tmp_path: Path, files: tuple[str, ...], more: tuple[str, ...], text: str | None
+    ) -> None:
+        one = handmade.wheel(tmp_path, "one", files=dict.fromkeys(files, ""))
+        two = handmade.wheel(tmp_path, "two", files=dict.fromkeys(more, "") or None)
+        places, diary = [examine(opened(path)) for path in (one, two)], Diary()
+        assert check_case(places, "linux-x86_64", diary) is (text is not None)
+        assert [said.partition(":")[0] for said in diary.said("warn")] == [text] * (text is not None)
+        if text:
+            with pytest.raises(WheelError, match="differ only in case"):
+                check_case(places, "macosx-14.0-arm64", diary)
 
     def test_also_within_one_wheel(self, tmp_path: Path) -> None:
         with pytest.raises(WheelError, match="has a file where"):

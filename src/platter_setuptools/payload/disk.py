@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+from typing import Optional
 
 from .errors import HostError
 
@@ -25,6 +26,21 @@ def flush(folder: str) -> None:
             "%s could not be written to disk: %s" % (folder, os.strerror(number)),
             hint="look at the disk and at what the kernel says of it (dmesg)",
         )
+
+
+def tells_case(folder: str) -> Optional[bool]:
+    """Return whether names in the folder may differ only in case; None if nothing can be written there.
+
+    A file is made for that, and removed.
+    """
+    import tempfile  # noqa: PLC0415 - hardly a bundle asks for it
+
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".platter-Case-", dir=folder) as file:
+            name = os.path.basename(file.name)
+            return not os.path.lexists(os.path.join(folder, name.swapcase()))
+    except OSError:
+        return None
 
 
 def settle(folder: str) -> None:

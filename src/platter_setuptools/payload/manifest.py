@@ -75,6 +75,7 @@ class Manifest(NamedTuple):
     ``revision`` is the git commit that the project was built from, followed by ``-dirty`` where tracked files had
     changes; empty if it was not recorded.
     ``system_site_packages``: the virtualenv finds the packages of its base Python, after its own.
+    ``case_sensitive``: names of files differ only in case, which the filesystem has to keep apart.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Manifest(NamedTuple):
     revision: str = ""
     overrides: Tuple[Override, ...] = ()
     system_site_packages: bool = False
+    case_sensitive: bool = False
 
     @property
     def title(self) -> str:
@@ -156,6 +158,7 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         revision=_revision(top),
         overrides=tuple(_override(table) for table in top.tables("overrides")) if "overrides" in top.data else (),
         system_site_packages=top.optional("system_site_packages", bool) or False,
+        case_sensitive=top.optional("case_sensitive", bool) or False,
     )
     _check(plan, top)
     return plan

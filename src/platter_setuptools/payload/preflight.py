@@ -8,6 +8,7 @@ from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
 from . import libraries, removal, specifiers, tags
 from .destination import Destination, State, mounts_in_the_way
+from .disk import tells_case
 from .environment import base_interpreter
 from .errors import DestinationError, HostError, PythonError
 from .findings import Finding
@@ -54,6 +55,9 @@ def examine(manifest: Manifest, host: Host, destination: Destination, bundle: st
     findings += _libc(fitting, host)
     findings += _libraries(fitting, host)
     findings += _place(destination)
+    if manifest.case_sensitive and tells_case(_holder(destination)) is False:
+        text = "filesystem: %s does not tell upper from lower case, and names in the bundle differ only in that"
+        findings.append(Finding(HostError, text % _holder(destination), _ELSEWHERE))
     findings += _space(manifest, destination)
     findings += _name(destination.path)
     findings += _destination(destination, bundle, force=force)

@@ -199,7 +199,7 @@ class Installation:
         """Compiled files beside their sources; those without one are passed over."""
         for name, info in archive.members.items():
             folder = self._sources.get(source_of(name))
-            if folder is None or (folder + "/" + name).casefold() in self._taken:
+            if folder is None or folder + "/" + name in self._taken:
                 continue
             self._claim(folder + "/" + name, name)
             self._write(folder + "/" + name, archive.chunks(info))
@@ -212,7 +212,7 @@ class Installation:
             target = importlib.util.cache_from_source(source)
             if size(os.path.basename(target)) > PART:
                 continue
-            if target.casefold() in self._taken or not (self.only is None or source in self.only):
+            if target in self._taken or not (self.only is None or source in self.only):
                 continue
             self._claim(target, path)
             try:
@@ -260,11 +260,10 @@ class Installation:
                     raise self.wheel.archive.damaged("%s would be metadata of a distribution" % name)
 
     def _claim(self, path: str, name: str) -> None:
-        """One wheel must not have two files for one place, not even on a disk that is blind to case."""
-        key = path.casefold()
-        if key in self._taken:
-            raise self.wheel.archive.damaged("%s and %s would be one file" % (self._taken[key], name))
-        self._taken[key] = name
+        """One wheel must not have two files for one place."""
+        if path in self._taken:
+            raise self.wheel.archive.damaged("%s and %s would be one file" % (self._taken[path], name))
+        self._taken[path] = name
 
 
 def timestamp(info: zipfile.ZipInfo) -> Stamp:

@@ -189,6 +189,21 @@ def test_a_folder_that_is_not_ours_to_write_in(tmp_path: Path, monkeypatch: pyte
     assert f"{tmp_path} is not writable for user {os.geteuid()}" in finding.text
 
 
+def test_names_that_differ_only_in_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLAN._replace(case_sensitive=True)
+    assert examine(tmp_path, plan) == []
+
+    def lexists(path: str) -> bool:  # as on a disk that does not keep them apart
+        folder, name = os.path.split(path)
+        return name.lower() in [one.name.lower() for one in os.scandir(folder)]
+
+    monkeypatch.setattr(os.path, "lexists", lexists)
+    (finding,) = examine(tmp_path, plan)
+    assert (finding.kind, finding.text.partition(": ")[0]) == (HostError, "filesystem")
+    assert examine(tmp_path) == []
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("flag", ["ST_RDONLY", "ST_NOEXEC"])
 def test_mount_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
     disk = Disk(os.statvfs(tmp_path), f_flag=getattr(os, flag))

@@ -41,6 +41,7 @@ class Manifest:
     revision: str | None = None  # see payload.manifest
     amendments: Sequence[Amendment] = ()
     system_site_packages: bool = False
+    case_sensitive: bool = False
 
     @property
     def version(self) -> str:
@@ -90,6 +91,7 @@ class Manifest:
                 for one in self.amendments
             ],
             "system_site_packages": self.system_site_packages,
+            "case_sensitive": self.case_sensitive,
             "wheels": wheels,
             "installed_size": sum(wheel["installed_size"] for wheel in wheels),
             "installed_files": sum(wheel["installed_files"] for wheel in wheels),

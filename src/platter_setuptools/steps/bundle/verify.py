@@ -27,7 +27,7 @@ from platter_setuptools.steps.resolving.lock import load_lock
 from platter_setuptools.steps.target import Target
 from platter_setuptools.steps.wheels.check import Asked, Described, check_set
 from platter_setuptools.steps.wheels.scripts import check_scripts
-from platter_setuptools.steps.wheels.soundness import check_places
+from platter_setuptools.steps.wheels.soundness import check_case, check_places
 from platter_setuptools.steps.wheels.wheelfile import tags_of
 
 if TYPE_CHECKING:
@@ -219,6 +219,8 @@ def _set(plan: manifest.Manifest, contents: Contents, progress: Progress) -> Ite
     try:
         check_places([one.wheel for one in described], places, progress)
         check_scripts(described, projects, places, asked, progress)
+        if check_case(places.values(), plan.platform, progress) is not plan.case_sensitive:
+            yield f"{manifest.FILE}: case_sensitive is {str(plan.case_sensitive).lower()}, which the wheels contradict"
     except WheelError as error:
         yield error.message
 

@@ -146,6 +146,27 @@ def check_places(wheels: Iterable[Wheel], places: Mapping[Wheel, Places], progre
         progress.warn(f"{loser} and {winner} both have {named}: {winner}'s will be installed")
 
 
+def check_case(places: Iterable[Places], platform: str, progress: Progress) -> bool:
+    """Return whether names of files differ only in case, and warn of them.
+
+    Raises WheelError unless the platform is Linux: elsewhere most disks do not keep such names apart.
+    """
+    names: dict[str, str] = {}
+    alike = []
+    for place in (place for several in places for place in several):
+        other = names.setdefault(place.casefold(), place)
+        if other != place:
+            alike.append(f"{other} and {place}")
+    if not alike:
+        return False
+    more = f", and {len(alike) - _SHOWN} more," if len(alike) > _SHOWN else ""
+    text = f"{', '.join(alike[:_SHOWN])}{more} differ only in case"
+    if not platform.startswith("linux"):
+        raise WheelError(text, hint=f"disks of {platform} do not keep such names apart: leave that distribution out")
+    progress.warn(f"{text}: install.sh refuses a disk that does not keep such names apart")
+    return True
+
+
 def _commands(places: Places) -> Sequence[str]:
     """The names of scripts that a base system has, too."""
     names = [place.removeprefix(_BIN) for place in places if place.startswith(_BIN)]
