@@ -25,6 +25,31 @@ if TYPE_CHECKING:
 
 MARKER = ".platter-release.json"
 POST = 'set -u\nprintf "%s\\n" "$PWD" "$HERE" "$DATA_DIR" "$VIRTUAL_ENV" "$(command -v python)" >"$VIRTUAL_ENV/seen"\n'
+# Runs the entry with a Python that lacks a module; other programs as they are.
+LACKING = """\
+#!/bin/sh
+[ "$4" = -X ] || exec {python} "$@"
+shift 5
+exec {python} -I -S -B -c 'import runpy, sys
+sys.modules["{module}"] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")' "$@"
+"""
+# Makes a virtualenv with the modules alone that the payload has imported, or looks for.
+ASKING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from platter_payload import environment, install
+assert environment.missing() == []
+known = {name.split(".")[0] for name in sys.modules}
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name in sys.stdlib_module_names - known - set(sys.builtin_module_names):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocker())
+environment.clean()
+environment.create(sys.argv[2], sys.argv[1])
+"""
 RESOURCE = "import importlib.resources, greet\nprint(importlib.resources.files(greet))\n"
 
 
@@ -180,6 +205,27 @@ def test_no_fitting_python(made: handmade.Bundle, dst: Path) -> None:
     assert "Python 3.99" in refused(handmade.run(made, dst), 3)
     assert "nothing that runs" in refused(handmade.run(made, "-p", "/nonexistent", dst, python=False), 3)
     assert not dst.parent.exists()
+
+
+def test_a_python_that_lacks_what_virtualenv_needs(made: handmade.Bundle, dst: Path, tmp_path: Path) -> None:
+    """The check says what the installation would."""
+    python = tmp_path / "lacking"
+    python.write_text(LACKING.format(python=sys.executable, module="xmlrpc"))
+    python.chmod(0o755)
+    for words in (["--check"], []):
+        done = handmade.run(made, "-p", python, *words, dst, python=False)
+        assert (done.returncode, "lacks a part of the standard library" in done.stderr) == (3, True)
+        assert "xmlrpc" in done.stderr
+        assert not dst.parent.exists()
+
+
+def test_what_virtualenv_needs_is_known(made: handmade.Bundle, tmp_path: Path) -> None:
+    """It makes a virtualenv where nothing can be imported but what the check looks for."""
+    words = [sys.executable, "-I", "-S", "-B", "-c", ASKING, str(made.data / "bootstrap"), str(tmp_path / "made")]
+    (tmp_path / "made").mkdir()
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "made" / "bin" / "python").exists()
 
 
 def test_no_fitting_python_hides_nothing_else(made: handmade.Bundle, dst: Path) -> None:

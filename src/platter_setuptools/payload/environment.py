@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import types
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 from .errors import InstallError, PythonError
 from .tree import open_to_all
@@ -16,6 +16,24 @@ from .tree import open_to_all
 WORK = ".platter-work"
 # virtualenv imports these for what it is told not to do: to ask an index for newer wheels.
 _DISPENSABLE = ("ssl",)
+# What it cannot do without and this payload does not import itself; a test finds what is missing here.
+_NEEDED = (
+    "__future__",
+    "argparse",
+    "concurrent.futures.thread",
+    "configparser",
+    "dataclasses",
+    "encodings.utf_8_sig",
+    "html.parser",
+    "importlib.metadata",
+    "netrc",
+    "secrets",
+    "shlex",
+    "tarfile",
+    "urllib.request",
+    "uuid",
+    "xmlrpc.client",
+)
 _OTHER = "name another Python with -p; PLATTER_DEBUG=1 shows where this one fails"
 _LIBRARY = r"lib(64)?/(python|pypy)[\d.]+t?"
 # What any virtualenv may consist of, or holds of ours; below the root. No wheel has a file there, or below a file.
@@ -94,6 +112,17 @@ def clean() -> None:
     # Newer versions drop a file named .venv beside their folder when a pyproject.toml lies there. Older ones do not
     # know the option to prevent it, but every version passes over a variable that it does not know.
     os.environ["VIRTUALENV_NO_VENV_REDIRECT"] = "1"
+
+
+def missing() -> List[PythonError]:
+    """Return an error for each module that virtualenv needs and that this Python lacks."""
+    errors = []
+    for name in _NEEDED:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:  # noqa: PERF203 - of each of them
+            errors.append(lacking(error))
+    return errors
 
 
 def create(folder: str, bootstrap: str, *, system_site_packages: bool = False) -> Scheme:

@@ -19,8 +19,8 @@ from . import (
     unpacking,
 )
 from .destination import Destination, State, real_path
-from .errors import DestinationError, InstallError, advice, describe, foreseen
-from .findings import report
+from .errors import DestinationError, InstallError, PythonError, advice, describe, foreseen
+from .findings import Finding, report
 from .options import Options, parse
 from .terminal import Terminal
 from .tree import refuse_dangling
@@ -133,6 +133,8 @@ def _look(
     else:
         title = "%s cannot be installed" % plan.title
         findings = preflight.examine(plan, here, destination, bundle, force=options.force)
+        if options.check:  # to install asks virtualenv itself
+            findings += [Finding(PythonError, one.message, one.hint) for one in environment.missing()]
     refusals = [one for one in findings if one.kind]
     for one in findings:
         if not one.kind:
