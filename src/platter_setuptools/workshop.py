@@ -38,7 +38,7 @@ from platter_setuptools.steps.resolving.resolver import (
 )
 from platter_setuptools.steps.resolving.uv import without
 from platter_setuptools.steps.resolving.uv_amendments import amendments_of
-from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
+from platter_setuptools.steps.resolving.uv_config import UvConfig, is_set, read_config
 from platter_setuptools.steps.store import Store, default_location
 from platter_setuptools.steps.target import Target, find_target
 from platter_setuptools.steps.wheelhouse.build import WheelBuilder
@@ -436,5 +436,6 @@ class Workshop:
             work=self.work,
             project=self.source,
             config=file,
+            offline=is_set(os.environ, "UV_OFFLINE") or bool(self.uv_config.option("offline")),
             environ={} if config is None else without(builds=builds),
         )

@@ -79,13 +79,17 @@ def test_the_lock_that_builds_take_is_written_anew(yard: Yard, project: Path) ->
 
 
 def test_a_folder_beside_the_project(yard: Yard, project: Path) -> None:
-    setup = "from setuptools import setup\nsetup(name='leaf', version='1.5', py_modules=['leaf'])\n"
-    projects.write(project.parent / "leaf", {"setup.py": setup, "leaf.py": "NAME = 'a leaf of our own'\n"})
+    setup = "from setuptools import setup\nsetup(name='leaf', package_dir={'': 'src'}, packages=['leaf'])\n"
+    config = "[metadata]\nversion = attr: leaf.VERSION\n"
+    module = "NAME = 'a leaf of our own'\nVERSION = '.'.join('15')\n"  # setuptools has to run it
+    files = {"setup.py": setup, "setup.cfg": config, "src/leaf/__init__.py": module}
+    projects.commit(leaf := projects.write(project.parent / "leaf", files))
     with (project / "pyproject.toml").open("a") as file:
         file.write('[tool.uv.sources]\nleaf = { path = "../leaf" }\n')
     yard.platter("lock", cwd=project)
     assert locked(project / "pylock.toml")["leaf"]["directory"]["path"] == "../leaf"
     assert wheels(yard.build(project, "--lock=pylock.toml"))["leaf"] == "1.5"
+    assert projects.git_status(leaf) == ""
 
 
 def test_files_of_this_machine_are_warned_about(yard: Yard, project: Path, shelf: Path) -> None:

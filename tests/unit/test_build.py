@@ -26,7 +26,7 @@ from platter_setuptools.steps.wheelhouse.environments import (
     install_wheels,
 )
 from platter_setuptools.steps.wheels.wheelfile import open_wheel
-from support import handmade
+from support import handmade, projects
 from support.fakes import Call, FakeRunner, failing, target
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def builder(tmp_path: Path, run: Runner, **more: Any) -> tuple[WheelBuilder, lis
 
     environments = Environments(target=HERE, run=run, folder=tmp_path / "work" / "env", wheels_for=wheels_for)
     values: dict[str, Any] = {"shared": None, **more}
-    (tmp_path / "work").mkdir()
+    (tmp_path / "work").mkdir(parents=True)
     return WheelBuilder(environments=environments, run=run, work=tmp_path / "work", **values), wanted
 
 
@@ -204,10 +204,32 @@ class TestBuild:
         assert wanted == []
 
     def test_the_users_own_extra_configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("DIST_EXTRA_CONFIG", "/mine.cfg")
+        mine = tmp_path / "mine.cfg"
+        mine.write_text("[build]\nbuild_base = %(there)s\n[build_ext]\nDefine = X\n")
+        monkeypatch.setenv("DIST_EXTRA_CONFIG", str(mine))
+        read: list[str] = []
+
+        class Reader(Backend):
+            def hook(self, call: Call) -> None:
+                read.append(Path(call.env["DIST_EXTRA_CONFIG"]).read_text())
+                super().hook(call)
+
+        builder(tmp_path, Reader())[0].build(tree(tmp_path), tmp_path / "out")
+        assert "build_base = %(there)s\n" in read[-1]
+        assert "[build_ext]\ndefine = X\n" in read[-1]
+        assert "egg_base = " in read[-1]
+        mine.write_text("this is none")
         run = Backend()
-        builder(tmp_path, run)[0].build(tree(tmp_path), tmp_path / "out")
-        assert {call.env["DIST_EXTRA_CONFIG"] for call in run.hooks} == {"/mine.cfg"}
+        builder(tmp_path / "again", run)[0].build(tmp_path / "tree", tmp_path / "out")
+        assert {call.env["DIST_EXTRA_CONFIG"] for call in run.hooks} == {str(mine)}
+
+    def test_an_egg_info_of_the_users_counts_and_stays_as_it_is(self, tmp_path: Path) -> None:
+        made, _wanted = builder(tmp_path, run := Backend())
+        source = tree(tmp_path)
+        projects.write(source, {"src/app.egg-info/SOURCES.txt": "src/app/data.txt\n"})
+        made.build(source, tmp_path / "out")
+        config = Path(run.hooks[-1].env["DIST_EXTRA_CONFIG"])
+        assert (config.parent / "egg-info" / "app.egg-info" / "SOURCES.txt").read_text() == "src/app/data.txt\n"
 
 
 class TestFailure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -122,6 +123,10 @@ class TestUv:
         assert [*call.after("--format"), *call.after("--python")] == ["pylock.toml", str(PYTHON)]
         assert call.after("--python-version") == ["3.11.0"]
         assert "--refresh" in call.command
+        # Builds that uv asks for metadata leave nothing in their folders.
+        assert call.env["PYTHONDONTWRITEBYTECODE"] == "1"
+        config = Path(call.env["DIST_EXTRA_CONFIG"])
+        assert f"egg_base = {config.parent / 'egg-info'}\n" in config.read_text()
         assert call.cwd == tmp_path / "project"
         assert read == [
             "app @ file:///a.whl\ndep[x]>=1; python_version<'4'\n",
@@ -132,6 +137,11 @@ class TestUv:
         # uv insists on this form of the name.
         assert re.fullmatch(r"pylock(\.\w+)?\.toml", Path(call.after("--output-file")[0]).name)
         assert [package.name for package in lock.pylock.packages] == ["dep"]
+
+    def test_offline(self, tmp_path: Path) -> None:
+        run = FakeRunner(locking)
+        dataclasses.replace(uv(run, tmp_path), offline=True)(Request(requirements=("dep",)))
+        assert "--refresh" not in run.calls[0].command  # uv refuses it
 
     def test_a_repository_s_login_goes_by_the_environment(self, tmp_path: Path) -> None:
         read: list[str] = []
@@ -219,12 +229,15 @@ class TestPip:
         pip(run, tmp_path, "--find-links=b", "--cert=own.pem", environ=environ)(Request(requirements=("dep",)))
         call = run.calls[1]
         here = tmp_path / "here"
-        assert call.env == {
-            "PIP_FIND_LINKS": f"{here}/a https://h",
-            "PIP_CERT": f"{here}/ca.pem",
-            "PIP_CACHE_DIR": f"{here}/c",
-            "PIP_REQUIRE_VIRTUALENV": "no",
-        }
+        assert (
+            call.env.items()
+            >= {
+                "PIP_FIND_LINKS": f"{here}/a https://h",
+                "PIP_CERT": f"{here}/ca.pem",
+                "PIP_CACHE_DIR": f"{here}/c",
+                "PIP_REQUIRE_VIRTUALENV": "no",
+            }.items()
+        )
         assert {f"--find-links={tmp_path}/project/b", f"--cert={tmp_path}/project/own.pem"} <= set(arguments(call))
 
     def test_an_interpreter_without_pip(self, tmp_path: Path) -> None:

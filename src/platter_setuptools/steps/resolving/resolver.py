@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 
 from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
 from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.ground.setuptools_config import builds_elsewhere
 from platter_setuptools.steps.foreign import run_pip
 from platter_setuptools.steps.resolving import indexes
 from platter_setuptools.steps.resolving.credentials import git_environment, git_logins
@@ -73,6 +74,7 @@ class UvResolver:
     work: Path
     project: Path  # where uv looks for the project's own configuration
     config: Path | None = None  # a uv.toml that counts instead of all that uv would find
+    offline: bool = False  # whether uv was told so
     environ: Mapping[str, str | None] = field(default_factory=dict, repr=False)  # uv's variables where they differ
 
     def __call__(self, request: Request) -> Lock:
@@ -85,7 +87,8 @@ class UvResolver:
             *indexes.uv_arguments(self.settings),
             *(("--config-file", self.config) if self.config else ()),
             *(["--python-version", request.python_version] if request.python_version else []),
-            "--refresh",  # indexes, branches and folders may have changed since uv looked at them
+            # Indexes, branches and folders may have changed since uv looked at them. Offline it refuses the option.
+            *([] if self.offline else ["--refresh"]),
             *(["--no-deps"] if request.no_deps else []),
             *(["--universal"] if request.universal else []),
             *(word for file in _written(request.said, folder / "constraints.txt") for word in ("--constraints", file)),
@@ -97,7 +100,7 @@ class UvResolver:
             *([request.tree] if request.tree else []),
         ]
         try:
-            environ = {**self.environ, **indexes.uv_environment(self.settings)}
+            environ = {**self.environ, **indexes.uv_environment(self.settings), **_leaving_trees_clean(folder)}
             environ |= git_environment(git_logins(request.said.urls()), os.environ)
             run_uv(self.run, command, cwd=self.project, env=environ)
         except CommandError as error:
@@ -140,7 +143,7 @@ class PipResolver:
         ]
         # Not as an option, which an older pip does not know.
         limits = _written(request.build, folder / "build.txt")
-        environ = {**dict(self.settings.pip_variables), "PIP_REQUIRE_VIRTUALENV": "no"}
+        environ = {**dict(self.settings.pip_variables), "PIP_REQUIRE_VIRTUALENV": "no", **_leaving_trees_clean(folder)}
         environ |= git_environment(git_logins(request.said.urls()), os.environ)
         environ |= {"PIP_BUILD_CONSTRAINT": os.fspath(limits[0])} if limits else {}
         asked = {"path": self._path(), "arguments": [os.fspath(word) for word in arguments]}
@@ -161,6 +164,11 @@ class PipResolver:
         except CommandError:
             return [os.fspath(self.pip())]
         return []
+
+
+def _leaving_trees_clean(folder: Path) -> dict[str, str]:
+    """Variables for a resolver that asks builds for metadata, in folders where they lie for one."""
+    return {"PYTHONDONTWRITEBYTECODE": "1", **builds_elsewhere(folder, os.environ, egg_info=True)}
 
 
 def _written(said: Requirements, path: Path) -> list[Path]:

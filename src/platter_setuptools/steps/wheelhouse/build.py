@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from platter_setuptools.ground.debugging import without_folders
 from platter_setuptools.ground.errors import CommandError, PlatterError
 from platter_setuptools.ground.logs import drop_log, keep_log
+from platter_setuptools.ground.setuptools_config import builds_elsewhere
 from platter_setuptools.ground.times import build_epoch, source_date_epoch
 from platter_setuptools.ground.ziptimes import set_times
 from platter_setuptools.steps.checkout import Checkout
@@ -50,7 +52,7 @@ class WheelBuilder:
 
         scratch = Path(tempfile.mkdtemp(prefix="build-", dir=self.work))
         try:
-            with _without_new_egg_info(source):  # setuptools makes one for each hook
+            with _left_clean(source):
                 path = self._build(source, output, self._runner(source, scratch, settings.variables), settings)
         except build.BuildBackendException as error:
             cause = error.exception
@@ -86,14 +88,17 @@ class WheelBuilder:
         return Path(builder.build("wheel", output, settings.config_settings))
 
     def _runner(self, source: Path, scratch: Path, variables: Mapping[str, str]) -> _BackendRunner:
-        # setuptools puts stale files of an old build/ folder into the wheel: give it a fresh one elsewhere.
-        config = scratch / "extra.cfg"
-        config.write_text(f"[build]\nbuild_base = {scratch / 'base'}\n".replace("%", "%%"), "utf-8")
+        # setuptools puts stale files of an old build/ folder into the wheel: give it a fresh one elsewhere. What it
+        # writes down in .egg-info folders of the user's trees goes there, too, and what it has written there counts.
+        ours = source.is_relative_to(self.work)
+        elsewhere = builds_elsewhere(scratch, os.environ, egg_info=not ours)
+        for folder in [] if ours else [*source.glob("*.egg-info"), *source.glob("*/*.egg-info")]:
+            if folder.is_dir():
+                shutil.copytree(folder, scratch / "egg-info" / folder.name, dirs_exist_ok=True)
         checkout = Checkout(source, self.run)
         variables = build_epoch(os.environ, checkout.commit_time) | dict(variables)
         folders = {self.environments.folder: "environments", scratch: "build", source: "."}
-        extra_config = os.environ.get("DIST_EXTRA_CONFIG") or os.fspath(config)
-        return _BackendRunner(self.run, extra_config, folders, variables)
+        return _BackendRunner(self.run, folders, {**variables, **elsewhere})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,6 @@ class _BackendRunner:
     """What pypa/build calls to run a hook: our runner in its words."""
 
     run: Runner
-    extra_config: str
     folders: Mapping[Path, str]  # which debug information shall not tell
     variables: Mapping[str, str]
 
@@ -113,7 +117,6 @@ class _BackendRunner:
     ) -> None:
         environ = {
             **self.variables,
-            "DIST_EXTRA_CONFIG": self.extra_config,
             **without_folders({**os.environ, **self.variables}, self.folders),
             **(extra_environ or {}),
         }
@@ -121,12 +124,11 @@ class _BackendRunner:
 
 
 @contextlib.contextmanager
-def _without_new_egg_info(source: Path) -> Iterator[None]:
-    """Remove the .egg-info folders that setuptools leaves in a source tree, but none that was there before."""
-    import shutil  # noqa: PLC0415
+def _left_clean(source: Path) -> Iterator[None]:
+    """Remove the folders that a setuptools before 66 leaves in a source tree, but none that was there before."""
 
     def present() -> set[Path]:
-        return {*source.glob("*.egg-info"), *source.glob("src/*.egg-info")}
+        return {*source.glob("*.egg-info"), *source.glob("src/*.egg-info"), *source.glob("build")}
 
     before = present()
     try:

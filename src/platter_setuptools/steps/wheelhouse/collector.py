@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import tempfile
@@ -182,6 +183,9 @@ class Collector:
         tree = self._source_tree(lock, entry.artifact, archive, scratch / "tree")
         try:
             settings = self.build_settings(package.name, lock)
+            if isinstance(entry.artifact, PackageDirectory):  # it stays as it is
+                variables = {"PYTHONDONTWRITEBYTECODE": "1", **settings.variables}
+                settings = dataclasses.replace(settings, variables=variables)
             path = self.builder().build(tree, scratch / "wheel", settings, name=_named(package))
         except BuildError as error:
             raise DependencyError(
