@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,23 @@ class TestDeploy:
         assert said.count("1.9 is active now, 1.10 was before.") == 5
         assert set(desk.greetings()) == {"greet 1.9"}
         assert desk.hosts.run(0, "sh", "-c", "ls -d /var/tmp/platter.* 2>/dev/null || echo none") == "none"
+
+    def test_a_start_up_file_that_prints_and_no_sftp(
+        self, desk: Desk, bundles: dict[str, Path], tmp_path: Path
+    ) -> None:
+        """A start-up file breaks sftp-server, too, if the server runs it in a login shell: so nothing goes by SFTP."""
+        start_up = Path.home() / ".bashrc"
+        if not start_up.exists() or not pwd.getpwuid(os.getuid()).pw_shell.endswith("bash"):
+            pytest.skip("this user has no bash that reads a .bashrc")
+        (noisy := tmp_path / "noisy").write_text("echo Welcome\necho to this host >&2\n")
+        desk.hosts.run(0, "mount", "--bind", noisy, start_up)
+        conf = desk.hosts.identity.parent / "host0" / "conf"
+        conf.write_text(conf.read_text().replace("internal-sftp", "/bin/false"))
+        desk.hosts.servers[0].send_signal(signal.SIGHUP)  # sshd starts itself anew
+        desk.configure(retries=3)
+        desk.take(bundles["1.9"])
+        desk.fab("deploy", "--only", desk.hosts.names[0])
+        assert desk.greet(0) == "greet 1.9"
 
     def test_one_of_five_is_broken(self, desk: Desk, bundles: dict[str, Path]) -> None:
         desk.take(bundles["1.9"])

@@ -14,6 +14,7 @@ from paramiko.ssh_exception import AuthenticationException, BadHostKeyException,
 from platter_setuptools.fabric.answers import Answer, Live, command, read
 from platter_setuptools.fabric.fleet import tell
 from platter_setuptools.fabric.host_keys import SYSTEM_KNOWN_HOSTS, UnknownKeys, known_name
+from platter_setuptools.fabric.transfer import on_way, receive, send
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.progress import human_size
 from platter_setuptools.ground.streams import standard_error
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from platter_setuptools.fabric.settings import Settings
 
 _TAIL = 25
-_EVERY = 2.0  # seconds between two lines about an upload
 _PAUSE = 2.0  # seconds between two attempts to connect, or to get a lock
 # Filesystems that do not know how full they are say 0 of 0.
 _FREE = """df -Pk . | awk 'NR == 2 { print $2 ? $4 : "unknown" }'"""
@@ -59,6 +59,7 @@ rm -rf "$folder"
 tar -tf "$archive" >/dev/null 2>&1 || exit 4  # it is the archive's fault
 exit 5
 """
+_ROOM = "see whether there is room, and whether this user may write there"
 _ITS_FOLDER = 'set "uploads" to a folder that this user may write to'
 _THAT_FOLDER = "make room there and let this user write there, or set TMPDIR for this user on the host"
 
@@ -185,7 +186,10 @@ class Host:
                 result: Result = self._connection.sudo(line, user=self.settings.sudo_user, **options)
             else:
                 result = self._connection.run(command(script, mark), **options)
-        answer = read(result.stdout, result.stderr, result.exited, mark)
+        return self._checked(read(result.stdout, result.stderr, result.exited, mark), what, live=live, hint=hint)
+
+    def _checked(self, answer: Answer, what: str, *, live: bool = False, hint: str | None = None) -> Answer:
+        """Return the answer if it is whole and of success, or raise the RemoteError that says what failed."""
         if answer.exited < 0:
             raise RemoteError(f"the connection was lost: {what}", hint=_LOST, output=answer.stderr)
         if answer.exited:
@@ -203,23 +207,16 @@ class Host:
 
     def put(self, file: Path, path: str) -> None:
         """Send a file, and tell how far it is."""
-        with self._errors(f"uploading {file.name}"):
-            self._connection.sftp().put(str(file), path, callback=self._on_way())
+        self._transfer(f"uploading {file.name}", lambda transport, *rest: send(transport, file, path, *rest))
 
     def get(self, path: str, file: Path) -> None:
-        with self._errors(f"fetching {path}"):
-            self._connection.sftp().get(path, str(file), callback=self._on_way())
+        """Fetch a file, and tell how far it is."""
+        self._transfer(f"fetching {path}", lambda transport, *rest: receive(transport, path, file, *rest))
 
-    def _on_way(self) -> Callable[[int, int], None]:
-        told = time.monotonic()
-
-        def tell_how_far(sent: int, size: int) -> None:
-            nonlocal told
-            if time.monotonic() - told >= _EVERY and sent < size:
-                told = time.monotonic()
-                tell(f"{self.name}: {100 * sent // size} % of {human_size(size)}")
-
-        return tell_how_far
+    def _transfer(self, what: str, move: Callable[..., Answer]) -> None:
+        with self._errors(what):
+            answer = move(self._connection.client.get_transport(), secrets.token_hex(16), on_way(self.name))
+        self._checked(answer, what, hint=_ROOM)
 
     def _connect(self) -> None:
         """Open the connection, with as many further attempts as the settings allow.
