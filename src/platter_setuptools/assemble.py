@@ -76,15 +76,19 @@ def assemble(
     ):
         checkout = Checkout(tree, run, record=options.record_git_state)
         workshop.get_ready()
+        if tree and not options.lock:
+            _tell_of_locks(tree, progress)
         checkout.read_revision(progress)  # now: what builds may change tracked files
 
         if options.prebuild_script:
             _run_script(options.prebuild_script, workshop.stage, progress)
 
-        workshop.read_requirements()
+        workshop.dependencies.read_requirements()
 
-        foresight = Foresight(source=source, target=workshop.target, store=workshop.store, resolve=workshop.resolve)
-        foresight.look_ahead(None if options.lock else workshop.request, work)
+        foresight = Foresight(
+            source=source, target=workshop.target, store=workshop.store, resolve=workshop.resolvers.resolve
+        )
+        foresight.look_ahead(None if options.lock else workshop.dependencies.request, work)
 
         project = _described(workshop, project_wheel)
 
@@ -100,6 +104,7 @@ def assemble(
             written = draft.outcome(progress, right=wheels == foresight.wheels_for(project))
         path, size, sha256 = written or write(wheels, progress)
         foresight.remember(project, wheels)
+        workshop.resolvers.tell_of_newer()
         artifact = Artifact(
             path=path,
             size=size,
@@ -109,6 +114,16 @@ def assemble(
         )
     progress.done(summary(artifact))
     return artifact
+
+
+def _tell_of_locks(tree: Path, progress: Progress) -> None:
+    """Tell of a lock that lies beside the project and is not used: that it would be is easily believed."""
+    if (tree / "PKG-INFO").is_file():  # an sdist was unpacked there
+        return
+    for name in ("pylock.toml", "uv.lock"):
+        if (tree / name).is_file():
+            progress.warn(f"{name} is not used: --lock {name} takes it")
+            return
 
 
 def _draft(
@@ -231,13 +246,14 @@ def _described(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
 def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, progress: Progress) -> list[Described]:
     """The project's wheel and all that it needs: by the lock that was given, or resolved."""
     wheel = project.wheel
-    if given := workshop.given_lock(wheel.name):
+    if given := workshop.dependencies.given_lock(wheel.name):
         foresight.wait()
         return _with_wheels(workshop, project, given)
     title = f"Resolving {project.description.name} {wheel.version}"
-    request = workshop.request(wheel.path)
+    request = workshop.dependencies.request(wheel.path)
     with progress.step(title):
-        lock = foresight.lock_for(request) or workshop.resolve(request)
+        lock = foresight.lock_for(request) or workshop.resolvers.resolve(request)
+    workshop.resolvers.look_for_newer(request, lock)
     asked: tuple[str, ...] = ()
     while True:
         found = _with_wheels(workshop, project, lock)
@@ -248,16 +264,16 @@ def _complete_set(workshop: Workshop, project: Described, foresight: Foresight, 
         asked += more
         try:
             with progress.step(f"{title} for all patch releases of Python {workshop.target.version}"):
-                lock = workshop.resolve(workshop.request(wheel.path, asked))
+                lock = workshop.resolvers.resolve(workshop.dependencies.request(wheel.path, asked))
         except DependencyError as error:
             progress.warn(f"on some patch releases of Python {workshop.target.version}: {error.message}")
             return found
 
 
 def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Described]:
-    options, store = workshop.options, workshop.store
+    options, store, resolver = workshop.options, workshop.store, workshop.resolvers.project
 
-    lock = workshop.resolver.check_required(lock, [*project.description.requires, *workshop.groups])
+    lock = resolver.check_required(lock, [*project.description.requires, *workshop.dependencies.groups])
     excluded = _asked(workshop, project).excluded
     if useless := sorted(excluded - {package.name for package in lock.pylock.packages} - {"pip"}):
         workshop.progress.warn(f"exclude {', '.join(useless)}: it would not be in the bundle anyway")
@@ -271,23 +287,23 @@ def _with_wheels(workshop: Workshop, project: Described, lock: Lock) -> list[Des
     if not options.no_pip and "pip" not in excluded and all(wheel.name != "pip" for wheel in collected):
         collected.append(workshop.tools.pip)
     found = [Described(wheel=wheel, description=describe_once(wheel, store)) for wheel in collected]
-    workshop.resolver.check_required(lock, [each for one in found for each in one.description.requires])
+    resolver.check_required(lock, [each for one in found for each in one.description.requires])
     return [*found, project]
 
 
 def _asked(workshop: Workshop, project: Described) -> Asked:
     return Asked(
         extras={project.wheel.name: frozenset(workshop.options.extras)},
-        groups=workshop.groups,
+        groups=workshop.dependencies.groups,
         excluded=frozenset(map(canonicalize_name, workshop.options.exclude)),
-        amendments=workshop.amendments,
+        amendments=workshop.dependencies.amendments,
     )
 
 
 def _requirements(workshop: Workshop) -> list[Member]:
     if not workshop.options.requirements:
         return []
-    return [from_text("data/requirements.txt", workshop.requirements.as_text())]
+    return [from_text("data/requirements.txt", workshop.dependencies.requirements.as_text())]
 
 
 def _run_postbuild(script: Path | None, stage: Stage, members: list[Member], progress: Progress) -> list[Member]:

@@ -78,14 +78,19 @@ def _resolve(workshop: Workshop, project_wheel: ProjectWheel, targets: Sequence[
     check_extras(project, workshop.options.extras)
     for target in targets:
         check_python(project, target)
+    dependencies, resolvers = workshop.dependencies, workshop.resolvers
     with workshop.progress.step(f"Resolving {wheel.name} {wheel.version} for {workshop.target}"):
         try:
-            lock = workshop.resolve(workshop.request(wheel.path, universal=universal)).without({wheel.name})
-            return workshop.resolver.check_required(lock, [*project.description.requires, *workshop.groups])
+            request = dependencies.request(wheel.path, universal=universal)
+            lock = resolvers.resolve(request).without({wheel.name})
+            resolvers.look_for_newer(request, lock)
+            lock = resolvers.project.check_required(lock, [*project.description.requires, *dependencies.groups])
         except DependencyError as error:
             raise DependencyError(
                 f"{workshop.target}: {error.message}", hint=error.hint, output=error.output
             ) from error
+    resolvers.tell_of_newer()
+    return lock
 
 
 def _told_of_each(lock: Lock, targets: Sequence[Target], options: Options) -> list[str]:

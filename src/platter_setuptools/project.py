@@ -42,7 +42,9 @@ class SourceTree:
         """Build the project's wheel into `output`. Raises ProjectBuildError."""
         try:
             with workshop.progress.step(f"Building the project's wheel for {workshop.target}"):
-                return workshop.builder.build(self.source, output, workshop.build_settings(named(self.source)))
+                return workshop.builder.build(
+                    self.source, output, workshop.dependencies.build_settings(named(self.source))
+                )
         except BuildError as error:
             no_version = any(_NO_VERSION in line for line in error.output)
             raise ProjectBuildError(

@@ -15,9 +15,11 @@ from support import handmade, projects
 from support.doors import PLATTER, info, output, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.doors import Yard
+    from support.index import Index
 
 _IDENTITY = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
 
@@ -159,3 +161,26 @@ def test_what_is_fetched_for_the_tools_is_named(yard: Yard) -> None:
     assert re.search(r"^Fetching \d+ files for virtualenv and pip$", said, re.MULTILINE)
     assert re.search(r"^Fetching 1 file$", said, re.MULTILINE)
     assert re.search(r"^  wheels +3: 0 from the wheel cache, 2 fetched, 1 built$", said, re.MULTILINE)
+
+
+def test_newer_releases_for_later_patch_releases(yard: Yard, tmp_path: Path, open_index: Callable[..., Index]) -> None:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    handmade.wheel(tmp_path / "more", "patient")
+    for version, asks in (("2.0", f">={python}.90"), ("3.0", f">={python}.999"), ("4.0", ">=4")):
+        metadata = f"Metadata-Version: 2.1\nName: patient\nVersion: {version}\nRequires-Python: {asks}\n"
+        handmade.wheel(tmp_path / "more", "patient", version, metadata=metadata)
+    project = projects.hello(
+        tmp_path / "project", {"setup.py": projects.SETUP_PY.replace("leaf", "patient"), "pylock.toml": ""}
+    )
+    where = {"PIP_INDEX_URL": open_index(tmp_path / "more").url}
+    told = f"a later patch release than {python}.0 is needed: patient 2.0 (1.0 is taken)."
+    done = yard.platter("build", "--format=dir", "--no-bytecode", cwd=project, code=0, **where)
+    assert told in done.stderr
+    assert "pylock.toml is not used: --lock pylock.toml takes it\n" in done.stderr
+    # A lock is for these patch releases as well; it does not hear of its own file.
+    done = yard.platter("lock", cwd=project, code=0, **where)
+    assert told in done.stderr
+    assert "is not used" not in done.stderr
+    said = yard.platter("build", "--format=dir", "--lock=pylock.toml", cwd=project, code=0, **where).stderr
+    assert "passed over" not in said
+    assert "is not used" not in said

@@ -36,6 +36,8 @@ COLUMNS = {
     "locking": 1.6,
     "assemble": 2.5,
     "workshop": 1.6,
+    "resolvers": 1.6,
+    "dependencies": 1.6,
     "steps": 1.6,
     "payload": 1.0,
     "ground": 3.3,

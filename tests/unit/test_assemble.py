@@ -66,6 +66,10 @@ class Play(FakeRunner):
         assert folder.is_dir()
 
     def __call__(self, command: Any, **more: Any) -> str:
+        if "compile" in command and "--refresh" not in command:
+            raise CommandError(
+                "uv", returncode=1, output=[]
+            )  # whether something newer is passed over does not matter here
         super().__call__(command, **more)
         call = self.calls[-1]
         if "compile" in call.command:
@@ -123,6 +127,7 @@ class Yard:
     play: Play = field(default_factory=Play)
     diary: Diary = field(default_factory=Diary)
     metadata: str = METADATA
+    tree: Path | None = None
 
     def __post_init__(self) -> None:
         self.play.links, self.play.files = self.folder / "links", []
@@ -153,6 +158,7 @@ class Yard:
             project_wheel=lambda _workshop, _output: self.wheel,
             run=cast("Processes", self.play),
             progress=self.diary,
+            tree=self.tree,
         )
 
 
@@ -453,8 +459,27 @@ def test_a_builder_without_isolation_shares_the_scripts_environment(yard: Yard) 
     workshop = Workshop(options, yard.folder, yard.play, yard.diary, yard.folder)
     assert workshop.needs_environment
     assert workshop.builder.shared() is workshop.environment
-    assert workshop.build_settings(canonicalize_name("x")) == BuildSettings(config_settings={"a": "b"}, isolated=False)
-    assert cast("Any", workshop.resolver.resolver).python == Path(workshop.environment.python_executable)
+    assert workshop.dependencies.build_settings(canonicalize_name("x")) == BuildSettings(
+        config_settings={"a": "b"}, isolated=False
+    )
+    assert cast("Any", workshop.resolvers.project.resolver).python == Path(workshop.environment.python_executable)
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["uv.lock"], ["uv.lock is not used: --lock uv.lock takes it"]),
+        (["uv.lock", "pylock.toml"], ["pylock.toml is not used: --lock pylock.toml takes it"]),
+        (["uv.lock", "PKG-INFO"], []),  # an sdist
+        ([], []),
+    ],
+)
+def test_locks_that_are_not_used(yard: Yard, files: list[str], told: list[str]) -> None:
+    yard.tree = yard.folder / "project"
+    for name in files:
+        (yard.tree / name).write_text("")
+    yard.assemble()
+    assert [said for said in yard.diary.said("warn") if "is not used" in said] == told
 
 
 def test_summary() -> None:

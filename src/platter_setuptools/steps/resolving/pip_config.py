@@ -7,87 +7,23 @@ takes longer to start than everything here takes together.
 from __future__ import annotations
 
 import argparse
-import enum
 import os
 import re
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.files import located
 from platter_setuptools.ground.urls import redact
+from platter_setuptools.steps.resolving.pip_options import BY_FLAG, FLAGS, OPTIONS, Kind, PipOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 # A file's sections, the weakest first: what we do is what `pip wheel` does, then what the other two do.
 _SECTIONS = ("global", "download", "install", "wheel")
-
-
-class _Kind(enum.Enum):
-    TEXT = "one value"
-    LIST = "values, separated by white space in files and variables"
-    PAIRS = "values, one in a file or variable"
-    PLACES = "a LIST of URLs and paths"
-    PATH = "one path"
-    FORMATS = "names, :all: or :none:, separated by commas"
-    FLAG = "yes or no"
-    FLAG_TURNED = "yes or no; in a file or variable, no is what sets it"
-    IGNORED_FLAG = "a flag about what pip prints or keeps"
-    IGNORED = "the same, with a value"
-
-
-@dataclass(frozen=True, slots=True)
-class _PipOption:
-    field: str
-    kind: _Kind
-    flags: tuple[str, ...]
-
-
-_OPTIONS = (
-    _PipOption("index_url", _Kind.TEXT, ("-i", "--index-url", "--pypi-url")),
-    _PipOption("extra_index_urls", _Kind.LIST, ("--extra-index-url",)),
-    _PipOption("find_links", _Kind.PLACES, ("-f", "--find-links")),
-    _PipOption("no_index", _Kind.FLAG, ("--no-index",)),
-    _PipOption("keyring_provider", _Kind.TEXT, ("--keyring-provider",)),
-    _PipOption("trusted_hosts", _Kind.LIST, ("--trusted-host",)),
-    _PipOption("cert", _Kind.PATH, ("--cert",)),
-    _PipOption("client_cert", _Kind.PATH, ("--client-cert",)),
-    _PipOption("proxy", _Kind.TEXT, ("--proxy",)),
-    _PipOption("timeout", _Kind.TEXT, ("--timeout", "--default-timeout")),
-    _PipOption("retries", _Kind.TEXT, ("--retries",)),
-    _PipOption("constraints", _Kind.PLACES, ("-c", "--constraint")),
-    _PipOption("build_constraints", _Kind.PLACES, ("--build-constraint",)),
-    _PipOption("no_binary", _Kind.FORMATS, ("--no-binary",)),
-    _PipOption("only_binary", _Kind.FORMATS, ("--only-binary",)),
-    _PipOption("pre", _Kind.FLAG, ("--pre",)),
-    _PipOption("require_hashes", _Kind.FLAG, ("--require-hashes",)),
-    _PipOption("uploaded_prior_to", _Kind.TEXT, ("--uploaded-prior-to",)),
-    _PipOption("config_settings", _Kind.PAIRS, ("-C", "--config-settings")),
-    # In pip.conf and as PIP_NO_BUILD_ISOLATION pip takes this one's value for that of "isolate builds".
-    _PipOption("no_build_isolation", _Kind.FLAG_TURNED, ("--no-build-isolation",)),
-    *(
-        _PipOption("ignored", _Kind.IGNORED_FLAG, flags)
-        for flags in (
-            ("-q", "--quiet"),
-            ("-v", "--verbose"),
-            ("--debug",),
-            ("--no-color",),
-            ("--no-input",),
-            ("--no-clean",),
-            ("--no-cache-dir",),
-            ("--disable-pip-version-check",),
-            ("--no-python-version-warning",),
-        )
-    ),
-    *(_PipOption("ignored", _Kind.IGNORED, (flag,)) for flag in ("--progress-bar", "--root-user-action")),
-    *(_PipOption("ignored", _Kind.PATH, flags) for flags in (("--log", "--log-file"), ("--cache-dir",), ("--src",))),
-)
-_FLAGS = {_Kind.FLAG, _Kind.FLAG_TURNED, _Kind.IGNORED_FLAG}
-_BY_FLAG: Mapping[str, _PipOption] = {flag: option for option in _OPTIONS for flag in option.flags}
 
 
 def pip_arguments(pip_options: Sequence[str]) -> list[str]:
@@ -156,13 +92,13 @@ def read_pip(
     if named := environ.get("PIP_CONFIG_FILE"):
         variables["PIP_CONFIG_FILE"] = located(named, base)
     for where, key, value in (*_file_values(config_files), *_environment_values(environ)):
-        option = _BY_FLAG.get("--" + key)
+        option = BY_FLAG.get("--" + key)
         if option is None or not value:
             continue
         said = value
-        if option.kind is _Kind.PATH:
+        if option.kind is Kind.PATH:
             said = located(value.strip(), base)
-        elif option.kind is _Kind.PLACES:
+        elif option.kind is Kind.PLACES:
             said = " ".join(_word(located(one, base)) for one in value.split())
         if said is not value:
             variables[f"PIP_{key.upper().replace('-', '_')}"] = said
@@ -205,19 +141,19 @@ def _key(name: str) -> str:
     return name.lower().replace("_", "-").removeprefix("--")
 
 
-def _configure(state: dict[str, Any], option: _PipOption, value: str, where: str) -> None:
+def _configure(state: dict[str, Any], option: PipOption, value: str, where: str) -> None:
     match option.kind:
-        case _Kind.TEXT | _Kind.PATH:
+        case Kind.TEXT | Kind.PATH:
             state[option.field] = _checked(option.field, value, where)
-        case _Kind.LIST | _Kind.PLACES:
+        case Kind.LIST | Kind.PLACES:
             state[option.field] = value.split()
-        case _Kind.PAIRS:
+        case Kind.PAIRS:
             state[option.field] = [value]
-        case _Kind.FORMATS:
+        case Kind.FORMATS:
             _add_formats(state, option.field, value)
-        case _Kind.FLAG:
+        case Kind.FLAG:
             state[option.field] = _yes(value, where)
-        case _Kind.FLAG_TURNED:
+        case Kind.FLAG_TURNED:
             state[option.field] = not _yes(value, where)
         case _:
             pass
@@ -270,9 +206,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _read_command_line(state: dict[str, Any], arguments: list[str], base: Path) -> None:
     parser = _Parser(prog="pip", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    for option in _OPTIONS:
+    for option in OPTIONS:
         # One list for all of them keeps their order, which matters to --no-binary and --only-binary.
-        if option.kind in _FLAGS:
+        if option.kind in FLAGS:
             parser.add_argument(*option.flags, dest="said", action="append_const", const=(option, ""))
         else:
             parser.add_argument(*option.flags, dest="said", action="append", type=_tagged(option, base))
@@ -280,12 +216,12 @@ def _read_command_line(state: dict[str, Any], arguments: list[str], base: Path) 
     words = []
     for option, value in getattr(known, "said", ()):
         flag = next(flag for flag in option.flags if flag.startswith("--"))
-        words.append(flag if option.kind in _FLAGS else f"{flag}={value}")
-        if option.kind in _FLAGS:
+        words.append(flag if option.kind in FLAGS else f"{flag}={value}")
+        if option.kind in FLAGS:
             state[option.field] = True
-        elif option.kind is _Kind.FORMATS:
+        elif option.kind is Kind.FORMATS:
             _add_formats(state, option.field, value)
-        elif option.kind in {_Kind.TEXT, _Kind.PATH, _Kind.IGNORED}:
+        elif option.kind in {Kind.TEXT, Kind.PATH, Kind.IGNORED}:
             state[option.field] = _checked(option.field, value, "pip-option")
         else:
             state[option.field] = [*state.get(option.field, ()), value]
@@ -293,8 +229,8 @@ def _read_command_line(state: dict[str, Any], arguments: list[str], base: Path) 
     state["pip_arguments"] = [*words, *unknown]
 
 
-def _tagged(option: _PipOption, base: Path) -> Callable[[str], tuple[_PipOption, str]]:
-    has_path = option.kind in {_Kind.PLACES, _Kind.PATH}
+def _tagged(option: PipOption, base: Path) -> Callable[[str], tuple[PipOption, str]]:
+    has_path = option.kind in {Kind.PLACES, Kind.PATH}
     return lambda value: (option, located(value, base) if has_path else value)
 
 

@@ -39,7 +39,8 @@ class Request:
     left out. With `universal` the lock is for every platform and every later Python, too. `tree` is a pyproject.toml
     that says to uv where distributions come from, for these extras and groups of it, but not for the names in
     `no_sources`; those that come from URLs are `sources`, too, as requirements. `project` is the project's own wheel,
-    if the first requirement names one. Answers depend on the order of all of these.
+    if the first requirement names one. A resolver that need not be `fresh` may take what it was told a moment ago for
+    true. Answers depend on the order of all of these.
     """
 
     requirements: tuple[str, ...]
@@ -54,6 +55,7 @@ class Request:
     sources: tuple[str, ...] = ()
     no_sources: tuple[str, ...] = ()
     project: Path | None = None
+    fresh: bool = True
 
 
 class Resolver(Protocol):
@@ -88,7 +90,7 @@ class UvResolver:
             *(("--config-file", self.config) if self.config else ()),
             *(["--python-version", request.python_version] if request.python_version else []),
             # Indexes, branches and folders may have changed since uv looked at them. Offline it refuses the option.
-            *([] if self.offline else ["--refresh"]),
+            *(["--refresh"] if request.fresh and not self.offline else []),
             *(["--no-deps"] if request.no_deps else []),
             *(["--universal"] if request.universal else []),
             *(word for file in _written(request.said, folder / "constraints.txt") for word in ("--constraints", file)),
