@@ -94,7 +94,7 @@ def test_two_deployments_and_back(deploy: Callable[..., Done], root: Path) -> No
     assert (root / "versions/current").readlink() == Path("1.9")
     assert deploy("1.10").stdout.splitlines()[-1] == "1.10 is active now, 1.9 was before."
     assert greeting(root) == "greet 1.10"
-    assert platter(root, "rollback").stdout == "1.9 is active now, 1.10 was before.\n"
+    assert platter(root, "rollback").stdout == "  nothing was reloaded\n1.9 is active now, 1.10 was before.\n"
     assert greeting(root) == "greet 1.9"
     changes = [(line["what"], line["from"], line["to"], line["result"]) for line in journal(root)]
     assert changes == [
@@ -170,6 +170,38 @@ def test_failing_commands(deploy: Callable[..., Done], root: Path) -> None:
     assert versions(root) == ["1.10", "1.9", "current"]
     results = [line["result"] for line in journal(root)]
     assert results[-2:] == ["1.10: the health check exited with 1", "1.10: the reload command exited with 1"]
+
+
+def test_commands_of_the_last_deployment(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    commands = [f"echo {what} $PLATTER_VERSION >>{log}" for what in ("check", "reload")]
+    kept = root / ".platter-commands.json"
+
+    def ran() -> list[str]:
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return lines
+
+    deploy("1.8", "--health-check", "false", "--reload", commands[1], code=8)
+    assert not kept.exists()
+    deploy("1.8", "--health-check", commands[0], "--reload", commands[1])
+    assert kept.stat().st_mode & 0o777 == 0o600
+    deploy("1.9")
+    assert ran() == ["check 1.8", "reload 1.8", "check 1.9", "reload 1.9"]
+    assert "nothing was reloaded" not in platter(root, "rollback").stdout
+    assert ran() == ["check 1.8", "reload 1.8"]
+    assert "nothing was reloaded" in platter(root, "activate", "1.9", "--no-reload", "--no-health-check").stdout
+    assert ran() == []
+    platter(root, "rollback", "--reload", f"echo other >>{log}")
+    assert ran() == ["check 1.8", "other"]
+    deploy("1.10", "--no-reload")
+    assert "nothing was reloaded" in platter(root, "rollback").stdout
+    assert ran() == ["check 1.10", "check 1.8"]
+    kept.chmod(0o644)
+    done = platter(root, "rollback")
+    assert "mode 0600" in done.stderr
+    assert "nothing was reloaded" in done.stdout
+    assert ran() == []
 
 
 def test_first_deployment_that_fails_leaves_nothing(tmp_path: Path, root: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 from typing import Callable
 
-from . import checksums, health, manifest, marker, program, signals, switch
+from . import checksums, health, manifest, marker, program, remembered, signals, switch
 from .errors import DestinationError
 from .journal import INSTALL
 from .names import normalised
@@ -17,7 +17,7 @@ Install = Callable[[Options, str, Terminal], None]
 
 def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) -> None:
     """The active release stays what it is until all has succeeded; CommandError if an operator's command fails."""
-    commands = switch.Commands(dict(os.environ), options.health_check, options.reload, os.umask(0o022))
+    umask = os.umask(0o022)
     plan = manifest.read_verified(bundle, checksums.read(bundle))
     version = checked_version(plan.version)
     identity = checksums.identity(bundle)
@@ -32,6 +32,7 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
     with root.held(make=True):
         refuse_others(root, plan.name)
         _spare(root, version, identity, force=options.force)
+        commands = remembered.commands(root, options.health_check, options.reload, umask, tell=False)
         before = marker.read(options.destination)
         install(options, bundle, terminal)
         signals.listen()  # again, and so do the commands that are started from here on
@@ -43,6 +44,7 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
             switch.activate(root, version, commands, anew=anew)
         else:
             switch.check_health(root, version, commands)
+        remembered.write(root, commands)
         if options.keep:
             prune(root, options.keep, version)
 

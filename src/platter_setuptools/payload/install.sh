@@ -34,6 +34,9 @@ Releases:
                        active one and the one before it
       --health-check CMD  before the switch, run CMD in the new release
       --reload CMD     after the switch, run CMD
+      --no-health-check, --no-reload
+                       leave it out; otherwise CMD is that of the last time,
+                       which ROOT keeps in a file that its owner alone reads
     CMD is for sh -c, with the release's virtualenv active and HERE (its
     folder, where CMD starts), PLATTER_ROOT and PLATTER_VERSION set. If it
     fails the release stays installed, and the one before is active again (and

@@ -4,9 +4,9 @@ import json
 import os
 from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
 
-from . import prune, signals, switch
+from . import prune, remembered, signals, switch
 from .errors import DestinationError, UsageError, foreseen
-from .options import did_you_mean, number, scan
+from .options import command, did_you_mean, number, scan
 from .root import Root
 from .terminal import Terminal
 
@@ -31,9 +31,12 @@ Look after the releases beside this program.
 With activate and rollback:
   --health-check CMD   run it before the switch
   --reload CMD         run it after the switch
-  Both are for sh -c, in the release's folder, with its virtualenv active and
-  HERE, PLATTER_ROOT and PLATTER_VERSION set. If one fails, the release that
-  was active before is active again (and reloaded).
+  --no-health-check, --no-reload
+                       leave it out
+  Otherwise those of the last install.sh --root are run again. They are for
+  sh -c, in the release's folder, with its virtualenv active and HERE,
+  PLATTER_ROOT and PLATTER_VERSION set. If one fails, the release that was
+  active before is active again (and reloaded).
 
 Each change is a line in platter-journal.jsonl.
 
@@ -43,6 +46,7 @@ back to, or locked, 8 health check or reload failed.
 """
 _HINT = "platter --help lists the commands"
 _COMMANDS = {"--health-check": "health-check", "--reload": "reload"}
+_NO_COMMANDS = {"--no-health-check": "no-health-check", "--no-reload": "no-reload"}
 
 
 class Words(NamedTuple):
@@ -52,10 +56,9 @@ class Words(NamedTuple):
     operands: List[str]
     umask: int
 
-    @property
-    def commands(self) -> switch.Commands:
-        given = self.given
-        return switch.Commands(dict(os.environ), given.get("health-check", ""), given.get("reload", ""), self.umask)
+    def commands(self, root: Root) -> switch.Commands:
+        check, reload = (command(self.given, name, _HINT) for name in ("health-check", "reload"))
+        return remembered.commands(root, check, reload, self.umask, tell=True)
 
 
 def main(arguments: Sequence[str], program: str) -> int:
@@ -89,22 +92,22 @@ def _run(arguments: Sequence[str], root: Root, umask: int) -> None:
         return
     if name not in _TABLE:
         raise UsageError("unknown command %s" % name, hint=did_you_mean(name, _TABLE) or _HINT)
-    command = _TABLE[name]
-    given, operands = scan(rest, {**command.flags, "-h": "help", "--help": "help"}, command.values, _HINT)
+    one = _TABLE[name]
+    given, operands = scan(rest, {**one.flags, "-h": "help", "--help": "help"}, one.values, _HINT)
     if "help" in given:
         root.terminal.step(HELP.rstrip())
         return
-    if not command.least <= len(operands) <= command.most:
-        raise UsageError("platter %s takes %s, found %d" % (name, command.operands, len(operands)), hint=_HINT)
+    if not one.least <= len(operands) <= one.most:
+        raise UsageError("platter %s takes %s, found %d" % (name, one.operands, len(operands)), hint=_HINT)
     if not os.path.isdir(root.versions):
         raise DestinationError("there are no releases: %s is not there" % root.versions, hint="install one")
     words = Words(given, operands, umask)
-    if not command.changes:
-        command.function(root, words)
+    if not one.changes:
+        one.function(root, words)
         return
     root.check()
     with root.held():
-        command.function(root, words)
+        one.function(root, words)
 
 
 def _list(root: Root, words: Words) -> None:
@@ -142,11 +145,11 @@ def _list(root: Root, words: Words) -> None:
 
 
 def _activate(root: Root, words: Words) -> None:
-    switch.activate(root, words.operands[0], words.commands)
+    switch.activate(root, words.operands[0], words.commands(root))
 
 
 def _rollback(root: Root, words: Words) -> None:
-    switch.rollback(root, words.commands)
+    switch.rollback(root, words.commands(root))
 
 
 def _prune(root: Root, words: Words) -> None:
@@ -176,8 +179,8 @@ class Command(NamedTuple):
 
 _TABLE = {
     "list": Command(_list, flags={"--json": "json"}, changes=False),
-    "activate": Command(_activate, values=_COMMANDS, least=1, most=1),
-    "rollback": Command(_rollback, values=_COMMANDS),
+    "activate": Command(_activate, flags=_NO_COMMANDS, values=_COMMANDS, least=1, most=1),
+    "rollback": Command(_rollback, flags=_NO_COMMANDS, values=_COMMANDS),
     "prune": Command(_prune, values={"--keep": "keep"}),
     "doctor": Command(_doctor, most=1, changes=False),
 }

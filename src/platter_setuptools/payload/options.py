@@ -1,6 +1,6 @@
 """The command lines: install.sh's, and what those of the server's programs have in common."""
 
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import UsageError
 
@@ -10,6 +10,8 @@ _FLAGS = {
     "--force": "force",
     "--compile": "compile",
     "--no-activate": "no-activate",
+    "--no-health-check": "no-health-check",
+    "--no-reload": "no-reload",
     "-q": "quiet",
     "--quiet": "quiet",
 }
@@ -22,11 +24,14 @@ _VALUES = {
     "--health-check": "health-check",
     "--reload": "reload",
 }
-_FOR_ROOTS = ("no-activate", "keep", "health-check", "reload")
+_FOR_ROOTS = ("no-activate", "keep", "health-check", "no-health-check", "reload", "no-reload")
 
 
 class Options(NamedTuple):
-    """Either ``destination`` or ``root`` is empty; ``keep`` is 0 if nothing is to be pruned."""
+    """Either ``destination`` or ``root`` is empty; ``keep`` is 0 if nothing is to be pruned.
+
+    ``health_check`` and ``reload``: see ``command``.
+    """
 
     destination: str
     check: bool = False
@@ -36,8 +41,8 @@ class Options(NamedTuple):
     root: str = ""
     no_activate: bool = False
     keep: int = 0
-    health_check: str = ""
-    reload: str = ""
+    health_check: Optional[str] = None
+    reload: Optional[str] = None
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -64,8 +69,8 @@ def parse(arguments: Sequence[str]) -> Options:
         root=given.get("root", ""),
         no_activate="no-activate" in given,
         keep=number("--keep", given["keep"], _HINT) if "keep" in given else 0,
-        health_check=given.get("health-check", ""),
-        reload=given.get("reload", ""),
+        health_check=command(given, "health-check", _HINT),
+        reload=command(given, "reload", _HINT),
     )
 
 
@@ -97,6 +102,18 @@ def scan(
         else:
             operands.append(argument)
     return given, operands
+
+
+def command(given: Mapping[str, str], name: str, hint: str) -> Optional[str]:
+    """Return the command that was given for the health check or the reload.
+
+    An empty text stands for none (``--no-reload``), None for that of the last deployment.
+    """
+    if "no-" + name not in given:
+        return given.get(name)
+    if name in given:
+        raise UsageError("--%s and --no-%s exclude each other" % (name, name), hint=hint)
+    return ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -15,13 +15,14 @@ _DRAFT = ".current.platter-new"
 class Commands(NamedTuple):
     """What the operator wants run before and after the switch, as ``sh -c`` takes it; empty for nothing.
 
-    They get the operator's ``environment`` and ``umask``.
+    They get the operator's ``environment`` and ``umask``. ``tell``: say so if there is nothing to reload.
     """
 
     environment: Mapping[str, str]
     health_check: str = ""
     reload: str = ""
     umask: int = 0o022
+    tell: bool = False
 
 
 def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE, *, anew: bool = False) -> None:
@@ -153,6 +154,8 @@ def _reload(root: Root, version: str, commands: Commands) -> None:
     if commands.reload:
         root.terminal.step("  reloading")
         _run("reload command", commands.reload, root, version, commands)
+    elif commands.tell:
+        root.terminal.step("  nothing was reloaded")
 
 
 def _reload_back(root: Root, commands: Commands, *, interrupted: bool) -> None:

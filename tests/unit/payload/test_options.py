@@ -22,6 +22,7 @@ from platter_setuptools.payload.options import Options, parse
         (["-"], Options("-")),
         (["a b\n"], Options("a b\n")),
         (["--allowed-signers", "f", "--allowed-signers=g", "a"], Options("a")),
+        (["--root", "a", "--no-reload", "--no-health-check"], Options("", root="a", health_check="", reload="")),
         (["--root", "/srv/a"], Options("", root="/srv/a")),
         (["--root=/srv/a=b", "--no-activate", "--keep=3"], Options("", root="/srv/a=b", no_activate=True, keep=3)),
         (
@@ -54,6 +55,8 @@ def test_accepted(words: list[str], expected: Options) -> None:
         ["--root", "r", "--keep", "\u0663"],
         ["--root", "r", "--keep", "many"],
         ["--root", "r", "--no-activate", "--reload", "x"],
+        ["--root", "r", "--no-reload", "--reload", "x"],
+        ["a", "--no-reload"],
         ["a", "--keep", "1"],
         ["a", "--no-activate"],
         ["a", "--health-check", "x"],
