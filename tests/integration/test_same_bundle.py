@@ -157,3 +157,5 @@ def test_what_an_index_has_since_is_seen(yard: Yard, tmp_path: Path, picky: Inde
     assert chosen(yard.build(project, **environ)) == {"core": "2.0"}
     handmade.wheel(tmp_path / "picky", "core", "2.1")
     assert chosen(yard.build(project, **environ)) == {"core": "2.1"}
+    handmade.wheel(tmp_path / "picky", "pip", "99.0", files={"pip/__init__.py": ""})
+    assert wheels(yard.build(project, **environ))["pip"] == "99.0"  # as from an empty cache

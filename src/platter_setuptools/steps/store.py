@@ -112,18 +112,9 @@ class Store:
                 temporary.chmod(0o644)
         return path
 
-    def find_derived(self, kind: str, key: str, *, max_age: float | None = None) -> Path | None:
-        """What `keep_derived` was told under this key, if the store still has it undamaged.
-
-        What is older than `max_age`, in seconds, does not count.
-        """
-        ref = self._ref(kind, key)
-        try:
-            if max_age is not None and time.time() - ref.stat().st_mtime > max_age:
-                return None
-        except OSError:
-            return None
-        entry = _entry(ref)
+    def find_derived(self, kind: str, key: str) -> Path | None:
+        """What `keep_derived` was told under this key, if the store still has it undamaged."""
+        entry = _entry(self._ref(kind, key))
         return self.find(*entry) if entry else None
 
     def keep_derived(self, kind: str, key: str, source: Path) -> Path:

@@ -1,6 +1,7 @@
 """The tools of every build: the wheels of virtualenv and pip, and those that build scripts may ask for.
 
-Which releases they are is resolved once a day, and not at all without a network or where a lock stands for everything.
+Which releases they are is resolved each time, beside the project's dependencies. Without a network, or where a lock
+stands for everything, the last answer counts.
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.resolving.resolver import Resolver
     from platter_setuptools.steps.store import Store
     from platter_setuptools.steps.target import Target
-
-_DAY = 24 * 60 * 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +68,7 @@ class ToolChest:
         asked = (self.config, *uv_arguments(self.settings), *(f"{name}={value}" for name, value in environ.items()))
         network = () if self.options.no_download else asked
         key = key_of(self.target.key, self.target.full_version, *requirements, *network)
-        old_enough = None if self.options.lock or self.options.no_download else _DAY
-        if known := self.store.find_derived("tools", key, max_age=old_enough):
+        if (self.options.lock or self.options.no_download) and (known := self.store.find_derived("tools", key)):
             return read_lock(known)
         lock = self.resolver(Request(requirements=requirements))
         if not any(package.is_direct for package in lock.pylock.packages):
