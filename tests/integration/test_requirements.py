@@ -184,7 +184,7 @@ class TestReading:
         ]
         said.write(tmp_path / "limits.out", constraints=True)
         assert (tmp_path / "limits.out").read_text() == "branch<2\n"
-        assert list(said.urls()) == ["https://me:t0k3n@Host/simple"]
+        assert list(said.urls()) == ["https://me:t0k3n@Host/simple", (tmp_path / "sub").as_uri()]
         assert said.as_text().splitlines() == ["--index https://Host/simple --pre", "-f .", "leaf==1.0"]
         assert "t0k3n" not in repr(said)
 

@@ -379,6 +379,18 @@ class TestPrune:
         assert Store(tmp_path / "none").prune(max_size=0) == Store(tmp_path / "none").usage() == []
 
 
+@pytest.mark.parametrize(
+    ("before", "inside", "after"),
+    [(0o755, "blobs", 0o700), (0o775, "blobs", 0o775), (0o2775, "blobs", 0o2775), (0o755, "else", 0o755)],
+)
+def test_an_old_store_is_closed_to_other_users(tmp_path: Path, before: int, inside: str, after: int) -> None:
+    store = Store(tmp_path / "store")
+    (store.root / inside).mkdir(parents=True)
+    store.root.chmod(before)
+    with store.in_use():
+        assert stat.S_IMODE(store.root.stat().st_mode) == after
+
+
 def test_other_users_cannot_look_into_a_new_store(tmp_path: Path) -> None:
     noted, used = Store(tmp_path / "a" / "store"), Store(tmp_path / "b" / "store")
     noted.note("kind", "key", 1)

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,9 @@ def sha256_of_blob(path: Path) -> str:
 def key_of(*parts: str) -> str:
     """A name for something that was made from `parts`: a hash that keeps them apart."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+_OPEN = 0o755
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +204,14 @@ class Store:
         return self.root / "refs" / kind / f"{key}.json"
 
     def _make(self) -> None:
-        """Make the folder, if it is not there: other users need not know what is built here."""
+        """Make the folder, if it is not there: other users need not know what is built here.
+
+        One of older releases, which everybody may read, is closed. One that a group may write to is shared on purpose.
+        """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = self.root.stat()
+        if facts.st_uid == os.geteuid() and stat.S_IMODE(facts.st_mode) == _OPEN and (self.root / "blobs").is_dir():
+            self.root.chmod(0o700)
 
     @contextlib.contextmanager
     def _clearing(self, done: str) -> Iterator[None]:

@@ -19,6 +19,7 @@ import pathlib
 import re
 import shlex
 import sys
+import urllib.parse
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
 OF_A_REQUIREMENT = {"hashes", "config_settings"}
@@ -36,6 +37,14 @@ REPEATED = (
 )
 
 
+def _has_valid_host(place: str) -> bool:
+    """Return whether it is a path, or a URL whose port, if it has one, is a number."""
+    try:
+        return "://" not in place or urllib.parse.urlsplit(place).port != -1
+    except ValueError:
+        return False
+
+
 def read(asked: Dict[str, Any]) -> Dict[str, Any]:
     sys.path.insert(0, asked["pip"])
     req_file = _module("pip._internal.req.req_file")
@@ -44,6 +53,9 @@ def read(asked: Dict[str, Any]) -> Dict[str, Any]:
     parse_file = parser._parse_file  # noqa: SLF001
 
     def telling_where(filename: str, constraint: bool) -> Iterator[Any]:
+        if not _has_valid_host(filename):
+            # Whoever opens it would tell what stands there instead of a port: the beginning of a password.
+            raise ValueError("%s: it is not a valid URL; encode a / in a password as %%2F" % filename)
         try:
             yield from parse_file(filename, constraint)
         except (req_file.RequirementsFileParseError, ValueError, LookupError) as error:  # of codecs, too
