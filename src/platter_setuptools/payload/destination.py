@@ -19,7 +19,7 @@ import os
 import stat
 from typing import Callable, List
 
-from . import disk, lock, marker, overlay, removal
+from . import disk, lock, marker, removal
 from .errors import DestinationError, InstallError
 from .lock import Lock
 from .marker import Marker
@@ -217,6 +217,8 @@ class Destination:
 
         Killed at any moment, the copy is trash, or DST is whole, or DST says unfinished and the copy comes back.
         """
+        from . import overlay  # noqa: PLC0415 - few filesystems need it
+
         self._sweep()
         try:
             overlay.copy(self.path, self.trash, lock.NAME)

@@ -4,7 +4,7 @@ import json
 import os
 from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
 
-from . import prune, remembered, signals, switch
+from . import remembered, signals, switch
 from .errors import DestinationError, UsageError, foreseen
 from .options import command, did_you_mean, number, scan
 from .root import Root
@@ -155,6 +155,8 @@ def _rollback(root: Root, words: Words) -> None:
 def _prune(root: Root, words: Words) -> None:
     if "keep" not in words.given:
         raise UsageError("prune needs --keep N", hint=_HINT)
+    from . import prune  # noqa: PLC0415 - a rollback may be urgent
+
     prune.prune(root, number("--keep", words.given["keep"], _HINT))
 
 

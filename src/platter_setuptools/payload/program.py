@@ -31,10 +31,18 @@ while [ -n "$rest" ]; do
     rest=${{rest#*:}}
 done
 PATH=${{kept:-$usual}}
+number=0
 for python in {interpreter} python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python \\
     "$here"/versions/*/bin/python; do
-    # Some Pythons lack a part of the standard library.
-    if "$python" -I -S -B "$0" --probe >/dev/null 2>&1 </dev/null; then
+    number=$((number + 1))
+    if [ "$number" = 1 ]; then
+        # The one that installed this. If it lacks a part of the standard library it starts this script once more.
+        if [ -z "${{PLATTER_TRIED:-}}" ] && "$python" -E -S -c '' >/dev/null 2>&1 </dev/null; then
+            PLATTER_TRIED=1
+            export PLATTER_TRIED
+            exec "$python" -I -S -B -X utf8 "$0" "$@"
+        fi
+    elif "$python" -I -S -B "$0" --probe >/dev/null 2>&1 </dev/null; then
         exec "$python" -I -S -B -X utf8 "$0" "$@"
     fi
 done
@@ -43,13 +51,23 @@ echo 'hint: install one (python3, not python3-minimal), or put it into PATH' >&2
 exit 3
 """
 _MAIN = """\
+import os
 import sys
 
+tried = os.environ.pop("PLATTER_TRIED", "")
 if sys.version_info < (3, 8):
     sys.exit(3)
+try:
+    from {package} import signals
+    from {package}.operate import main
 
-from {package} import doctor, signals
-from {package}.operate import main
+    if sys.argv[1:2] in (["doctor"], ["--probe"]):
+        from {package} import doctor
+except ImportError:
+    if not tried:
+        raise
+    os.environ["PLATTER_TRIED"] = tried
+    os.execv("/bin/sh", ["/bin/sh", *sys.argv])
 
 status = 0 if sys.argv[1:] == ["--probe"] else main(sys.argv[1:], sys.argv[0])
 signals.end(status)

@@ -11,6 +11,17 @@ import pytest
 
 from support import roots
 
+# Starts a Python without the module json; `-c` works.
+LACKING = """\
+#!/bin/sh
+[ "$1" = -E ] && exec {python} "$@"
+shift 5
+exec {python} -I -S -B -c 'import runpy, sys
+sys.modules["json"] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")' "$@"
+"""
+
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
@@ -47,6 +58,21 @@ def test_a_crippled_python_is_passed_over(program: Path, tmp_path: Path) -> None
     done = listed(program, f"{crippled}:{whole}", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1.0")
+
+
+def test_the_python_that_installed_it_is_crippled_now(program: Path, tmp_path: Path) -> None:
+    """It is passed over, whatever it lacks, and nothing of that reaches what is started."""
+    lacking = tmp_path / "lacking"
+    lacking.write_text(LACKING.format(python=sys.executable))
+    lacking.chmod(0o755)
+    program.write_bytes(program.read_bytes().replace(b"'/gone/python'", b"'" + os.fsencode(lacking) + b"'", 1))
+    (whole := tmp_path / "whole").mkdir()
+    (whole / "python3.11").symlink_to(sys.executable)
+    done = listed(program, str(whole), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1.0")
+    (whole / "python3.11").unlink()
+    assert "all of its standard library" in listed(program, "/nowhere", tmp_path).stderr
 
 
 def test_no_python_is_whole(program: Path, tmp_path: Path) -> None:
