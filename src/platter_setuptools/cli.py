@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platter_setuptools
-from platter_setuptools.commands import cache, insight, lock, shell
+from platter_setuptools.commands import cache, insight, lock, results, shell
 from platter_setuptools.commands.parser import Parser
 from platter_setuptools.frontends import refuse_windows
 from platter_setuptools.ground.dialects import Source, decide, merge, read_environment, read_strings
@@ -94,17 +94,22 @@ def build(parsed: argparse.Namespace) -> None:
             progress=progress,
             tree=project.tree,
         )
-    if options.quiet or not share_a_terminal():  # else the last words on standard error have named it there
+    if parsed.json:
+        results.print_json(results.of_build(artifact))
+    elif options.quiet or not share_a_terminal():  # else the last words on standard error have named it there
         print_result(f"{artifact.path}")
 
 
 def config(parsed: argparse.Namespace) -> None:
     """`platter config`: print what `platter build` would go by, as TOML, and who says so."""
-    from platter_setuptools.ground.effective import as_toml  # noqa: PLC0415
+    from platter_setuptools.ground.effective import as_json, as_toml  # noqa: PLC0415
 
     _path, sources = _read(parsed)
-    print_text(as_toml(decide(sources), output=_default_output()))
+    if not parsed.json:
+        print_text(as_toml(decide(sources), output=_default_output()))
     merge(sources, output=_default_output())  # now the contradictions, if there are any
+    if parsed.json:
+        results.print_json(as_json(decide(sources), output=_default_output()))
 
 
 def verify(parsed: argparse.Namespace) -> None:
@@ -117,12 +122,14 @@ def verify(parsed: argparse.Namespace) -> None:
     bundle, signers = Path(parsed.bundle), parsed.allowed_signers and Path(parsed.allowed_signers)
     for file in (bundle, signers):
         if file and not file.exists():
-            raise UsageError(f"{file} does not exist")
+            raise UsageError(f"{file} does not exist", hint="correct the path")
     with temporary_folder() as work:
         progress = Quiet(standard_error())
         verdict = look(bundle, allowed_signers=signers, run=Processes(), progress=progress, work=work)
     trust = f"signed by {verdict.signer}" if verdict.signer else "signed, by whom was not asked" * verdict.signed
     what = f"{verdict.title}, {verdict.files} files, {verdict.wheels} wheels, {trust or 'not signed'}"
+    if parsed.json:
+        results.print_json(results.of_verify(bundle, verdict))
     standard_error().write(f"{bundle} is in order: {what}\n")
 
 
@@ -151,7 +158,10 @@ def latest(parsed: argparse.Namespace) -> None:
 
     folder = Path(parsed.folder).resolve() if parsed.folder else Path.cwd() / "dist"
     found = newest(folder, name=parsed.name, platform=parsed.platform, python=parsed.python, pre=parsed.pre)
-    print_result(f"{found.path}")
+    if parsed.json:
+        results.print_json(results.of_latest(found))
+    else:
+        print_result(f"{found.path}")
 
 
 def report(error: PlatterError) -> None:
@@ -198,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
         " the environment (PLATTER_BUILD_OUTPUT and so on).",
     )
     build_parser.set_defaults(run=build)
+    results.add_json(build_parser, "build")
     config_parser = commands.add_parser(
         "config",
         parents=[project],
@@ -205,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Print the options that `platter build` would go by, as TOML, and where each comes from.",
     )
     config_parser.set_defaults(run=config)
+    results.add_json(config_parser, "config")
     lock.add_to(commands, _of_project(*lock.OPTIONS), _read)
     latest_parser = commands.add_parser(
         "latest",
@@ -212,6 +224,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Print the path of the newest bundle by version, never that of a wheel or an sdist.",
     )
     latest_parser.set_defaults(run=latest)
+    results.add_json(latest_parser, "latest")
     latest_parser.add_argument("folder", nargs="?", metavar="DIR", help="the folder to look in [default: dist]")
     latest_parser.add_argument("--name", metavar="NAME", help="the project, where bundles of several are there")
     latest_parser.add_argument("--platform", metavar="PLATFORM", help="the platform, such as linux-x86_64")
@@ -227,6 +240,7 @@ def _parser() -> argparse.ArgumentParser:
         " not signed by an allowed signer.",
     )
     verify_parser.set_defaults(run=verify)
+    results.add_json(verify_parser, "verify")
     verify_parser.add_argument("bundle", metavar="BUNDLE", help="an archive or a folder")
     verify_parser.add_argument(
         "--allowed-signers",

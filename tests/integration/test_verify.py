@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 from platter_setuptools.cli import main
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from support.index import Index
 
+DOCS = Path(__file__).parents[2] / "docs"
 LEAF = "leaf-1.0-py3-none-any.whl"
 SEED = 20261122
 
@@ -124,6 +126,13 @@ class TestInOrder:
         assert look(packed(built, kind, tmp_path)) == Verdict(
             title="hello 1.0", files=files, wheels=3, signed=False, signer=None
         )
+
+    def test_json(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["verify", "--json", str(built)]) == 0
+        result = json.loads(capsys.readouterr().out)
+        jsonschema.validate(result, json.loads((DOCS / "verify.schema.json").read_text()))
+        facts = {"title": "hello 1.0", "files": look(built).files, "wheels": 3, "signed": False, "signer": None}
+        assert result == {"path": str(built), **facts}
 
     def test_the_command(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(built)]) == 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import jsonschema
 import pytest
 
 from platter_setuptools import cli
@@ -15,9 +16,6 @@ from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.steps.bundle.archive import write_archive
 from platter_setuptools.steps.bundle.bundles import ReplaceableCheck, newest, python_of
 from platter_setuptools.steps.bundle.members import from_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def bundle(folder: Path, stem: str, format_: str = "tar.gz", *, python: str = "cp311") -> Path:
@@ -155,6 +153,17 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     for words in ([], ["dist"], [str(tmp_path / "dist"), "--name", "app", "--platform=linux-x86_64", "-p3.11"]):
         assert cli.main(["latest", *words]) == 0
         assert capsys.readouterr() == (f"{expected}\n", "")
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_command_as_json(tmp_path: Path, format_: str, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = bundle(tmp_path, "app-1.0-cp311-linux-x86_64", format_)
+    assert cli.main(["latest", "--json", str(tmp_path)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    schema = Path(__file__).parents[2] / "docs" / "latest.schema.json"
+    jsonschema.validate(result, json.loads(schema.read_text()))
+    about = {"name": "app", "version": "1.0", "platform": "linux-x86_64", "python": "cp311", "format": format_}
+    assert result == {"path": str(expected), **about}
 
 
 def test_pre_releases_come_last(tmp_path: Path) -> None:

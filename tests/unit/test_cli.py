@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 import platter_setuptools
@@ -73,6 +75,33 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def as_json(capsys: pytest.CaptureFixture[str], command: str, *words: str) -> dict[str, Any]:
+    """Run a command with --json; return its result, which follows the schema."""
+    assert cli.main([command, "--json", *words]) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    docs = Path(__file__).parents[2] / "docs"
+    jsonschema.validate(result, json.loads((docs / f"{command}.schema.json").read_text()))
+    return result
+
+
+class TestConfig:
+    @pytest.mark.usefixtures("assembled")
+    def test_json(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        options = ["--extras=one,two", "--no-pip", "--pip-option=--index-url=https://me:secret@host/"]
+        result = as_json(capsys, "config", *options)
+        assert list(result) == [option.name for option in OPTIONS]
+        assert result["extras"] == {"value": ["one", "two"], "place": "the command line --extras"}
+        assert result["no-pip"]["value"] is True
+        assert result["output"] == {"value": f"{project / 'dist'}", "place": "default"}
+        assert result["lock"] == {"value": None, "place": "not set"}
+        assert "secret" not in str(result)
+
+    @pytest.mark.usefixtures("assembled", "project")
+    def test_json_of_a_contradiction_is_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["config", "--json", "--quiet", "--verbose"]) == 2
+        assert capsys.readouterr().out == ""
+
+
 class TestBuild:
     def test_nothing_but_the_path_on_stdout(
         self, assembled: Room, project: Path, capsys: pytest.CaptureFixture[str]
@@ -81,6 +110,20 @@ class TestBuild:
         assert capsys.readouterr() == (f"{project / 'dist' / 'app.tar.gz'}\n", "")
         assert assembled.options == Options(output=project / "dist")
         assert assembled.source == project
+
+    @pytest.mark.usefixtures("assembled")
+    def test_json(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        result = as_json(capsys, "build")
+        assert (result["path"], result["sha256"]) == (f"{project / 'dist' / 'app.tar.gz'}", None)
+        assert result["wheels"] == {"project": 0, "store": 0, "fetched": 0, "built": 0}
+
+    @pytest.mark.usefixtures("project")
+    def test_json_of_a_failure_is_nothing(self, assembled: Room, capsys: pytest.CaptureFixture[str]) -> None:
+        assembled.error = WheelError("a wheel does not fit", hint="build it again")
+        assert cli.main(["build", "--json"]) == 5
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert "a wheel does not fit" in errors
 
     def test_the_closest_project_is_found(
         self, assembled: Room, project: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""The options that count, as a person reads them: TOML, with the place that decided beside each."""
+"""The options that count, with the place that decided each: as TOML for people, and for JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from platter_setuptools.ground.options import OPTIONS, Options
 from platter_setuptools.ground.urls import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _LONGEST = 40  # characters that a value may have and still move the others' comments to the right
@@ -17,16 +17,35 @@ _LONGEST = 40  # characters that a value may have and still move the others' com
 
 def as_toml(choices: Mapping[str, Choice], *, output: Path) -> str:
     """A line for every option; those without a value are commented out. Passwords in URLs are left out."""
-    defaults = Options(output=output)
     lines = []
-    for option in OPTIONS:
-        choice = choices.get(option.attribute) or Choice(value=getattr(defaults, option.attribute), place="default")
+    for name, choice in _all(choices, output):
         if choice.value is None:
-            lines.append((f"# {option.name}", "not set"))
+            lines.append((f"# {name}", "not set"))
         else:
-            lines.append((f"{option.name} = {redact(_written(choice.value))}", choice.place))
+            lines.append((f"{name} = {redact(_written(choice.value))}", choice.place))
     width = max(len(text) for text, _place in lines if len(text) <= _LONGEST)
     return "\n".join(f"{text:{width}}  # {place}" for text, place in lines)
+
+
+def as_json(choices: Mapping[str, Choice], *, output: Path) -> dict[str, dict[str, Any]]:
+    """Return value and place of every option by name (docs/config.schema.json). Passwords in URLs are left out."""
+    return {
+        name: {"value": _plain(choice.value), "place": "not set" if choice.value is None else choice.place}
+        for name, choice in _all(choices, output)
+    }
+
+
+def _all(choices: Mapping[str, Choice], output: Path) -> Iterator[tuple[str, Choice]]:
+    defaults = Options(output=output)
+    for option in OPTIONS:
+        default = Choice(value=getattr(defaults, option.attribute), place="default")
+        yield option.name, choices.get(option.attribute) or default
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    return [_plain(one) for one in value] if isinstance(value, tuple) else redact(str(value))
 
 
 def _written(value: Any) -> str:
