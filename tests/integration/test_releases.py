@@ -486,6 +486,84 @@ def test_doctor(deploy: Callable[..., Done], root: Path) -> None:
     assert "there is no release '7'" in platter(root, "doctor", "7", code=6).stderr
 
 
+def test_a_release_that_was_changed_is_told_everywhere(
+    bundles: Mapping[str, handmade.Bundle], deploy: Callable[..., Done], root: Path
+) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    release = root / "versions/1.9"
+    (packages,) = release.glob("lib/python*/site-packages")
+    (info,) = packages.glob("greet-*.dist-info")
+
+    def told(text: str) -> None:
+        assert text in platter(root, "doctor", "1.9", code=4).stderr
+        for words in (["--check"], []):
+            done = handmade.run(bundles["1.9"], *words, release)
+            assert (done.returncode, text in done.stderr, done.stdout) == (6, True, ""), done.stderr
+            assert "hint:" in done.stderr
+        done = platter(root, "activate", "1.9")
+        assert text in done.stderr
+        assert "1.9 is active now" in done.stdout
+        assert text in platter(root, "rollback").stderr + platter(root, "rollback").stderr
+        platter(root, "activate", "1.10")
+
+    upgraded = info.rename(packages / "greet-2.0.dist-info")
+    told("greet 1.9 is missing")
+    assert "greet-2.0.dist-info was not installed from the bundle" in platter(root, "doctor", code=4).stderr
+    upgraded.rename(info)
+    text = (packages / "greet.py").read_text()
+    (packages / "greet.py").write_text("")  # as after a power cut
+    told("greet.py is not what was installed")
+    (packages / "greet.py").write_text(text)
+    assert "as it was installed" in platter(root, "doctor", "1.9").stdout
+    assert "is installed in" in handmade.run(bundles["1.9"], release).stdout
+
+    release.rename(root / "versions/1.9-old")
+    assert "it was installed as" in platter(root, "doctor", "1.9-old", code=4).stderr
+    assert "it was installed as" in platter(root, "activate", "1.9-old").stderr
+
+
+def test_a_release_that_cannot_start_is_not_activated(deploy: Callable[..., Done], root: Path) -> None:
+    deploy("1.9")
+    deploy("1.10")
+    settings = root / "versions/1.9/pyvenv.cfg"
+    text = settings.read_text()
+    settings.unlink()
+    for words in (["activate", "1.9"], ["rollback"]):
+        done = platter(root, *words, code=6)
+        assert "cannot start" in done.stderr
+        assert "hint:" in done.stderr
+    assert "pyvenv.cfg" in platter(root, "doctor", code=4).stderr
+    assert greeting(root) == "greet 1.10"
+    settings.write_text(text)
+    python = root / "versions/1.9/bin/python"
+    real = python.resolve()
+    python.unlink()
+    python.write_text("#!/bin/sh\necho libpython is gone >&2; exit 127\n")
+    python.chmod(0o755)
+    assert "libpython is gone" in platter(root, "activate", "1.9", code=6).stderr
+    python.unlink()
+    python.symlink_to(real)
+    platter(root, "activate", "1.9")
+
+
+def test_what_post_install_does_is_no_damage(tmp_path: Path, root: Path) -> None:
+    made = bundle(tmp_path, "1.0")
+    (made.path / "post-install.sh").write_text(
+        "cd \"$VIRTUAL_ENV\"/lib/python*/site-packages; echo '# more' >>greet.py; rm -r __pycache__\n"
+        "mkdir plugin-1.dist-info; printf 'Name: plugin\\nVersion: 1\\n' >plugin-1.dist-info/METADATA\n"
+    )
+    made.seal()
+    for _ in range(2):
+        done = handmade.run(made, "--root", root)
+        assert done.returncode == 0, done.stderr
+    (packages,) = root.glob("versions/1.0/lib/python*/site-packages")
+    text = platter(root, "doctor", code=4).stderr
+    assert "greet.py is not" not in text
+    (packages / "greet.py").write_text("later")
+    assert "greet.py is not what was installed" in platter(root, "doctor", code=4).stderr
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_somebody_elses_root(deploy: Callable[..., Done], root: Path) -> None:
     deploy("1.9")

@@ -1,14 +1,11 @@
 """What can go wrong with a release after it was installed: its interpreter, its files, the links."""
 
-import base64
 import csv
 import glob
-import hashlib
 import os
-import stat
 from typing import Dict, Iterator, List, Sequence
 
-from . import health, record
+from . import contents, health, record
 from .errors import BundleError
 from .preflight import contains
 from .root import COMPLETE, UNFINISHED, Root
@@ -56,17 +53,31 @@ def _links(root: Root) -> Iterator[str]:
 def _release(folder: str) -> Iterator[str]:
     for change in health.examine(folder):
         yield change.text
+    for finding in contents.changes(folder, sizes=False):
+        yield finding
     for place in filter(os.path.isdir, (folder, os.path.join(folder, "bin"))):
         for name in sorted(os.listdir(place)):
             path = os.path.join(place, name)
             if os.path.islink(path) and not os.path.exists(path):
                 yield "%s is a link to %s, where there is nothing" % (os.path.relpath(path, folder), os.readlink(path))
+    for finding in _files(folder):
+        yield finding
+
+
+def _files(folder: str) -> Iterator[str]:
     places = {os.path.realpath(path) for path in glob.glob(glob.escape(folder) + "/lib*/python*/site-packages")}
     recorded: Dict[str, List[str]] = {}
     for place in sorted(places):
         for path in sorted(glob.glob(glob.escape(place) + "/*.dist-info")):
             for finding in _recorded(place, os.path.join(path, "RECORD"), folder, recorded):
                 yield finding
+    known = contents.read(folder)
+    for name, digest in known.altered.items() if known else ():
+        file = os.path.join(os.path.realpath(folder), name)
+        if file in recorded and digest:
+            recorded[file] = [digest]
+        else:
+            recorded.pop(file, None)
     for finding in _compared(recorded, folder):
         yield finding
 
@@ -76,7 +87,7 @@ def _compared(recorded: Dict[str, List[str]], folder: str) -> Iterator[str]:
         shown = os.path.relpath(file, folder)
         try:
             # Of several distributions that own a file one has won.
-            if not any(_as_recorded(file, one) for one in hashes):
+            if not any(record.matches(file, one) for one in hashes):
                 yield "%s is not what was installed" % shown
         except FileNotFoundError:
             yield "%s is missing" % shown
@@ -99,18 +110,3 @@ def _recorded(place: str, path: str, folder: str, recorded: Dict[str, List[str]]
             recorded.setdefault(file, []).append(digest)
         else:
             yield "%s is not in the release, and not looked at" % file
-
-
-def _as_recorded(file: str, recorded: str) -> bool:
-    """Whether a file has this hash; one without a hash only has to be there."""
-    algorithm, _, expected = recorded.partition("=")
-    if not expected or algorithm not in hashlib.algorithms_guaranteed:
-        return stat.S_ISREG(os.lstat(file).st_mode)
-    state = hashlib.new(algorithm)
-    # A pipe is not waited for, and neither a link nor a device is read.
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            return False
-        for chunk in iter(lambda: stream.read(1 << 20), b""):
-            state.update(chunk)
-    return base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode("ascii") == expected

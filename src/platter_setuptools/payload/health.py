@@ -3,10 +3,10 @@
 import os
 import pkgutil
 import subprocess
-from typing import Iterator, List
+from typing import Iterator, List, Tuple
 
-from . import host, inspection, marker
-from .errors import HostError
+from . import contents, host, inspection, marker
+from .errors import HostError, InstallError
 from .findings import Finding
 from .marker import Marker
 
@@ -17,10 +17,11 @@ _HINT = (
 )
 
 
-def examine(folder: str) -> List[Finding]:
+def examine(folder: str, *, only_start: bool = False) -> List[Finding]:
     """What has changed for the worse under the release in this folder; nothing if it can run as on its first day.
 
-    A later patch release of its Python or a newer libc is nothing.
+    A later patch release of its Python or a newer libc is nothing. With ``only_start`` nothing is told but what
+    keeps the release from starting at all.
     """
     note = marker.read(folder)
     if note is None:
@@ -29,22 +30,39 @@ def examine(folder: str) -> List[Finding]:
     minor = ".".join(note.python.split(".")[:2])
     base = note.interpreter or os.path.realpath(python)
     hint = _HINT % (minor, base, minor)
-    return [Finding(HostError, text, hint) for text in _changes(python, note, "%s at %s" % (minor, base))]
+    found = [
+        text for stops, text in _changes(folder, python, note, "%s at %s" % (minor, base)) if stops or not only_start
+    ]
+    return [Finding(HostError, text, hint) for text in found]
 
 
-def _changes(python: str, note: Marker, expected: str) -> Iterator[str]:
+def _changes(folder: str, python: str, note: Marker, expected: str) -> Iterator[Tuple[bool, str]]:
+    """Each change, and whether it keeps the release from starting."""
     if not os.path.exists(python):
-        yield "Python: expected %s, found nothing" % expected
+        yield True, "Python: expected %s, found nothing" % expected
         return
     try:
         found = _facts(python)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        yield "Python: expected %s, found one that does not run: %s" % (expected, error)
+        yield True, "Python: expected %s, found one that does not run: %s" % (expected, error)
         return
     if note.abi not in ("", found.abi):
-        yield "Python: expected %s (%s), found %s (%s)" % (expected, note.abi, found.full_python, found.abi)
+        yield True, "Python: expected %s (%s), found %s (%s)" % (expected, note.abi, found.full_python, found.abi)
+        return
     if note.libc and not host.serves(found.libc, note.libc):
-        yield "libc: expected %s or newer, found %s" % (note.libc, found.libc)
+        yield False, "libc: expected %s or newer, found %s" % (note.libc, found.libc)
+    known = contents.read(folder)
+    if known is None:
+        return
+    try:
+        answer = inspection.ask(python)
+    except InstallError as error:
+        yield True, "Python: %s" % error.message
+        return
+    if answer.prefix != os.path.realpath(folder):
+        yield True, "Python: %s takes itself for that of %s; look at pyvenv.cfg" % (python, answer.prefix)
+    for fault in inspection.faults(answer, known.library, known.modules):
+        yield False, "Python: %s" % fault
 
 
 def _facts(python: str) -> host.Host:

@@ -1,8 +1,9 @@
 """The consistency check: the new interpreter is started once and has to know exactly what was installed."""
 
+import importlib
 import os
 import subprocess
-from typing import Iterable, List, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from .errors import InstallError, PythonError
 from .names import normalised
@@ -10,6 +11,8 @@ from .names import normalised
 # What systemd or cron would give it: what is found so is found there.
 CLEAN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _MARK = "platter-answer"
+# Parts of the standard library that need libraries of the system, which services may not find.
+_MODULES = ("_bz2", "_ctypes", "_hashlib", "_lzma", "_sqlite3", "_ssl")
 # What importlib.metadata would find, in a quarter of its time: it takes longer to load than the list to make.
 # The interpreter is started without `site`, which is then run as usual but for the .pth files and the sitecustomize
 # of what was installed. Packages of the system's own are none of ours.
@@ -18,34 +21,96 @@ import _csv, os, site, sys, zlib
 site.addpackage = lambda *_: None
 site.execsitecustomize = lambda: None
 site.main()
-root = os.path.realpath(sys.prefix) + os.sep
-lines = [b"", b"platter-answer", os.fsencode(os.path.realpath(os.__file__))]
+root = os.path.realpath(sys.prefix)
+lines = [b"", b"platter-answer", os.fsencode(root), os.fsencode(os.__file__)]
+for module in sys.argv[1:]:
+    try:
+        __import__(module)
+    except ImportError as error:
+        lines.append(b"-%s\\t%s" % (module.encode(), ascii(str(error)).encode()))
+    else:
+        lines.append(b"+%s" % module.encode())
 for folder in {os.path.realpath(path) for path in sys.path}:
-    for name in os.listdir(folder) if folder.startswith(root) and os.path.isdir(folder) else ():
+    for name in os.listdir(folder) if folder.startswith(root + os.sep) and os.path.isdir(folder) else ():
         if name.endswith(".dist-info"):
             fields = {}
-            with open(os.path.join(folder, name, "METADATA"), "rb") as stream:
-                for line in stream:
-                    if not line.strip():
-                        break
-                    key, _, value = line.partition(b":")
-                    fields.setdefault(key.strip().lower(), value.strip())
-            lines.append(b"%s\\t%s" % (fields[b"name"], fields[b"version"]))
+            try:
+                with open(os.path.join(folder, name, "METADATA"), "rb") as stream:
+                    for line in stream:
+                        if not line.strip():
+                            break
+                        key, _, value = line.partition(b":")
+                        fields.setdefault(key.strip().lower(), value.strip())
+            except OSError:
+                pass
+            place = os.fsencode(os.path.relpath(os.path.join(folder, name), root))
+            lines.append(b"=%s\\t%s\\t%s" % (fields.get(b"name", b""), fields.get(b"version", b""), place))
 sys.stdout.buffer.write(b"\\n".join([*lines, b"platter-answer", b""]))
 """
-_COLUMNS = 2
 _TIMEOUT = 300.0
 
 
-def inspect(python: str, expected: Iterable[Tuple[str, str]], library: str) -> None:
+class Distribution(NamedTuple):
+    """``place`` is its .dist-info folder, below the virtualenv."""
+
+    name: str
+    version: str
+    place: str
+
+
+class Answer(NamedTuple):
+    """What an interpreter says of itself when it is started as systemd or cron would start it.
+
+    ``prefix`` is the real path of the virtualenv that it takes itself for, ``library`` the file of its module ``os``.
+    ``modules`` are compiled parts of the standard library; an error for each that cannot be imported, else empty.
+    """
+
+    prefix: str
+    library: str
+    modules: Dict[str, str]
+    distributions: List[Distribution]
+
+
+def inspect(python: str, expected: Iterable[Tuple[str, str]], library: str) -> Answer:
     """InstallError unless the interpreter runs and reports these names and versions, no more and no less.
 
-    It is started as systemd or cron would start it. ``library`` is the file of the module ``os`` that it has to have:
-    with another standard library it is not the Python that the preflight looked at.
+    ``library`` is the file of the module ``os`` that it has to have: with another standard library it is not the
+    Python that the preflight looked at. A part of it that this process can import must not be missing there.
     """
+    answer = ask(python)
+    lacking = [name for name, reason in answer.modules.items() if reason and _importable(name)]
+    for fault in faults(answer, library, lacking):
+        raise PythonError(
+            "%s, started in an empty environment: %s" % (python, fault),
+            hint=_hint() if lacking else "name the Python with -p by its real path, not by a link",
+        )
+    have = sorted((normalised(one.name), one.version) for one in answer.distributions)
+    want = sorted((normalised(name), version) for name, version in expected)
+    if have != want:
+        lacks = ", ".join("%s %s" % one for one in want if one not in have)
+        extra = ", ".join("%s %s" % one for one in have if one not in want or have.count(one) > 1)
+        raise InstallError(
+            "the new virtualenv is not what the bundle says: missing %s; unexpected %s"
+            % (lacks or "none", extra or "none"),
+            hint="look whether something else writes into that folder, then try again; if nothing does, build it again",
+        )
+    return answer
+
+
+def faults(answer: Answer, library: str, modules: Iterable[str]) -> Iterator[str]:
+    """What is wrong with an interpreter that should have this file as ``os`` and be able to import these modules."""
+    if os.path.realpath(answer.library) != os.path.realpath(library):
+        yield "expected the standard library %s, found %s" % (os.path.dirname(library), os.path.dirname(answer.library))
+    for name in modules:
+        if answer.modules.get(name):
+            yield "the module %s cannot be imported: %s" % (name, answer.modules[name])
+
+
+def ask(python: str) -> Answer:
+    """Start the interpreter once. PythonError if it fails, InstallError if it does not start or answer."""
     try:
         done = subprocess.run(
-            [python, "-I", "-S", "-B", "-c", _PROGRAM],
+            [python, "-I", "-S", "-B", "-c", _PROGRAM, *_MODULES],
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -58,39 +123,36 @@ def inspect(python: str, expected: Iterable[Tuple[str, str]], library: str) -> N
     if done.returncode:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise PythonError(
-            "%s fails in the new virtualenv, in an empty environment (status %d): %s"
-            % (python, done.returncode, words[-1] if words else ""),
+            "%s fails in an empty environment (status %d): %s" % (python, done.returncode, words[-1] if words else ""),
             hint=_hint(),
         )
-    found, rows = _answer(done.stdout.decode("utf-8", "surrogateescape"), python)
-    if found != os.path.realpath(library):
-        raise PythonError(
-            "%s has the standard library of %s, and not that of %s"
-            % (python, os.path.dirname(found), os.path.dirname(library)),
-            hint="name the Python with -p by its real path, not by a link",
-        )
-    have = sorted((normalised(name), version) for name, version in rows)
-    want = sorted((normalised(name), version) for name, version in expected)
-    if have != want:
-        lacks = ", ".join("%s %s" % one for one in want if one not in have)
-        extra = ", ".join("%s %s" % one for one in have if one not in want or have.count(one) > 1)
-        raise InstallError(
-            "the new virtualenv is not what the bundle says: missing %s; unexpected %s"
-            % (lacks or "none", extra or "none"),
-            hint="look whether something else writes into that folder, then try again; if nothing does, build it again",
-        )
+    try:
+        return _answer(done.stdout.decode("utf-8", "surrogateescape").split("\n"))
+    except ValueError as error:
+        raise InstallError("%s prints something else than it was asked for" % python, hint=_hint()) from error
 
 
-def _answer(text: str, python: str) -> Tuple[str, List[Tuple[str, str]]]:
-    """Return what stands between the marks, whatever a wrapper of the interpreter prints beside it."""
-    lines = text.split("\n")
-    if lines.count(_MARK) == 2:  # noqa: PLR2004 - one before and one after
-        first = lines.index(_MARK)
-        library, *rows = lines[first + 1 : lines.index(_MARK, first + 1)] or [""]
-        pairs = [tuple(row.split("\t")) for row in rows]
-        if all(len(pair) == _COLUMNS for pair in pairs):
-            return library, [(pair[0], pair[1]) for pair in pairs]
-    raise InstallError("%s prints something else than it was asked for" % python, hint=_hint())
+def _answer(lines: List[str]) -> Answer:
+    """Read what stands between the marks, whatever a wrapper of the interpreter prints beside it; else ValueError."""
+    first = lines.index(_MARK)
+    prefix, library, *rows = lines[first + 1 : lines.index(_MARK, first + 1)]
+    answer = Answer(prefix, library, {}, [])
+    for row in rows:
+        mark, fields = row[:1], row[1:].split("\t")
+        if mark == "=":
+            name, version, place = fields
+            answer.distributions.append(Distribution(name, version, place))
+        else:
+            answer.modules[fields[0]] = fields[1] if mark == "-" else ""
+    return answer
+
+
+def _importable(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 def _hint() -> str:

@@ -2,10 +2,11 @@
 
 import os
 import time
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Tuple
 
 from . import (
     checksums,
+    contents,
     crew,
     environment,
     health,
@@ -95,10 +96,13 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
                 terminal.step("%s was installed in %s meanwhile." % (plan.title, destination.path))
                 return
             destination.prepare(note, force=options.force)
-        files = _fill(destination.path, bundle, sums, plan, options, here=here, terminal=terminal)
+        files, answer = _fill(destination.path, bundle, sums, plan, options, here=here, terminal=terminal)
+        written = contents.write(destination.path, contents.of(destination.path, answer))
         if os.path.exists(os.path.join(bundle, hook.FILE)):
             terminal.step("  running %s" % hook.FILE)
             hook.run(bundle, sums, destination.path, before)
+            answer = inspection.ask(os.path.join(destination.path, "bin", "python"))
+            contents.write(destination.path, contents.after(destination.path, answer, written))
         signals.turn_deaf()
         destination.finish(note._replace(state="complete", when=marker.now()))
     except BaseException as error:
@@ -128,8 +132,10 @@ def _look(
 ) -> None:
     """Raises all that stands against the installation, or against what is installed already, as one error."""
     if installed:
-        title = "%s in %s cannot run any more" % (plan.title, destination.path)
         findings = health.examine(destination.path)
+        says = "cannot run any more" if findings else "is not as it was installed"
+        title = "%s in %s %s" % (plan.title, destination.path, says)
+        findings += contents.examine(destination.path)
     else:
         title = "%s cannot be installed" % plan.title
         findings = preflight.examine(plan, here, destination, bundle, force=options.force)
@@ -168,8 +174,11 @@ def _fill(
     *,
     here: host.Host,
     terminal: Terminal,
-) -> int:
-    """Everything that comes into the folder but what post-install.sh adds; the number of the packages' files."""
+) -> Tuple[int, inspection.Answer]:
+    """Everything that comes into the folder but what post-install.sh adds.
+
+    Return the number of the packages' files, and what the new interpreter says of itself.
+    """
     terminal.step("  making a virtualenv with Python %s (%s)" % (here.full_python, environment.base_interpreter()))
     fits = preflight.bytecode_fits(preflight.target_for(plan, here))
     sources = unpacking.sources(bundle, sums, plan, bytecode=fits, compiling=options.compiling)
@@ -186,5 +195,5 @@ def _fill(
         terminal.step("  installing %d packages" % len(plan.wheels))
         installed = unpacking.unpack(scheme, sources, here.python[:2], ahead)
     terminal.step("  checking what was installed")
-    inspection.inspect(scheme.python, [(one.name, one.version) for one in installed], os.__file__)
-    return sum(one.files for one in installed)
+    answer = inspection.inspect(scheme.python, [(one.name, one.version) for one in installed], os.__file__)
+    return sum(one.files for one in installed), answer

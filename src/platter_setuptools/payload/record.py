@@ -4,6 +4,8 @@ import base64
 import csv
 import hashlib
 import io
+import os
+import stat
 from typing import Dict, Iterable, Iterator, Tuple
 
 _COLUMNS = ("path", "hash", "size")
@@ -42,6 +44,26 @@ def dump(rows: Iterable[Row]) -> bytes:
 
 def row(path: str, content: bytes) -> Row:
     return _row(path, hashlib.sha256(content).digest(), len(content))
+
+
+def matches(file: str, recorded: str) -> bool:
+    """Whether a file has this hash; one without a hash only has to be there. OSError if it cannot be read."""
+    algorithm, _, expected = recorded.partition("=")
+    if not expected or algorithm not in hashlib.algorithms_guaranteed:
+        return stat.S_ISREG(os.lstat(file).st_mode)
+    return digest(file, algorithm) == recorded
+
+
+def digest(file: str, algorithm: str = "sha256") -> str:
+    """Return the hash of a regular file as RECORD has it, empty for what is no file. OSError if it cannot be read."""
+    state = hashlib.new(algorithm)
+    # A pipe is not waited for, and neither a link nor a device is read.
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return ""
+        for chunk in iter(lambda: stream.read(1 << 20), b""):
+            state.update(chunk)
+    return algorithm + "=" + base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode("ascii")
 
 
 def _row(path: str, digest: bytes, size: int) -> Row:

@@ -4,7 +4,7 @@ import contextlib
 import os
 from typing import List, Mapping, NamedTuple, Tuple
 
-from . import disk, process, signals
+from . import contents, disk, health, process, signals
 from .errors import CommandError, DestinationError, InstallError
 from .journal import ACTIVATE, ROLLBACK
 from .root import COMPLETE, UNFINISHED, Root
@@ -37,6 +37,8 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
         skipped = " and ".join(name for name, command in given if command)
         root.terminal.step("%s is active already%s." % (version, "; not run: %s" % skipped if skipped else ""))
         return
+    if not anew:
+        _examine(root, version)
     try:
         check_health(root, version, commands)
     except CommandError as error:
@@ -127,6 +129,16 @@ def refuse_unusable(root: Root, version: str) -> None:
     if release.state == UNFINISHED:
         raise DestinationError("%s was not installed to its end" % folder, hint="run its install.sh again")
     raise DestinationError("%s has no bin/python that works" % folder, hint="see what platter doctor says")
+
+
+def _examine(root: Root, version: str) -> None:
+    """DestinationError for a release that cannot start; what else has changed since it was installed is told."""
+    folder = root.folder(version)
+    if contents.read(folder) is not None:
+        for one in health.examine(folder, only_start=True):
+            raise DestinationError("%s cannot start: %s" % (folder, one.text), hint=one.hint)
+    for one in contents.examine(folder):
+        root.terminal.warn("%s: %s" % (version, one.text))
 
 
 def absent(root: Root, version: str) -> DestinationError:
