@@ -16,7 +16,10 @@ CHUNK = 1 << 20
 _LINE = re.compile(r"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 _SHOWN = 10
-_REMOVE = "remove them, or unpack the bundle into a folder of its own; a script may have made them where it was run"
+_REMOVE = (
+    "remove them, or unpack the bundle again into a folder of its own; if post-install.sh wrote them, have it write"
+    " elsewhere, such as into $VIRTUAL_ENV"
+)
 MODULES = "data/bootstrap/"
 _AGAIN = "copy the bundle to this machine again; if that does not help, build it again"
 
