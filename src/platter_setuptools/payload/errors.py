@@ -85,7 +85,10 @@ BY_EXIT_CODE = {
 }
 
 _ROOM = "make room there (df -h and df -i show how much there is), then try again"
-_RIGHTS = "look at the owner, mode and attributes of that path (ls -ld, lsattr), or choose another folder"
+_RIGHTS = (
+    "look at the owner, mode and attributes of that path (ls -ld, lsattr); or choose a folder on another filesystem, if"
+    " this one lacks modes, times or links"
+)
 _LACKS = "its filesystem lacks what an installation needs; choose a folder on another one"
 _HINTS = {
     errno.ENOSPC: _ROOM,

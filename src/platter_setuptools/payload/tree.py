@@ -66,7 +66,11 @@ class Tree:
 def make_folder(path: str) -> None:
     """Make a folder with mode 0755, whatever umask and default ACL are; a setgid bit of its parent's is kept."""
     os.mkdir(path, 0o755)
-    open_to_all(path)
+    try:
+        open_to_all(path)
+    except OSError:  # a filesystem without modes
+        os.rmdir(path)
+        raise
 
 
 def open_to_all(folder: str) -> None:

@@ -4,6 +4,7 @@ import ast
 import errno
 import importlib
 import inspect
+import os
 import pkgutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import platter_setuptools.payload as package
 from platter_setuptools.payload import errors
+from platter_setuptools.payload.tree import make_folder
 
 
 def test_every_exception_of_the_payload_has_one_root_and_a_code() -> None:
@@ -74,3 +76,14 @@ def test_importing_the_payload_needs_nothing_but_the_standard_library() -> None:
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_that_gets_no_mode_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    with pytest.raises(PermissionError) as error:
+        make_folder(str(tmp_path / "dst"))
+    assert not (tmp_path / "dst").exists()
+    assert "lacks modes" in errors.foreseen(error.value).hint
