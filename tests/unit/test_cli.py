@@ -408,7 +408,10 @@ class TestOpenProject:
 
         (tmp_path / "pyproject.toml").write_text('[project]\nname = "My_App"\n')
         workshop: Any = SimpleNamespace(
-            builder=Builder(), progress=Diary(), target="CPython 3.11", build_settings="settings of {}".format
+            builder=Builder(),
+            progress=Diary(),
+            target="CPython 3.11",
+            dependencies=SimpleNamespace(build_settings="settings of {}".format),
         )
         assert SourceTree(tmp_path).wheel(workshop, tmp_path / "out") == tmp_path / "out" / "app.whl"
         assert workshop.progress.said("step") == ["Building the project's wheel for CPython 3.11"]
@@ -418,7 +421,12 @@ class TestOpenProject:
             def build(self, *_arguments: object) -> Path:
                 raise BuildError("its build backend failed", output=["error: no"])
 
-        workshop: Any = SimpleNamespace(builder=Builder(), progress=Diary(), target="CPython 3.11", build_settings=str)
+        workshop: Any = SimpleNamespace(
+            builder=Builder(),
+            progress=Diary(),
+            target="CPython 3.11",
+            dependencies=SimpleNamespace(build_settings=str),
+        )
         with pytest.raises(ProjectBuildError, match="cannot be built: its build backend failed") as caught:
             SourceTree(tmp_path).wheel(workshop, tmp_path)
         assert (caught.value.exit_code, caught.value.output) == (3, ("error: no",))
