@@ -1,6 +1,7 @@
 """The file in an installed folder that says what was installed, and whether it was finished."""
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -64,7 +65,11 @@ def write(folder: str, marker: Marker) -> None:
         json.dump({"format": 1, **marker._asdict()}, stream, indent=2)
         stream.write("\n")
         stream.flush()
-        os.fsync(stream.fileno())
+        try:
+            os.fsync(stream.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # some filesystems do not know it
+                raise
     os.replace(draft, os.path.join(folder, FILE))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -55,3 +56,13 @@ def test_without_ctypes_all_filesystems_are_flushed(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(os, "sync", lambda: flushed.append(True))
     disk.flush(str(tmp_path))
     assert flushed == [True]
+
+
+def test_a_marker_where_fsync_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    note = marker.Marker("complete", "", "app", "1.0", "", "", created=True)
+    marker.write(str(tmp_path), note)
+    assert marker.read(str(tmp_path)) == note
