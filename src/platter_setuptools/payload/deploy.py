@@ -52,12 +52,11 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
 def refuse_others(root: Root, name: str) -> None:
     """DestinationError if the root belongs to another project: that of its active release, else of its newest one."""
     active = root.active()
-    order = [one.version for one in root.releases()]
-    order.sort(key=lambda version: version == active)
-    notes = [note for note in (marker.read(root.folder(version)) for version in reversed(order)) if note is not None]
-    if notes and normalised(notes[0].name) != normalised(name):
+    releases = sorted(root.releases(), key=lambda one: one.version == active)
+    names = [one.name for one in reversed(releases) if one.name]
+    if names and normalised(names[0]) != normalised(name):
         raise DestinationError(
-            "%s holds the releases of %s, and this bundle is of %s" % (root.path, notes[0].name, name),
+            "%s holds the releases of %s, and this bundle is of %s" % (root.path, names[0], name),
             hint="give each project a root of its own",
         )
 

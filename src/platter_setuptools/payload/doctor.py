@@ -24,7 +24,10 @@ def examine(root: Root, versions: Sequence[str]) -> None:
     releases = [one for one in root.releases() if not versions or one.version in versions]
     for one in releases:
         findings: List[str] = []
-        if one.state == COMPLETE:
+        if one.stranger:
+            findings = [one.stranger]
+            root.terminal.step("%s: not ours, not examined" % one.version)
+        elif one.state == COMPLETE:
             findings = list(_release(root.folder(one.version)))
             root.terminal.step("%s: %s" % (one.version, "damaged" if findings else "as it was installed"))
         elif one.state == UNFINISHED:

@@ -5,7 +5,7 @@ import pkgutil
 import subprocess
 from typing import Iterator, List, Tuple
 
-from . import contents, host, inspection, marker
+from . import contents, host, inspection, marker, owners
 from .errors import HostError, InstallError
 from .findings import Finding
 from .marker import Marker
@@ -23,6 +23,9 @@ def examine(folder: str, *, only_start: bool = False) -> List[Finding]:
     A later patch release of its Python or a newer libc is nothing. With ``only_start`` nothing is told but what
     keeps the release from starting at all.
     """
+    stranger = owners.stranger(folder)
+    if stranger:
+        return [Finding(HostError, "owner: " + stranger, owners.HINT)]
     note = marker.read(folder)
     if note is None:
         return [Finding(HostError, "release: expected one in %s, found none" % folder, "install it again")]

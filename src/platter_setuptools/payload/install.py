@@ -15,12 +15,13 @@ from . import (
     inspection,
     manifest,
     marker,
+    owners,
     preflight,
     signals,
     unpacking,
 )
 from .destination import Destination, State, real_path
-from .errors import DestinationError, InstallError, PythonError, advice, describe, foreseen
+from .errors import DestinationError, HostError, InstallError, PythonError, advice, describe, foreseen
 from .findings import Finding, report
 from .options import Options, parse
 from .terminal import Terminal
@@ -162,7 +163,11 @@ def _destination(options: Options) -> str:
             hint="name the folder itself",
         )
     refuse_dangling(os.path.abspath(named))
-    return real_path(named)
+    path = real_path(named)
+    found = "" if options.force else owners.stranger(path)
+    if found:
+        raise HostError(found, hint=owners.HINT)
+    return path
 
 
 def _fill(

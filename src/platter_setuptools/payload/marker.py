@@ -7,6 +7,8 @@ import os
 import time
 from typing import NamedTuple, Optional
 
+from . import untrusted
+
 FILE = ".platter-release.json"
 DRAFT = FILE + ".new"
 _KEYS = {"state": str, "bundle": str, "name": str, "version": str, "platform": str, "python": str, "created": bool}
@@ -43,8 +45,7 @@ class Marker(NamedTuple):
 def read(folder: str) -> Optional[Marker]:
     """None if there is none, or none of ours."""
     try:
-        with open(os.path.join(folder, FILE), encoding="utf-8") as stream:
-            data = json.load(stream)
+        data = untrusted.parse_json(untrusted.read_file(os.path.join(folder, FILE), untrusted.MARKER, os.O_NOFOLLOW))
     except (OSError, ValueError):
         return None
     if not isinstance(data, dict) or any(not isinstance(data.get(key), kind) for key, kind in _KEYS.items()):

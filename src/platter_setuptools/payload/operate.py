@@ -120,6 +120,8 @@ def _list(root: Root, words: Words) -> None:
             "active": one.version == active,
             "previous": one.version == before,
             "revision": one.revision or None,
+            "project": one.name or None,
+            "stranger": one.stranger or None,
         }
         for one in root.releases()
     ]
@@ -140,6 +142,8 @@ def _list(root: Root, words: Words) -> None:
             revision,
         )
         root.terminal.result(line.rstrip())
+        if row["stranger"]:
+            root.terminal.error(str(row["stranger"]))
     if active and active not in [row["version"] for row in rows]:
         root.terminal.error("current points at %s, which is not there or no release" % active)
 

@@ -1,9 +1,13 @@
 """Whose a file is: what another user can change is neither run nor believed by root."""
 
+import glob
 import os
 import pwd
 import stat
-from typing import Optional
+
+_TRUSTED = (".platter-release.json", "pyvenv.cfg", "bin", "lib", "lib64")
+
+HINT = "do this as that user, with sudo -u for one; or remove it and install it again"
 
 
 def user_name(number: int) -> str:
@@ -28,12 +32,25 @@ def other(path: str) -> str:
     return "anybody" if status.st_mode & stat.S_IWOTH and not stat.S_ISLNK(status.st_mode) else ""
 
 
-def foreign(path: str) -> Optional[str]:
-    """Return a sentence if the path belongs to another user; None if it is there for us, or not there."""
-    try:
-        owner = os.lstat(path).st_uid
-    except OSError:
-        return None
-    if owner in (0, os.geteuid()):
-        return None
-    return "%s belongs to %s, and this runs as %s" % (path, user_name(owner), user_name(os.geteuid()))
+def stranger(folder: str) -> str:
+    """Return who else could change what runs from a virtualenv, as a sentence; empty if it can be trusted.
+
+    The superuser trusts nothing that anybody else could change. Others trust what lies where not everybody may make
+    files, since a group may share it.
+    """
+    if os.geteuid():
+        try:
+            shared = os.stat(os.path.dirname(folder)).st_mode & stat.S_IWOTH
+        except OSError:
+            return ""
+        paths = [folder] if shared else []
+    else:
+        paths = [folder, *(os.path.join(folder, name) for name in _TRUSTED)]
+        paths += glob.glob(glob.escape(folder) + "/bin/*") + glob.glob(glob.escape(folder) + "/lib*/python*")
+        paths += glob.glob(glob.escape(folder) + "/lib*/python*/site-packages")
+    for path in paths:
+        found = other(path)
+        if found:
+            owned = "can be changed by anybody" if found == "anybody" else "belongs to %s" % found
+            return "%s %s, and this runs as %s" % (path, owned, user_name(os.geteuid()))
+    return ""

@@ -31,10 +31,14 @@ while [ -n "$rest" ]; do
     rest=${{rest#*:}}
 done
 PATH=${{kept:-$usual}}
+mine() {{ # RELEASE: the superuser runs no Python that belongs to somebody else
+    [ "$(id -u)" != 0 ] || {{ [ -O "$1" ] && [ -O "$1/bin" ] && [ -O "$1/bin/python" ] && [ -O "$1/pyvenv.cfg" ]; }}
+}}
 number=0
 for python in {interpreter} python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python \\
     "$here"/versions/*/bin/python; do
     number=$((number + 1))
+    case $python in "$here"/versions/*) mine "${{python%/bin/python}}" || continue ;; esac
     if [ "$number" = 1 ]; then
         # The one that installed this. If it lacks a part of the standard library it starts this script once more.
         if [ -z "${{PLATTER_TRIED:-}}" ] && "$python" -E -S -c '' >/dev/null 2>&1 </dev/null; then

@@ -75,7 +75,7 @@ def _kept(path: str) -> Dict[str, str]:
         raise ValueError("it belongs to %s, and this runs as %s" % (user_name(status.st_uid), user_name(user)))
     if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
         raise ValueError("it is not a file with mode 0600")
-    data = untrusted.parse_json(untrusted.read_file(path, untrusted.TEXT))
+    data = untrusted.parse_json(untrusted.read_file(path, untrusted.TEXT, os.O_NOFOLLOW))
     if not isinstance(data, dict) or not all(isinstance(data.get(key), str) for key in _KEYS):
         raise ValueError("it holds something else")
     return {key: data[key] for key in _KEYS}

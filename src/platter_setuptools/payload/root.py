@@ -18,7 +18,7 @@ from . import marker
 from .destination import Destination, State
 from .errors import BundleError, DestinationError, HostError
 from .journal import ACTIVATE, INSTALL, NOTICED, REMOVE, ROLLBACK, Entry, Journal
-from .owners import user_name
+from .owners import stranger, user_name
 from .terminal import Terminal
 from .tree import make_folder, refuse_dangling
 
@@ -33,7 +33,7 @@ _STATES = {State.OTHER: COMPLETE, State.INSTALLED: COMPLETE, State.UNFINISHED: U
 class Release(NamedTuple):
     """``foreign``: no bundle was installed there; it may be a virtualenv from earlier days.
 
-    ``when`` and ``revision``: see marker.py.
+    ``when``, ``revision`` and ``name``: see marker.py. ``stranger``: see owners.py; such a release is ``foreign``, too.
     """
 
     version: str
@@ -41,6 +41,8 @@ class Release(NamedTuple):
     when: str
     usable: bool
     revision: str = ""
+    name: str = ""
+    stranger: str = ""
 
 
 class Root:
@@ -109,10 +111,15 @@ class Root:
         folder = self.folder(version)
         if not is_version(version) or os.path.islink(folder) or not os.path.isdir(folder):
             return Release(version, "", "", usable=False)
+        found = stranger(folder)
+        if found:
+            return Release(version, FOREIGN, "", usable=False, stranger=found)
         state = _STATES.get(Destination(folder, "").state(), FOREIGN)
         note = marker.read(folder)
         usable = state != UNFINISHED and os.path.exists(os.path.join(folder, "bin", "python"))
-        return Release(version, state, note.when if note else "", usable=usable, revision=note.revision if note else "")
+        if note is None:
+            return Release(version, state, "", usable=usable)
+        return Release(version, state, note.when, usable=usable, revision=note.revision, name=note.name)
 
     def link(self) -> str:
         """Where ``current`` points, as it is written there; empty if there is none."""

@@ -4,8 +4,8 @@ import contextlib
 import os
 from typing import List, Mapping, NamedTuple, Tuple
 
-from . import contents, disk, health, process, signals
-from .errors import CommandError, DestinationError, InstallError
+from . import contents, disk, health, owners, process, signals
+from .errors import CommandError, DestinationError, HostError, InstallError
 from .journal import ACTIVATE, ROLLBACK
 from .root import COMPLETE, UNFINISHED, Root
 
@@ -124,6 +124,8 @@ def refuse_unusable(root: Root, version: str) -> None:
     if release.usable:
         return
     folder = root.folder(version)
+    if release.stranger:
+        raise HostError(release.stranger, hint=owners.HINT)
     if not release.state:
         raise absent(root, version)
     if release.state == UNFINISHED:
@@ -192,6 +194,9 @@ def _run(name: str, command: str, root: Root, version: str, commands: Commands) 
         "PLATTER_ROOT": root.path,
         "PLATTER_VERSION": version,
     }
+    found = owners.stranger(folder)
+    if found:
+        raise CommandError("%s: the %s was not run: %s" % (version, name, found), hint=owners.HINT)
     try:
         failure = process.run([process.SHELL, "-c", command], folder, environment, commands.umask)
     except OSError as error:

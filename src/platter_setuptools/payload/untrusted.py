@@ -8,6 +8,7 @@ from typing import Any
 
 TEXT = 2 << 20  # bytes of info.json, pylock.toml, METADATA and the like
 LIST = 8 << 20  # bytes of SHA256SUMS, RECORD and the bill of materials
+MARKER = 64 << 10  # bytes of .platter-release.json
 FILES = 50_000  # of a wheel, or of a bundle
 WHEELS = 2_000
 NUMBER = 1 << 50  # a size in bytes, or a count
@@ -20,9 +21,12 @@ _DIGITS = 20
 _BRACKETS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 
 
-def read_file(path: str, limit: int) -> bytes:
-    """What is in a regular file. OSError if it cannot be read; ValueError if it is no file, or longer than that."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe is not waited for
+def read_file(path: str, limit: int, flags: int = 0) -> bytes:
+    """What is in a regular file; ``flags`` are more for open(2).
+
+    OSError if it cannot be read; ValueError if it is no file, or longer than that.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)  # a pipe is not waited for
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("it is not a file")
