@@ -132,17 +132,18 @@ def _distributions(folder: str, known: Contents) -> Iterator[str]:
 
 
 def _sizes(folder: str, known: Contents) -> Iterator[str]:
-    for name, hashes in sorted(rows(folder, known.distributions).items()):
-        if name in known.altered:
-            continue
+    start = folder + os.sep
+    for name, owners in sorted(rows(folder, known.distributions).items()):
         try:
-            status = os.lstat(os.path.join(folder, name))
+            status = os.lstat(start + name)
         except OSError as error:
-            yield "%s %s" % (name, "is missing" if isinstance(error, FileNotFoundError) else error.strerror)
+            if name not in known.altered:
+                yield "%s %s" % (name, "is missing" if isinstance(error, FileNotFoundError) else error.strerror)
             continue
-        found = str(status.st_size)
-        if not stat.S_ISREG(status.st_mode) or all(found != size for _, size in hashes):
-            yield "%s is not what was installed: it has %s bytes" % (name, found)
+        size = str(status.st_size)
+        if not stat.S_ISREG(status.st_mode) or size not in [one[1] for one in owners]:
+            if name not in known.altered:
+                yield "%s is not what was installed: it has %s bytes" % (name, size)
 
 
 def rows(folder: str, distributions: Sequence[Distribution]) -> Dict[str, List[Tuple[str, str]]]:

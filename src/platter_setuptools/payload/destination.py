@@ -9,17 +9,17 @@ and ``.NAME.platter-trash``, what is only waiting to be deleted. A run may be ki
 - The marker is the last file to go when an unfinished DST is cleared, so a half cleared one is known as unfinished.
 - The replaced folder is renamed to trash before it is deleted, so a half deleted one can never come back.
 
-What cannot be deleted is told once and set aside as ``.NAME.platter-left``, which nothing looks at again.
+See beside.py for what stands there.
 """
 
 import contextlib
 import enum
 import errno
 import os
-import stat
 from typing import Callable, List
 
 from . import disk, lock, marker, removal
+from .beside import Beside
 from .errors import DestinationError, InstallError
 from .lock import Lock
 from .marker import Marker
@@ -51,10 +51,8 @@ class Destination:
         self.path = path
         self.warn = warn
         self.bundle = bundle
-        parent, name = os.path.split(path)
-        self.parent = parent
-        self.replaced = os.path.join(parent, ".%s.platter-replaced" % name)
-        self.trash = os.path.join(parent, ".%s.platter-trash" % name)
+        self.parent = os.path.dirname(path)
+        self._beside = Beside(path, warn)
         self._lock = Lock(path)
         self._parents: List[str] = []
         self._created = False
@@ -93,7 +91,7 @@ class Destination:
 
     def tidy(self) -> None:
         """Clear what a run that was killed in its last moments left beside a complete installation, if we may."""
-        if any(map(os.path.lexists, (self._lock.file, self._lock.inner, self.replaced, self.trash))):
+        if any(map(os.path.lexists, (self._lock.file, self._lock.inner, self._beside.replaced, self._beside.trash))):
             with contextlib.suppress(InstallError, OSError):  # it may just be ending, or belong to somebody else
                 self.acquire()
             self.release()
@@ -126,7 +124,7 @@ class Destination:
         disk.settle(self.parent)
         self._started = False
         self._parents.clear()
-        self._discard_replaced()
+        self._beside.discard_replaced()
 
     def rollback(self) -> None:
         """DST and its parents as they were before; what hinders that is told."""
@@ -135,16 +133,16 @@ class Destination:
                 self._vacate()
                 self._started = False
             if self._aside and not os.path.lexists(self.path):
-                os.rename(self.replaced, self.path)
+                os.rename(self._beside.replaced, self.path)
         except (DestinationError, OSError) as error:
             self.warn("%s could not be made what it was before: %s" % (self.path, error))
 
     def discard(self) -> None:
         """Delete DST, which is no installation any more from the first moment on."""
         self._refuse_mounts()
-        self._sweep()
+        self._beside.sweep()
         try:
-            os.rename(self.path, self.trash)
+            os.rename(self.path, self._beside.trash)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise DestinationError(
@@ -155,7 +153,7 @@ class Destination:
             marker.write(self.path, (marker.read(self.path) or _UNFINISHED)._replace(state="unfinished"))
             self._created = True
             self._vacate()
-        self._sweep()
+        self._beside.sweep()
 
     def release(self) -> None:
         self._lock.release()
@@ -197,11 +195,11 @@ class Destination:
             raise mounts_in_the_way(self.path, mounted)
 
     def _set_aside(self) -> None:
-        if os.path.lexists(self.replaced):
-            raise self._leftover()
+        if os.path.lexists(self._beside.replaced):
+            raise self._beside.leftover()
         self._refuse_mounts()
         try:
-            os.rename(self.path, self.replaced)
+            os.rename(self.path, self._beside.replaced)
         except OSError as error:
             if error.errno == errno.EXDEV and os.path.isdir(self.path):
                 self._copy_aside()
@@ -219,16 +217,16 @@ class Destination:
         """
         from . import overlay  # noqa: PLC0415 - few filesystems need it
 
-        self._sweep()
+        self._beside.sweep()
         try:
-            overlay.copy(self.path, self.trash, lock.NAME)
+            overlay.copy(self.path, self._beside.trash, lock.NAME)
         except OSError as error:
-            removal.remove(self.trash)
+            removal.remove(self._beside.trash)
             raise DestinationError(
                 "%s lies in a lower layer of an overlay, and cannot be copied: %s" % (self.path, error),
                 hint="empty it yourself, or choose another folder",
             ) from error
-        os.rename(self.trash, self.replaced)
+        os.rename(self._beside.trash, self._beside.replaced)
         self._aside = True
         marker.write(self.path, (marker.read(self.path) or _UNFINISHED)._replace(state="unfinished"))
         self._created = self._started = True
@@ -245,76 +243,30 @@ class Destination:
             self._lock.release_folder()
             os.rmdir(self.path)
         elif kept and self._created:
-            self._leave(self.path, kept)
+            self._beside.leave(self.path, kept)
         elif kept:
             raise DestinationError(
                 "%s cannot be cleared: %s" % (self.path, removal.shown(kept)), hint="clear it by hand"
             )
 
     def _repair(self) -> None:
-        self._sweep()
-        if not os.path.lexists(self.replaced):
+        self._beside.sweep()
+        if not os.path.lexists(self._beside.replaced):
             return
-        self._distrust_replaced()
+        self._beside.distrust_replaced()
         state = self.state()
         if state is State.FOREIGN:
-            raise self._leftover()
+            raise self._beside.leftover()
         if state in (State.INSTALLED, State.OTHER):
-            self._discard_replaced()
+            self._beside.discard_replaced()
             return
         if state is not State.ABSENT:
             self._created = True
             self._vacate()
             self._created = False
-        os.rename(self.replaced, self.path)
+        os.rename(self._beside.replaced, self.path)
         if os.path.isdir(self.path):
             self._lock.acquire_folder()
-
-    def _distrust_replaced(self) -> None:
-        """In a folder where everybody may write, such as /tmp, anybody may have put this name there."""
-        beside, owner = os.stat(self.parent).st_mode, os.lstat(self.replaced).st_uid
-        if beside & stat.S_IWOTH and owner not in (0, os.geteuid()):
-            raise self._leftover()
-
-    def _leftover(self) -> DestinationError:
-        return DestinationError(
-            "%s stands beside %s, and both may be wanted" % (self.replaced, self.path),
-            hint="an earlier --force set it aside; move or delete one of the two by hand",
-        )
-
-    def _discard_replaced(self) -> None:
-        """The new installation is complete: whatever hinders this is told, and no more."""
-        if not os.path.lexists(self.replaced):
-            return
-        try:
-            self._sweep()
-            os.rename(self.replaced, self.trash)
-        except OSError as error:
-            self.warn("%s could not be removed: %s" % (self.replaced, removal.reason(error, self.replaced)))
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Delete what is only waiting for that."""
-        if os.path.lexists(self.trash):
-            kept = removal.remove(self.trash)
-            if kept:
-                self._leave(self.trash, kept)
-
-    def _leave(self, path: str, kept: List[str]) -> None:
-        """Set aside, for good, what cannot be deleted, and tell."""
-        left = os.path.join(self.parent, ".%s.platter-left" % os.path.basename(self.path))
-        number = 1
-        while os.path.lexists(left + ("-%d" % number if number > 1 else "")):
-            number += 1
-        left += "-%d" % number if number > 1 else ""
-        try:
-            os.rename(path, left)
-        except OSError:
-            left = path
-        self.warn(
-            "not everything of %s could be removed (%s); the rest is in %s, for you to remove"
-            % (self.path, removal.shown(kept), left)
-        )
 
 
 def mounts_in_the_way(path: str, mounted: List[str]) -> DestinationError:

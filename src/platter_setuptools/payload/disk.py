@@ -43,6 +43,15 @@ def tells_case(folder: str) -> Optional[bool]:
         return None
 
 
+def sync(descriptor: int) -> None:
+    """Write this one file to its disk; OSError if that fails, but not where a filesystem does not know how."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
+
+
 def settle(folder: str) -> None:
     """Let what was renamed or made in this folder last; where a filesystem does not know how, it stays as it is."""
     with contextlib.suppress(OSError):

@@ -17,26 +17,28 @@ _HINT = (
 )
 
 
-def examine(folder: str, *, only_start: bool = False) -> List[Finding]:
+def examine(folder: str) -> List[Finding]:
     """What has changed for the worse under the release in this folder; nothing if it can run as on its first day.
 
-    A later patch release of its Python or a newer libc is nothing. With ``only_start`` nothing is told but what
-    keeps the release from starting at all.
+    A later patch release of its Python or a newer libc is nothing.
     """
+    return [finding for _, finding in judge(folder)]
+
+
+def judge(folder: str) -> List[Tuple[bool, Finding]]:
+    """As ``examine``, each with whether it keeps the release from starting at all."""
     stranger = owners.stranger(folder)
     if stranger:
-        return [Finding(HostError, "owner: " + stranger, owners.HINT)]
+        return [(True, Finding(HostError, "owner: " + stranger, owners.HINT))]
     note = marker.read(folder)
     if note is None:
-        return [Finding(HostError, "release: expected one in %s, found none" % folder, "install it again")]
+        return [(True, Finding(HostError, "release: expected one in %s, found none" % folder, "install it again"))]
     python = os.path.join(folder, "bin", "python")
     minor = ".".join(note.python.split(".")[:2])
     base = note.interpreter or os.path.realpath(python)
     hint = _HINT % (minor, base, minor)
-    found = [
-        text for stops, text in _changes(folder, python, note, "%s at %s" % (minor, base)) if stops or not only_start
-    ]
-    return [Finding(HostError, text, hint) for text in found]
+    changes = _changes(folder, python, note, "%s at %s" % (minor, base))
+    return [(stops, Finding(HostError, text, hint)) for stops, text in changes]
 
 
 def _changes(folder: str, python: str, note: Marker, expected: str) -> Iterator[Tuple[bool, str]]:

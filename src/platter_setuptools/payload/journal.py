@@ -15,7 +15,7 @@ import os
 import stat
 from typing import Iterable, List, NamedTuple
 
-from . import lock, marker
+from . import disk, lock, marker
 from .errors import DestinationError, HostError
 from .owners import user_name
 from .terminal import Terminal
@@ -115,6 +115,9 @@ class Journal:
         rest = (line + "\n" if whole else "\n" + line + "\n").encode("ascii")
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
+        disk.sync(self._descriptor)
+        if not size:
+            disk.settle(self.root)
 
     def read(self) -> List[Entry]:
         """All lines that are whole; the rest is passed over."""

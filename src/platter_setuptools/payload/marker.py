@@ -1,13 +1,12 @@
 """The file in an installed folder that says what was installed, and whether it was finished."""
 
 import contextlib
-import errno
 import json
 import os
 import time
 from typing import NamedTuple, Optional
 
-from . import untrusted
+from . import disk, untrusted
 
 FILE = ".platter-release.json"
 DRAFT = FILE + ".new"
@@ -66,11 +65,7 @@ def write(folder: str, marker: Marker) -> None:
         json.dump({"format": 1, **marker._asdict()}, stream, indent=2)
         stream.write("\n")
         stream.flush()
-        try:
-            os.fsync(stream.fileno())
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # some filesystems do not know it
-                raise
+        disk.sync(stream.fileno())
     os.replace(draft, os.path.join(folder, FILE))
 
 

@@ -10,7 +10,7 @@ import re
 import zipfile
 from typing import Optional, Tuple
 
-from . import environment
+from . import disk, environment
 from .errors import InstallError, advice
 from .root import Root
 
@@ -95,11 +95,14 @@ def leave(root: Root, created_by: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(draft)
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755)
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755)
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(descriptor, 0o755)
             stream.write(content(version, environment.base_interpreter()))
+            stream.flush()
+            disk.sync(descriptor)
         os.replace(draft, path)
+        disk.settle(root.path)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(draft)

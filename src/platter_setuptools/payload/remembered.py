@@ -10,7 +10,7 @@ import os
 import stat
 from typing import Dict, Optional
 
-from . import untrusted
+from . import disk, untrusted
 from .owners import user_name
 from .root import Root
 from .switch import Commands
@@ -49,7 +49,7 @@ def write(root: Root, done: Commands) -> None:
             json.dump(kept, stream, indent=2)
             stream.write("\n")
             stream.flush()
-            os.fsync(descriptor)
+            disk.sync(descriptor)
         os.replace(draft, path)
     except OSError as error:
         root.terminal.error("%s cannot be written: %s" % (path, error.strerror))

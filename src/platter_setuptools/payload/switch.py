@@ -136,10 +136,11 @@ def refuse_unusable(root: Root, version: str) -> None:
 def _examine(root: Root, version: str) -> None:
     """DestinationError for a release that cannot start; what else has changed since it was installed is told."""
     folder = root.folder(version)
-    if contents.read(folder) is not None:
-        for one in health.examine(folder, only_start=True):
+    judged = health.judge(folder) if contents.read(folder) is not None else []
+    for stops, one in judged:
+        if stops:
             raise DestinationError("%s cannot start: %s" % (folder, one.text), hint=one.hint)
-    for one in contents.examine(folder):
+    for one in [one for _, one in judged] + contents.examine(folder):
         root.terminal.warn("%s: %s" % (version, one.text))
 
 

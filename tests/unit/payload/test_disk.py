@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from platter_setuptools.payload import disk, marker
+from platter_setuptools.payload import disk, marker, switch
 from platter_setuptools.payload.destination import Destination
 from platter_setuptools.payload.errors import HostError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from support import roots
 
 NOTE = marker.Marker("unfinished", "b" * 64, "app", "1.0", "linux-x86_64", "3.11.4", created=True)
 
@@ -66,3 +65,25 @@ def test_a_marker_where_fsync_is_unknown(tmp_path: Path, monkeypatch: pytest.Mon
     note = marker.Marker("complete", "", "app", "1.0", "", "", created=True)
     marker.write(str(tmp_path), note)
     assert marker.read(str(tmp_path)) == note
+
+
+def test_a_switch_that_is_called_done_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = roots.make(tmp_path, "1.0")
+    synced: list[bytes] = []
+    monkeypatch.setattr(disk, "sync", lambda descriptor: synced.append(os.pread(descriptor, 1 << 20, 0)))
+    program = roots.leave_program(root)
+    with root.held():
+        switch.activate(root, "1.0", roots.NONE)
+    assert program.read_bytes() in synced
+    assert Path(root.journal.path).read_bytes() == synced[-1]
+    assert b'"activate"' in synced[-1]
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_that_cannot_be_flushed(monkeypatch: pytest.MonkeyPatch, number: int, *, told: bool) -> None:
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input") if told else contextlib.nullcontext():
+        disk.sync(0)
