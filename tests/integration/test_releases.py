@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -536,6 +537,12 @@ def test_a_release_that_cannot_start_is_not_activated(deploy: Callable[..., Done
     assert "pyvenv.cfg" in platter(root, "doctor", code=4).stderr
     assert greeting(root) == "greet 1.10"
     settings.write_text(text)
+    note = root / "versions/1.9/.platter-release.json"
+    text = note.read_text()
+    note.write_text(re.sub(r'"libc": ".*"', '"libc": "glibc 99.9"', text))
+    assert "warning: 1.9: libc: expected glibc 99.9" in platter(root, "activate", "1.9").stderr
+    note.write_text(text)
+    platter(root, "activate", "1.10")
     python = root / "versions/1.9/bin/python"
     real = python.resolve()
     python.unlink()

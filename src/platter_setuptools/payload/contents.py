@@ -141,9 +141,9 @@ def _sizes(folder: str, known: Contents) -> Iterator[str]:
                 yield "%s %s" % (name, "is missing" if isinstance(error, FileNotFoundError) else error.strerror)
             continue
         size = str(status.st_size)
-        if not stat.S_ISREG(status.st_mode) or size not in [one[1] for one in owners]:
-            if name not in known.altered:
-                yield "%s is not what was installed: it has %s bytes" % (name, size)
+        same = stat.S_ISREG(status.st_mode) and size in [one[1] for one in owners]
+        if not same and name not in known.altered:
+            yield "%s is not what was installed: it has %s bytes" % (name, size)
 
 
 def rows(folder: str, distributions: Sequence[Distribution]) -> Dict[str, List[Tuple[str, str]]]:
