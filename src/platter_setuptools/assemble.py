@@ -137,7 +137,7 @@ def _draft(
     def make(consent: Consent, progress: Progress) -> Written:
         wheels = foresight.wheels_for(project) if sensible else None
         if not wheels:
-            raise PlatterError("there is nothing to go by")
+            raise PlatterError("there is nothing to go by", hint="build it without looking ahead")
         looked.result()
         return write(wheels, progress, consent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
 
     from platter_setuptools.workshop import Workshop
 
-_SEE_ABOVE = "see what the backend says above; `python -m build --wheel` in that folder should fail alike"
+_ALIKE = "`python -m build --wheel` in that folder should fail alike"
 # setuptools-scm, also behind hatch-vcs, where git's history is not: in what `git archive` wrote, for one.
 _NO_VERSION = "setuptools-scm was unable to detect version"
 _HOW_TO_GIVE_ONE = (
     "there is no git history to take the version from: set SETUPTOOLS_SCM_PRETEND_VERSION, or commit a"
     " .git_archival.txt, which `git archive` fills in (docs/automation.md)"
 )
+_NO_GIT = "there is no git program to ask for the version: install git, or set SETUPTOOLS_SCM_PRETEND_VERSION"
 _NAME_ANOTHER = "name the folder of a project, an sdist or a wheel"
 _ADD_SETUP_PY = "a setup.cfg needs a setup.py beside it: from setuptools import setup; setup()"
 
@@ -49,9 +51,13 @@ class SourceTree:
             no_version = any(_NO_VERSION in line for line in error.output)
             raise ProjectBuildError(
                 f"the wheel of {self.source} cannot be built: {error.message}",
-                hint=_HOW_TO_GIVE_ONE if no_version else _SEE_ABOVE,
+                hint=_how_to_give_one() if no_version else f"{error.hint}; {_ALIKE}",
                 output=error.output,
             ) from error
+
+
+def _how_to_give_one() -> str:
+    return _HOW_TO_GIVE_ONE if shutil.which("git") else _NO_GIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def inspect(parsed: argparse.Namespace) -> None:
 
     bundle = Path(parsed.bundle)
     if not bundle.exists():
-        raise UsageError(f"{bundle} does not exist")
+        raise UsageError(f"{bundle} does not exist", hint="correct the path")
     if parsed.files and (parsed.sbom or parsed.tree or parsed.html):
         raise UsageError("--files goes with --json, or alone", hint="ask for one after the other")
     portrait = portray(bundle)
@@ -86,7 +86,10 @@ def _write(path: Path, text: str) -> None:
         with replacing(path) as temporary:
             temporary.write_text(text, "utf-8")
     except OSError as error:
-        raise ArchiveError(f"{path} cannot be written: {error.strerror}") from error
+        raise ArchiveError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="look at the rights of that folder and at the room there (ls -ld, df -h), or choose another",
+        ) from error
     print_result(f"{path}")
 
 

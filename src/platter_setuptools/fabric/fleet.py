@@ -94,7 +94,13 @@ def _try(act: Callable[[str], str], host: str) -> Outcome:
         hint = [f"hint: {error.hint}"] if error.hint else []
         text, state, code = "\n".join([error.message, *hint, *error.output]), FAILED, error.exit_code
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide what became of the other hosts
-        text, state, code = PlatterError(f"{type(error).__name__}: {error}").message, FAILED, 1
+        text, state, code = (
+            PlatterError(
+                f"{type(error).__name__}: {error}", hint="see what the message says of the host, and try again"
+            ).message,
+            FAILED,
+            1,
+        )
     tell(f"{host}: {state}")
     return Outcome(host=host, state=state, text=text, code=code, seconds=time.monotonic() - start)
 

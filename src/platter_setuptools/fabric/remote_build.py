@@ -56,7 +56,11 @@ def _git_archive(rev: str, project: Path, scratch: Path) -> Path:
                 tell(f"warning: the submodule {path} is left out: git archive has nothing of it")
         run([*git, "archive", "--format=tar.gz", f"--output={archive}", commit])
     except CommandError as error:
-        raise UsageError(f"git has no archive of {rev!r} in {project}", output=error.output) from error
+        raise UsageError(
+            f"git has no archive of {rev!r} in {project}",
+            hint="name a commit, a tag or a branch of that repository (git log --all shows them)",
+            output=error.output,
+        ) from error
     return archive
 
 
@@ -73,7 +77,10 @@ def _fetch(host: Host, path: str, digest: str, dist: Path) -> Path:
         ReplaceableCheck(python_of(part))(target)
         part.replace(target)
     except OSError as error:
-        raise ArchiveError(f"{target} cannot be written: {error.strerror}") from error
+        raise ArchiveError(
+            f"{target} cannot be written: {error.strerror}",
+            hint="look at the rights of that folder and at the room there (ls -ld, df -h), or choose another",
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink()

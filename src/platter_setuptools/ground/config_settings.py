@@ -46,7 +46,9 @@ def read_wish(settings: Mapping[str, object] | None, environ: Mapping[str, str],
         options[name] = _strings(key, value, bare=option is not None and option.kind is Kind.FLAG)
     switch = _strings(SWITCH, ours[SWITCH], bare=True) if SWITCH in ours else environ.get(VARIABLE, "") or "no"
     if not isinstance(switch, str):
-        raise UsageError(f"{WHERE} {SWITCH}: expected yes or no, found {len(switch)} values")
+        raise UsageError(
+            f"{WHERE} {SWITCH}: expected yes or no, found {len(switch)} values", hint="give it once: -C platter=true"
+        )
     return Wish(
         bundle=yes_or_no(switch, f"{WHERE} {SWITCH}" if SWITCH in ours else f"the environment {VARIABLE}"),
         by_setting=bool(ours),
@@ -88,4 +90,7 @@ def _strings(key: str, value: object, *, bare: bool) -> str | list[str]:
         return value
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return value
-    raise UsageError(f"{WHERE} {key}: expected a string or a list of strings, found {value!r}")
+    raise UsageError(
+        f"{WHERE} {key}: expected a string or a list of strings, found {value!r}",
+        hint="give each value as text: -C KEY=VALUE",
+    )

@@ -28,7 +28,9 @@ def from_pyproject(project: Path) -> Source:
     tool = read_pyproject(project).get("tool", {})
     table = tool.get("platter", {}) if isinstance(tool, dict) else tool
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: tool.platter has to be a table")
+        raise UsageError(
+            f"{path}: tool.platter has to be a table", hint="write its options below a line [tool.platter]"
+        )
     return read_table(f"{path} [tool.platter]", project, table)
 
 

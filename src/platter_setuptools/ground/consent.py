@@ -29,7 +29,7 @@ class Consent:
         """Go on when it is given."""
         self.awaited.set()
         if not self._decision.result():
-            raise InterruptedBuildError("what was made ahead is not wanted")
+            raise InterruptedBuildError("what was made ahead is not wanted", hint="go on without it")
 
 
 GIVEN = Consent()

@@ -172,7 +172,7 @@ def _split(text: str, variable: str) -> list[str]:
 def _from_string(option: Option, value: str | Sequence[str], where: str, base: Path) -> Any:
     if not option.kind.is_list:
         if not isinstance(value, str):
-            raise UsageError(f"{where}: expected one value, found {len(value)}")
+            raise UsageError(f"{where}: expected one value, found {len(value)}", hint="give the option once")
         if option.kind is Kind.FLAG:
             return yes_or_no(value, where)
         return _one(option, value, where, base)
@@ -186,24 +186,29 @@ def _from_string(option: Option, value: str | Sequence[str], where: str, base: P
 def _from_toml(option: Option, value: Any, where: str, base: Path) -> Any:
     if option.kind is Kind.FLAG:
         if not isinstance(value, bool):
-            raise UsageError(f"{where}: expected true or false, found {value!r}")
+            raise UsageError(
+                f"{where}: expected true or false, found {value!r}", hint="write true or false, without quotes"
+            )
         return value
     if option.kind.is_list:
         if not isinstance(value, list):
-            raise UsageError(f"{where}: expected a list of strings, found {value!r}")
+            raise UsageError(
+                f"{where}: expected a list of strings, found {value!r}",
+                hint='write a list of strings in quotes, such as ["one", "two"]',
+            )
         return tuple(_string(option, part, f"{where}[{number}]", base) for number, part in enumerate(value))
     return _string(option, value, where, base)
 
 
 def _string(option: Option, value: Any, where: str, base: Path) -> str | Path:
     if not isinstance(value, str):
-        raise UsageError(f"{where}: expected a string, found {value!r}")
+        raise UsageError(f"{where}: expected a string, found {value!r}", hint="put the value in quotes")
     return _one(option, value, where, base)
 
 
 def _one(option: Option, value: str, where: str, base: Path) -> str | Path:
     if not value:
-        raise UsageError(f"{where} is empty")
+        raise UsageError(f"{where} is empty", hint="give it a value, or leave the option out")
     if option.kind in {Kind.PATH, Kind.PATHS}:
         if "://" in value:  # before it becomes a Path, which would make one slash of the two
             raise UsageError(f"{where}: expected a path, found the URL {value}", hint="name a local file or folder")
@@ -222,4 +227,4 @@ def yes_or_no(text: str, where: str) -> bool:
         return True
     if word in {"0", "false", "no", "off", "n", "f"}:
         return False
-    raise UsageError(f"{where}: expected yes or no, found {text!r}")
+    raise UsageError(f"{where}: expected yes or no, found {text!r}", hint="write yes or no")

@@ -131,7 +131,7 @@ class Processes:
     ) -> subprocess.Popen[str]:
         with self._lock:
             if self.stopped:
-                raise self._reason or PlatterError("the build is being stopped")
+                raise self._reason or PlatterError("the build is being stopped", hint="run it again when you like")
             environ = {**os.environ, **self._environ, **(env or {})}
             try:
                 process = subprocess.Popen(

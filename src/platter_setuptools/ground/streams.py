@@ -86,7 +86,9 @@ def print_text(text: str) -> None:
         _empty(sys.stdout)
     except OSError as error:
         _empty(sys.stdout)
-        raise PlatterError(f"standard output cannot be written to: {error.strerror}") from error
+        raise PlatterError(
+            f"standard output cannot be written to: {error.strerror}", hint="see where standard output leads to"
+        ) from error
 
 
 class _Unfailing(io.TextIOBase):

@@ -52,7 +52,7 @@ def open_sides(old: Path, new: Path) -> tuple[Side, Side]:
     """Both sides of a comparison. Raises PlatterError for what is neither a bundle nor a complete release."""
     for path in (old, new):
         if not path.exists():
-            raise UsageError(f"{path} does not exist")
+            raise UsageError(f"{path} does not exist", hint="correct the path")
     with_release = any(map(_is_release, (old, new)))
     first, second = (_release(one) if _is_release(one) else _bundle(one, by_record=with_release) for one in (old, new))
     return first, second

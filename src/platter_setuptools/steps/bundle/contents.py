@@ -191,5 +191,5 @@ def _bytecode(path: Path, sha256: str, name: str) -> tuple[dict[str, Module], in
                 total += info.file_size
     except (BundleError, struct.error) as error:
         reason = error.message.removeprefix(f"{path}: ") if isinstance(error, BundleError) else "a module is cut off"
-        raise WheelError(f"{name}: cannot be read as bytecode: {reason}") from error
+        raise WheelError(f"{name}: cannot be read as bytecode: {reason}", hint="build the bundle again") from error
     return found, total

@@ -228,7 +228,7 @@ def end_of_links(by_name: Mapping[str, Member], name: str) -> str:
                 followed += 1
                 ahead += member.link.split("/")[::-1]
         if followed > 40:  # noqa: PLR2004 - as many as the kernel follows
-            raise WheelError(f"the link {name} leads in a circle")
+            raise WheelError(f"the link {name} leads in a circle", hint="let the link name a file or a folder")
     return "/".join(behind)
 
 

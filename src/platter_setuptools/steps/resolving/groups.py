@@ -23,7 +23,10 @@ def read_groups(project: Path, names: Sequence[str]) -> tuple[Requirement, ...]:
     path = project / "pyproject.toml"
     groups = read_pyproject(project).get("dependency-groups", {})
     if not isinstance(groups, dict):
-        raise UsageError(f"{path}: dependency-groups has to be a table")
+        raise UsageError(
+            f"{path}: dependency-groups has to be a table",
+            hint="write the groups below a line [dependency-groups] (PEP 735)",
+        )
     try:
         return tuple(Requirement(line) for line in resolve_dependency_groups(groups, *names))
     except (ExceptionGroup, LookupError, TypeError, ValueError) as error:

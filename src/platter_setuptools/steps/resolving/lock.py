@@ -211,7 +211,9 @@ def read_lock(path: Path) -> Lock:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DependencyError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise DependencyError(
+            f"{path.name} cannot be read: {error.strerror}", hint="name a file that this user may read"
+        ) from error
     return load_lock(content, base=path.parent, where=path.name)
 
 

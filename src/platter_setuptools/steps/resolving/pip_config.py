@@ -122,7 +122,10 @@ def _file_values(files: Iterable[Path]) -> list[tuple[str, str, str]]:
             parser.read(file, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError) as error:
             reason = str(error).splitlines()[0]
-            raise UsageError(f"pip's configuration file {file} cannot be read: {redact(reason)}") from error
+            raise UsageError(
+                f"pip's configuration file {file} cannot be read: {redact(reason)}",
+                hint="correct that file, or set PIP_CONFIG_FILE to another one",
+            ) from error
         for name, section in sections.items():
             if parser.has_section(name):
                 section.update((_key(key), (str(file), value)) for key, value in parser.items(name))
@@ -165,7 +168,7 @@ def _checked(name: str, value: str, where: str) -> str | float | int:
             return float(value)
         return int(value) if name == "retries" else value.strip()
     except ValueError as error:
-        raise UsageError(f"{where}: expected a number, found {value!r}") from error
+        raise UsageError(f"{where}: expected a number, found {value!r}", hint="write a whole number") from error
 
 
 def _yes(value: str, where: str) -> bool:
@@ -174,7 +177,7 @@ def _yes(value: str, where: str) -> bool:
         return True
     if word in {"n", "no", "f", "false", "off", "0"}:
         return False
-    raise UsageError(f"{where}: expected yes or no, found {value!r}")
+    raise UsageError(f"{where}: expected yes or no, found {value!r}", hint="write yes or no, as pip takes it")
 
 
 def _add_formats(state: dict[str, Any], name: str, value: str) -> None:
@@ -201,7 +204,9 @@ def _add_formats(state: dict[str, Any], name: str, value: str) -> None:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"pip-option: {redact(message)}")
+        raise UsageError(
+            f"pip-option: {redact(message)}", hint="write one option as pip takes it, such as --no-binary=NAME"
+        )
 
 
 def _read_command_line(state: dict[str, Any], arguments: list[str], base: Path) -> None:

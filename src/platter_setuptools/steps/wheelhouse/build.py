@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -25,6 +26,22 @@ if TYPE_CHECKING:
 
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.wheelhouse.environments import Environment, Environments
+
+# What is printed where a compiler, a linker or a header is missing or fails: distutils, CMake, Meson, rustc, gcc.
+_COMPILER_FAILED = re.compile(
+    r"command '[^']*' failed|error: command .* failed|unable to execute '|fatal error: .*(No such file|not found)"
+    r"|\.(c|cc|cpp|cxx|h|hpp|f90):\d+(:\d+)?: (fatal )?error:|[Cc]ommand '?\['[^']*(cc|\+\+|clang)'"
+    r"|Python\.h|linker `[^`]*` not found|Unknown compiler|CMAKE_C(XX)?_COMPILER|Microsoft Visual C\+\+"
+    r"|can't find Rust compiler|\b(cc|gcc|g\+\+|c\+\+|clang|rustc|gfortran): ((command )?not found|No such file)"
+)
+_SEE_BACKEND = "see what its build backend says above"
+
+
+def advice(said: Sequence[str]) -> str:
+    """Return the hint for a build whose backend printed these lines: what to install, if a compiler failed."""
+    if any(_COMPILER_FAILED.search(line) for line in said):
+        return "install what its build needs (a compiler, headers)"
+    return _SEE_BACKEND
 
 
 class BuildError(PlatterError):
@@ -60,14 +77,22 @@ class WheelBuilder:
             if isinstance(cause, PlatterError) and not isinstance(cause, CommandError):
                 raise cause from None
             if not isinstance(cause, CommandError) or not cause.output:
-                raise BuildError(f"its build backend failed: {error}") from error
+                raise BuildError(f"its build backend failed: {error}", hint=_SEE_BACKEND) from error
             log = keep_log(name or source.name, cause.said)
             where = f"; all that it said is in {log}" if log else ""
-            raise BuildError(f"its build backend failed{where}", output=cause.output) from error
+            raise BuildError(
+                f"its build backend failed{where}", hint=advice(cause.said), output=cause.output
+            ) from error
         except build.BuildException as error:
-            raise BuildError(f"its pyproject.toml cannot be used ({error})") from error
+            raise BuildError(
+                f"its pyproject.toml cannot be used ({error})", hint="correct its [build-system] table (PEP 518)"
+            ) from error
         except CommandError as error:
-            raise BuildError(f"its build environment cannot be made ({error.message})", output=error.output) from error
+            raise BuildError(
+                f"its build environment cannot be made ({error.message})",
+                hint="see what the installer of its build requirements says above",
+                output=error.output,
+            ) from error
         drop_log(name or source.name)
         set_times(path, source_date_epoch(os.environ))  # the same source gives the same wheel
         return path

@@ -149,7 +149,7 @@ class Collector:
             def report(done: int, total: int, size: int) -> None:
                 builders.check()
                 if self.run.stopped:  # while this went on in the background
-                    raise InterruptedBuildError("the build is being stopped")
+                    raise InterruptedBuildError("the build is being stopped", hint="run it again when you like")
                 tell(f"Fetching {done} of {total}{purpose}, {human_size(size)}")
 
             if to_fetch:
@@ -190,7 +190,7 @@ class Collector:
         except BuildError as error:
             raise DependencyError(
                 f"{_named(package)} has no wheel for {self.target} and cannot be built: {error.message}",
-                hint="install what its build needs (a compiler, headers), or choose a version that has a wheel",
+                hint=f"{error.hint}, or choose a version that has a wheel",
                 output=error.output,
             ) from error
         if isinstance(entry.artifact, PackageDirectory):
@@ -213,7 +213,7 @@ class Collector:
             url, known = str(artifact.url or artifact.path), places(self.settings)
             tree = sources.check_out(artifact.type, url, artifact.commit_id, folder, self.run, known)
         else:
-            raise PlatterError(f"a lock entry of an unknown kind: {artifact!r}")
+            raise PlatterError(f"a lock entry of an unknown kind: {artifact!r}", hint="lock again with platter lock")
         return tree / (getattr(artifact, "subdirectory", None) or "")
 
     def _source_key(self, lock: Lock, entry: _Entry) -> str:
@@ -245,7 +245,9 @@ def as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None:
     url = lock.url_of(artifact)
     filename = unquote(urlsplit(url).path.rpartition("/")[2])
     if not filename:
-        raise DependencyError(f"{without_userinfo(url)} does not end in a file name")
+        raise DependencyError(
+            f"{without_userinfo(url)} does not end in a file name", hint="name the URL of a wheel or an sdist"
+        )
     return Download(url=url, hashes=artifact.hashes, filename=filename, size=artifact.size)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.steps.resolving.indexes import UV_URLS, uv_arguments, uv_environment
 from platter_setuptools.steps.resolving.lock import read_lock
 from platter_setuptools.steps.resolving.resolver import Request
@@ -70,7 +71,15 @@ class ToolChest:
         key = key_of(self.target.key, self.target.full_version, *requirements, *network)
         if (self.options.lock or self.options.no_download) and (known := self.store.find_derived("tools", key)):
             return read_lock(known)
-        lock = self.resolver(Request(requirements=requirements))
+        try:
+            lock = self.resolver(Request(requirements=requirements))
+        except DependencyError as error:
+            needed = "every bundle needs virtualenv, and pip while it is built"
+            raise DependencyError(
+                f"{needed}: {error.message}",
+                hint="let the index that you name have them too: add them to it, or name it as an extra index",
+                output=error.output,
+            ) from error
         if not any(package.is_direct for package in lock.pylock.packages):
             import tomli_w  # noqa: PLC0415
 

@@ -78,7 +78,10 @@ def check_set(wheels: Sequence[Described], asked: Asked, target: Target) -> None
         check_fits(described, target)
         other = seen.setdefault(described.wheel.name, described)
         if other is not described:
-            raise WheelError(f"the bundle would hold {other.wheel.filename} and {described.wheel.filename}")
+            raise WheelError(
+                f"the bundle would hold {other.wheel.filename} and {described.wheel.filename}",
+                hint="let one version be required: lock again, or set a constraint",
+            )
     problems = sorted({_told(unmet) for unmet in _unmet(wheels, asked, target.environment)})
     if problems:
         raise WheelError(

@@ -60,7 +60,10 @@ def open_wheel(path: Path, origin: Origin, *, sha256: str | None = None) -> Whee
     try:
         name, version, _build, _tags = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
-        raise WheelError(f"{path.name} is no name for a wheel: {error}") from error
+        raise WheelError(
+            f"{path.name} is no name for a wheel: {error}",
+            hint="name it as its build backend did: NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
+        ) from error
     size = path.stat().st_size
     if sha256 is None:
         sha256, size = sha256_of_file(path)
