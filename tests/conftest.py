@@ -26,6 +26,9 @@ pytest.register_assert_rewrite("faults.server", "faults.builds")
 
 # What this starts inherits it: under nohup no installation would end when its terminal does.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# The same with SIGINT, which a shell script lets its background commands ignore.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

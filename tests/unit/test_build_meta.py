@@ -70,19 +70,23 @@ class TestSettings:
             ({"platter-format": "zip"}, "there is no 'platter-format'", "did you mean platter.format?"),
             ({"Platter": "true"}, "there is no 'Platter'", "did you mean platter?"),
             ({"plattr": "true"}, "there is no 'plattr'", "did you mean platter?"),
-            ({"platter": "perhaps"}, "platter: expected yes or no, found 'perhaps'", None),
-            ({"platter": ["1", "1"]}, "platter: expected yes or no, found 2 values", None),
-            ({"platter.format": ["zip", "tar"]}, "platter.format: expected one value, found 2", None),
-            ({"platter.format": ""}, "platter.format is empty", None),
+            ({"platter": "perhaps"}, "platter: expected yes or no, found 'perhaps'", "write yes or no"),
+            ({"platter": ["1", "1"]}, "platter: expected yes or no, found 2 values", "give it once: -C platter=true"),
+            ({"platter.format": ["zip", "tar"]}, "platter.format: expected one value, found 2", "give the option once"),
+            ({"platter.format": ""}, "platter.format is empty", "give it a value, or leave the option out"),
             (
                 {"platter.format": {"a": 1}},
                 "platter.format: expected a string or a list of strings, found {'a': 1}",
-                None,
+                "give each value as text: -C KEY=VALUE",
             ),
-            ({"platter.extras": ["a", 1]}, "platter.extras: expected a string or a list of strings", None),
+            (
+                {"platter.extras": ["a", 1]},
+                "platter.extras: expected a string or a list of strings",
+                "give each value as text: -C KEY=VALUE",
+            ),
         ],
     )
-    def test_wrong_ones(self, settings: dict[str, object], message: str, hint: str | None) -> None:
+    def test_wrong_ones(self, settings: dict[str, object], message: str, hint: str) -> None:
         with pytest.raises(UsageError) as caught:
             read_wish(settings, {}, BASE)
         assert message in caught.value.message
