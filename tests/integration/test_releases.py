@@ -164,7 +164,7 @@ def test_failing_commands(deploy: Callable[..., Done], root: Path) -> None:
     deploy("1.9")
     done = deploy("1.10", "--health-check", "greet; exit 1", code=8)
     assert "greet 1.10\n" in done.stdout
-    assert done.stderr.splitlines()[0] == "install.sh: 1.9 is active as before"
+    assert done.stderr.splitlines()[0].endswith("the health check exited with 1; 1.9 is active as before")
     assert greeting(root) == "greet 1.9"
     deploy("1.10", "--reload", '[ "$PLATTER_VERSION" = 1.9 ]', "--keep", "1", code=8)
     assert greeting(root) == "greet 1.9"

@@ -43,8 +43,8 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
         check_health(root, version, commands)
     except CommandError as error:
         root.journal.write(what, before, version, _summary(error))
-        root.terminal.error("%s is active as before" % (before or "no release"))
-        raise
+        state = "%s is active as before" % (before or "no release")
+        raise CommandError("%s; %s" % (error.message, state), hint=error.hint) from error
     try:
         point(root, version)
         _reload(root, version, commands)
