@@ -113,6 +113,24 @@ def test_the_password_opens_the_index_and_goes_nowhere_else(
     assert "is in order: hello 1.0" in yard.platter("verify", bundle, cwd=project).stderr
 
 
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+def test_a_requirement_in_a_file(yard: Yard, tmp_path: Path, open_index: Callable[..., Index], resolver: str) -> None:
+    index = open_index(user=USER, password=unquote(PASSWORD))
+    url = index.url.replace("s3cr:t", "s3cr%3At").replace("simple/", "files/leaf-2.0-py3-none-any.whl")
+    project = projects.hello(tmp_path / "project", {"more.txt": f"leaf @ {url}\n"})
+    done = yard.platter(
+        *("build", "-v", "--format=dir", "--resolver", resolver, "-r", "more.txt"),
+        cwd=project,
+        code=0,
+        UV_CACHE_DIR=str(tmp_path / "uv"),
+        PLATTER_BUILD_WHEEL_CACHE=str(tmp_path / "wheels"),
+    )
+    assert "leaf-2.0-py3-none-any.whl" in index.fetched
+    (bundle,) = project.glob("dist/*")
+    assert (bundle / "data" / "requirements.txt").read_text() == f"leaf @ {without_userinfo(url)}\n"
+    has_none_of_the_secrets(bundle, tmp_path / "wheels", said=done.stdout + done.stderr)
+
+
 @pytest.mark.parametrize("line", ["pip download -i {} secretive", "curl {}"])
 def test_a_script_that_would_ship_the_password(yard: Yard, tmp_path: Path, line: str) -> None:
     url = f"https://{USER}:{PASSWORD}@127.0.0.1/simple/"

@@ -18,6 +18,8 @@ from platter_setuptools.commands.outline import Argument, Command, outline
 from platter_setuptools.ground import errors
 from platter_setuptools.ground.options import OPTIONS, Kind, Option, Options
 from platter_setuptools.payload import operate
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # python tests/support/manual.py knows its own folder alone
 from support.picture import picture
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +67,13 @@ def test_of_the_keyring(index: str, words: tuple[str, ...], said: str) -> None:
     for silent in (settings, IndexSettings(extra_index_urls=(index,))):
         answers = keyring() if silent is settings else keyring((words, said))
         assert Asking(silent, FakeRunner(answers))(URL) is None
+
+
+def test_looking_for_a_password_takes_time_in_proportion() -> None:
+    words = ["-i", "://" * (1 << 18)]
+    start = time.process_time()
+    assert without_secrets(words) == (words, {})
+    assert time.process_time() - start < 5
 
 
 def test_pip_s_own_pip_has_no_password_on_its_command_line() -> None:

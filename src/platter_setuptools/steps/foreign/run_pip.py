@@ -7,7 +7,6 @@ URLs with passwords go by the environment, which only this user may read.
 
 import json
 import os
-import re
 import runpy
 import subprocess
 import sys
@@ -19,7 +18,6 @@ VARIABLES = {
     "--find-links": "PIP_FIND_LINKS",
     "--proxy": "PIP_PROXY",
 }
-SECRET = re.compile(r"://.*[@?]", re.DOTALL)
 
 
 class _Popen(subprocess.Popen):  # type: ignore[type-arg]
@@ -37,7 +35,8 @@ def without_secrets(arguments: List[str]) -> Tuple[List[str], Dict[str, str]]:
     rest = iter(arguments)
     for one in rest:
         value = next(rest, "") if one in VARIABLES else ""
-        if SECRET.search(value):
+        after = value.partition("://")[2]
+        if "@" in after or "?" in after:
             said.setdefault(VARIABLES[one], []).append(value.replace(" ", "%20"))
         else:
             kept += [one, value] if one in VARIABLES else [one]
