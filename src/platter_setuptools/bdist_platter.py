@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +19,7 @@ from platter_setuptools.ground.configuration import SECTION, from_pyproject
 from platter_setuptools.ground.dialects import find, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import PlatterError, ProjectBuildError
 from platter_setuptools.ground.options import OPTIONS, Kind, Option
+from platter_setuptools.ground.streams import standard_error
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.ground.times import reproducible_build, source_date_epoch
 from platter_setuptools.ground.ziptimes import set_times
@@ -222,8 +224,17 @@ def _few_words(*, verbose: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_setuptools_error(*, verbose: bool) -> Iterator[None]:
-    """Let setup() tell about our errors as it does about its own: `error: …`, without a traceback."""
+    """Let setup() tell about our errors as it does about its own: `error: …`, without a traceback.
+
+    A signal gives the exit code that a shell has for it (130, 143) when all is cleaned up, also by who called us.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        standard_error().write("error: interrupted: nothing was written\n")
+        raise SystemExit(128 + signal.SIGINT) from None
     except PlatterError as error:
+        if number := getattr(error, "signal", None):
+            standard_error().write(f"error: {told(error, verbose=verbose)}\n")
+            raise SystemExit(128 + number) from None
         raise BaseError(told(error, verbose=verbose)) from error
