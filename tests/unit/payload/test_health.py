@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platter_setuptools.payload import health, host, marker
-from platter_setuptools.payload.errors import HostError
+from platter_setuptools.payload import contents, health, host, inspection, marker
+from platter_setuptools.payload.errors import HostError, InstallError
 from support.interpreters import pretender
 
 if TYPE_CHECKING:
@@ -101,3 +102,44 @@ def test_a_release_of_an_older_installer(tmp_path: Path) -> None:
 def test_no_release(tmp_path: Path) -> None:
     (finding,) = health.examine(str(tmp_path))
     assert finding.kind is HostError
+
+
+@pytest.fixture
+def remembering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A release that remembers what its Python was; its Python answers as then."""
+    folder = release(tmp_path)
+    known = [contents.Distribution("a", "1", "lib/a-1.dist-info", "")]
+    contents.write(folder, contents.Contents(folder, os.__file__, ["_ssl"], known, {}))
+    answer = inspection.Answer(os.path.realpath(folder), os.__file__, {"_ssl": "", "_lzma": "liblzma.so"}, [])
+    monkeypatch.setattr(inspection, "ask", lambda _: answer)
+    return folder
+
+
+def test_what_is_remembered_is_as_it_was(remembering: str) -> None:
+    assert texts(remembering) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "stops", "text"),
+    [
+        ({"library": "/elsewhere/os.py"}, False, "expected the standard library"),
+        ({"modules": {"_ssl": "libssl.so.3: no such file"}}, False, "_ssl cannot be imported: libssl.so.3"),
+        ({"prefix": "/usr"}, True, "takes itself for that of /usr"),
+    ],
+)
+def test_what_is_remembered_and_changed(
+    remembering: str, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], *, stops: bool, text: str
+) -> None:
+    answer = inspection.ask("python")._replace(**change)
+    monkeypatch.setattr(inspection, "ask", lambda _: answer)
+    ((found, finding),) = health.judge(remembering)
+    assert (found, text in finding.text) == (stops, True)
+
+
+def test_one_that_cannot_answer_does_not_start(remembering: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> None:
+        raise InstallError("no zlib", hint="")
+
+    monkeypatch.setattr(inspection, "ask", fail)
+    ((stops, finding),) = health.judge(remembering)
+    assert (stops, finding.text) == (True, "Python: no zlib")

@@ -77,6 +77,13 @@ def test_inspection_happens_as_a_service_would_start_it(tmp_path: Path, monkeypa
     assert "LD_LIBRARY_PATH" in caught.value.hint
 
 
+def test_inspection_wants_the_modules_that_this_process_can_import(tmp_path: Path) -> None:
+    with pytest.raises(PythonError, match=r"the module _bz2 cannot be imported: libbz2\.so"):
+        inspection.inspect(answering(tmp_path, r"-_bz2\tlibbz2.so: gone\n"), [], os.__file__)
+    answer = inspection.inspect(answering(tmp_path, r"-_not_here\tgone\n+_ssl\n"), [], os.__file__)
+    assert answer.modules == {"_not_here": "gone", "_ssl": ""}
+
+
 def test_inspection_compares(tmp_path: Path) -> None:
     python = answering(tmp_path, r"=A.b\t1\ta\n=c\t2\tc\n")
     inspection.inspect(python, [("a-B", "1"), ("c", "2")], os.__file__)
