@@ -252,7 +252,7 @@ def test_a_version_that_is_no_name(tmp_path: Path, root: Path) -> None:
     made.info["version"] = "../../1.0"
     made.seal()
     done = handmade.run(made, "--root", root)
-    assert (done.returncode, "cannot be the name" in done.stderr) == (4, True)
+    assert (done.returncode, "'../../1.0'" in done.stderr) == (4, True), done.stderr
 
 
 def test_plain_installations_and_links_by_hand_go_on(
@@ -396,7 +396,6 @@ def test_program_is_upgraded_and_never_downgraded(tmp_path: Path, root: Path) ->
     assert program("1.0", "platter-setuptools 0.9.0") == b"# platter 0.9.0"
     assert program("1.1", "platter-setuptools 0.10.0.dev1") == b"# platter 0.10.0.dev1"
     assert program("1.2", "platter-setuptools 0.9.0") == b"# platter 0.10.0.dev1"
-    assert program("1.3", "x 0.11\nreboot") == b"# platter 0.11reboot"
 
 
 def test_what_is_not_our_program_stays(deploy: Callable[..., Done], root: Path) -> None:
