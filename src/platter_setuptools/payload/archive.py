@@ -15,6 +15,11 @@ from . import checksums, untrusted
 from .errors import BundleError, advice
 from .names import relative
 
+try:
+    from lzma import LZMAError  # zipfile has loaded it
+except ImportError:  # a Python that was built without it; zipfile then says RuntimeError
+    LZMAError = RuntimeError  # type: ignore[assignment,misc]
+
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _SIGNATURE = b"PK\x03\x04"
 _SLACK = 64
@@ -168,7 +173,10 @@ class Archive:
                     if not piece:
                         return
                     yield piece
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+        except (
+            *(zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError),
+            *(struct.error, LZMAError),
+        ) as error:
             raise self.damaged("%s: %s" % (info.filename, error)) from error
 
     def _check(self, info: zipfile.ZipInfo, size: int, crc: int) -> None:

@@ -145,3 +145,17 @@ def test_damage_is_an_error_of_ours_or_harmless(tmp_path: Path, data: st.DataObj
                 found.read(info)
     except BundleError:
         pass
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_no_flipped_bit_of_what_zipfile_unpacks_is_more_than_damage(tmp_path: Path, compression: int) -> None:
+    content = archive(tmp_path / "a.whl", [Member(name="x", content=b"", compression=compression)]).read_bytes()
+    for bit in range(8 * content.index(b"PK\x01\x02")):
+        altered = bytearray(content)
+        altered[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "b.whl").write_bytes(altered)
+        with opened(tmp_path / "b.whl") as found:
+            try:
+                assert found.read(found.members["x"]) == b""
+            except BundleError:
+                continue
