@@ -86,7 +86,11 @@ def assemble(
         workshop.dependencies.read_requirements()
 
         foresight = Foresight(
-            source=source, target=workshop.target, store=workshop.store, resolve=workshop.resolvers.resolve
+            source=source,
+            target=workshop.target,
+            store=workshop.store,
+            resolve=workshop.resolvers.resolve,
+            answered=workshop.resolvers.look_for_newer,
         )
         foresight.look_ahead(None if options.lock else workshop.dependencies.request, work)
 

@@ -19,7 +19,7 @@ from platter_setuptools.steps.resolving.indexes import IndexSettings, read_setti
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
 from platter_setuptools.steps.resolving.pins import Pins, find_pins
 from platter_setuptools.steps.resolving.pip_config import pip_config_files
-from platter_setuptools.steps.resolving.requirements import Requirements, read_requirements
+from platter_setuptools.steps.resolving.requirements import Requirements, installed_pip, read_requirements
 from platter_setuptools.steps.resolving.resolver import Request, requirement_line
 from platter_setuptools.steps.resolving.uv_amendments import amendments_of
 from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
@@ -141,7 +141,7 @@ class Dependencies:
         return read_requirements(
             files,
             constraints,
-            pip=self._pip,
+            pip=self._pip_to_read_with,
             python=self.target.executable,
             settings=self.settings,
             project=self.source,
@@ -149,6 +149,10 @@ class Dependencies:
             work=self.work,
             offline=self.options.no_download,
         )
+
+    def _pip_to_read_with(self) -> Path:
+        own = installed_pip() if self.options.python is None else None
+        return own or self._pip()
 
     def given_lock(self, name: str) -> Lock | None:
         """The lock that the options name, for the project of this name. Raises DependencyError."""

@@ -53,7 +53,7 @@ class Resolvers:
         self.dependencies, self.target, self.progress = dependencies, dependencies.target, dependencies.progress
         self.options, self.store, self.run, self.work = dependencies.options, store, run, work
         self._shared_python, self._pip = shared_python, pip
-        self._newer: Later[list[str]] | None = None
+        self._newer: tuple[Lock, Later[list[str]]] | None = None
 
     @functools.cached_property
     def project(self) -> CheckedResolver:
@@ -101,12 +101,14 @@ class Resolvers:
 
     def look_for_newer(self, request: Request, lock: Lock) -> None:
         """Begin, in the background, to find out what is newer than this answer and needs a later patch release."""
+        if self._newer and self._newer[0] is lock:  # it began when the answer was prepared ahead
+            return
         if self.options.resolver == "uv" and not (self.options.no_download or request.no_deps):
-            self._newer = Later(lambda: self._find_newer(request, lock))
+            self._newer = lock, Later(lambda: self._find_newer(request, lock))
 
     def tell_of_newer(self) -> None:
         """Wait for what was begun, and warn of what was found."""
-        found = self._newer.result() if self._newer else []
+        found = self._newer[1].result() if self._newer else []
         if found:
             version = self.target.version
             self.progress.warn(

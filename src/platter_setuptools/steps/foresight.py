@@ -48,6 +48,7 @@ class Foresight:
     target: Target
     store: Store
     resolve: Callable[[Request], Lock]
+    answered: Callable[[Request, Lock], object] = lambda _request, _lock: None
     _answer: Later[tuple[object, Lock]] | None = field(default=None, init=False)
     _wheels: Sequence[Later[list[Described]]] = field(default=(), init=False)
 
@@ -100,7 +101,9 @@ class Foresight:
     def _ask(self, request: Request) -> tuple[object, Lock]:
         if request.tree:  # its backend is at work on the tree right now
             raise LookupError(request.tree)
-        return _question(request), self.resolve(request)
+        lock = self.resolve(request)
+        self.answered(request, lock)
+        return _question(request), lock
 
     def _read(self, wheels: Sequence[Sequence[str]], work: Path) -> list[Described]:
         return [self._look_at(sha256, filename, work) for sha256, filename in wheels]

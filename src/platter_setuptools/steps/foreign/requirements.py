@@ -1,8 +1,9 @@
 """Read requirements and constraints files with pip's own parser.
 
 Runs under the target's Python (3.8 and newer), started as `python -I requirements.py` in the folder that relative paths
-in the files count from. Reads one JSON object from standard input: {"pip": the path of a wheel of pip, "files": […],
-"constraints": […], "options": arguments of `pip install` for connections, "offline": bool, "output": PATH}.
+in the files count from. Reads one JSON object from standard input: {"pip": the path of a wheel of pip, or of the folder
+that pip is installed in, "files": […], "constraints": […], "options": arguments of `pip install` for connections,
+"offline": bool, "output": PATH}.
 
 Writes to "output", since there may be passwords in it: {"error": TEXT}, or {"require_hashes": bool, "lines": […]}. A
 line has "where" ("line 3 of FILE"), "constraint" (bool), "text" (for resolvers: one statement, no abbreviations),
@@ -46,7 +47,8 @@ def _has_valid_host(place: str) -> bool:
 
 
 def read(asked: Dict[str, Any]) -> Dict[str, Any]:
-    sys.path.insert(0, asked["pip"])
+    # A wheel comes before the pip that this Python may have; another folder is that of its own pip.
+    sys.path.insert(0 if asked["pip"].endswith(".whl") else len(sys.path), asked["pip"])
     req_file = _module("pip._internal.req.req_file")
     parse = _Parse(req_file)
     parser = req_file.RequirementsFileParser(_Session(asked["options"], asked["offline"]), parse)

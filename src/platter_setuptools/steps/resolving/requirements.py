@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import os
 import re
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from platter_setuptools.ground.errors import CommandError, DependencyError
 from platter_setuptools.ground.files import absolute
@@ -115,6 +118,19 @@ class Requirements:
 
 
 NOTHING = Requirements()
+_OLDEST_PIP = Version("24.1")  # whose parser keeps all that is asked of it
+
+
+def installed_pip() -> Path | None:
+    """The folder with the pip of the interpreter that runs this; None if it has none, or one that is too old.
+
+    It is compiled already: to import pip from its wheel takes a second longer.
+    """
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, InvalidVersion):
+        pip = importlib.metadata.distribution("pip")
+        if Version(pip.version) >= _OLDEST_PIP:
+            return Path(str(pip.locate_file("")))
+    return None
 
 
 def read_requirements(
@@ -129,7 +145,7 @@ def read_requirements(
     work: Path,
     offline: bool,
 ) -> Requirements:
-    """Read files, if there are any, with the pip in the wheel `pip`; constraints are paths or URLs.
+    """Read files, if there are any, with the `pip` in a wheel or a folder; constraints are paths or URLs.
 
     Relative paths in them count from `project`.
     Raises DependencyError for what cannot be read for sure.
