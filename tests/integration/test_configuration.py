@@ -213,7 +213,9 @@ def test_a_wrong_key_in_setup_cfg(yard: Yard, tmp_path: Path) -> None:
 
 def test_a_wrong_flag_on_the_command_line(yard: Yard, tmp_path: Path) -> None:
     project = projects.hello(tmp_path / "project")
-    assert "--formt=zip (did you mean --format?)" in yard.refuse(2, project, "--formt=zip")
+    assert "unrecognized arguments: --formt=zip\n  hint: did you mean --format?" in yard.refuse(
+        2, project, "--formt=zip"
+    )
     assert "--formt" in yard.setup_py(project, "bdist_platter", "--formt=zip", code=1).stderr
 
 
