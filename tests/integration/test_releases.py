@@ -263,7 +263,8 @@ def test_plain_installations_and_links_by_hand_go_on(
     deploy("1.9")
     subprocess.run(["ln", "-sfn", "1.8/", "current"], check=True, cwd=root / "versions")
     assert json.loads(platter(root, "list", "--json").stdout)[0] | {"when": ""} == {
-        "version": "1.8", "state": "complete", "when": "", "active": True, "previous": False, "revision": None,
+        "version": "1.8", "project": "greet", "state": "complete", "when": "", "active": True, "previous": False,
+        "revision": None, "stranger": None,
     }  # fmt: skip
     platter(root, "rollback")
     assert greeting(root) == "greet 1.9"
