@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,12 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from setuptools import Command
 from setuptools.errors import BaseError
 
-from platter_setuptools.frontends import asked_folder, check_kept, output_beside, refuse_windows, told
+from platter_setuptools.frontends import asked_folder, check_kept, output_beside, refuse_windows, signals_told, told
 from platter_setuptools.ground.configuration import SECTION, from_pyproject
 from platter_setuptools.ground.dialects import find, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import PlatterError, ProjectBuildError
 from platter_setuptools.ground.options import OPTIONS, Kind, Option
-from platter_setuptools.ground.streams import standard_error
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.ground.times import reproducible_build, source_date_epoch
 from platter_setuptools.ground.ziptimes import set_times
@@ -74,7 +72,6 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
     def run(self) -> None:
         from platter_setuptools.assemble import assemble  # noqa: PLC0415 - --help-commands loads this module
-        from platter_setuptools.ground.interrupts import signals_as_errors  # noqa: PLC0415
         from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
         from platter_setuptools.ground.run import Processes  # noqa: PLC0415
         from platter_setuptools.ground.streams import keep_standard_descriptors  # noqa: PLC0415
@@ -83,7 +80,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         options = self.options
         with (
             _as_setuptools_error(verbose=options.verbose),
-            signals_as_errors(),
+            signals_told(),
             open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
         ):
             if options.prebuild_script and self._wheel_is_ready:
@@ -224,17 +221,8 @@ def _few_words(*, verbose: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_setuptools_error(*, verbose: bool) -> Iterator[None]:
-    """Let setup() tell about our errors as it does about its own: `error: …`, without a traceback.
-
-    A signal gives the exit code that a shell has for it (130, 143) when all is cleaned up, also by who called us.
-    """
+    """Let setup() tell about our errors as it does about its own: `error: …`, without a traceback."""
     try:
         yield
-    except KeyboardInterrupt:
-        standard_error().write("error: interrupted: nothing was written\n")
-        raise SystemExit(128 + signal.SIGINT) from None
     except PlatterError as error:
-        if number := getattr(error, "signal", None):
-            standard_error().write(f"error: {told(error, verbose=verbose)}\n")
-            raise SystemExit(128 + number) from None
         raise BaseError(told(error, verbose=verbose)) from error

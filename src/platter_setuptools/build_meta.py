@@ -86,7 +86,7 @@ def _read_options(wish: Wish, wheel_folder: Path) -> Options | None:
 
 def _with_bundle(options: Options, build: Callable[[], str], folder: Path) -> str:
     from platter_setuptools.assemble import assemble  # noqa: PLC0415 - nobody who just builds a wheel waits for it
-    from platter_setuptools.ground.interrupts import signals_as_errors  # noqa: PLC0415
+    from platter_setuptools.frontends import signals_told  # noqa: PLC0415
     from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
     from platter_setuptools.ground.run import Processes  # noqa: PLC0415
     from platter_setuptools.ground.times import reproducible_build, source_date_epoch  # noqa: PLC0415
@@ -105,7 +105,7 @@ def _with_bundle(options: Options, build: Callable[[], str], folder: Path) -> st
 
     with (
         _errors_in_short(verbose=options.verbose),
-        signals_as_errors(),
+        signals_told(),
         open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
     ):
         run = Processes(progress.detail)

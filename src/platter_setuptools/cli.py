@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from platter_setuptools.commands.parser import Parser
 from platter_setuptools.frontends import refuse_windows
 from platter_setuptools.ground.dialects import Source, decide, merge, read_environment, read_strings
 from platter_setuptools.ground.errors import InterruptedBuildError, PlatterError, UsageError
-from platter_setuptools.ground.interrupts import end_by_signal, signals_as_errors, turn_deaf
+from platter_setuptools.ground.interrupts import HINT, end_by_signal, signals_as_errors, turn_deaf, what_stopped
 from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
 from platter_setuptools.ground.streams import (
     keep_standard_descriptors,
@@ -63,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if verbose:
             traceback.print_exc(file=standard_error())
         report(error)
-        number = getattr(error, "signal", None)
-        return _SIGNALS + number if number else error.exit_code
-    except KeyboardInterrupt:
-        report(InterruptedBuildError("interrupted: nothing was written", hint="run it again when you like"))
-        return _SIGNALS + signal.SIGINT
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        message, number = what_stopped(error)
+        report(InterruptedBuildError(message, hint=HINT))
+        return _SIGNALS + number
 
 
 def build(parsed: argparse.Namespace) -> None:

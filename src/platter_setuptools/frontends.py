@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import traceback
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.dialects import Source
 from platter_setuptools.ground.errors import UsageError
+from platter_setuptools.ground.interrupts import signals_as_errors, what_stopped
 from platter_setuptools.ground.streams import standard_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from platter_setuptools.ground.errors import PlatterError
@@ -57,6 +60,24 @@ def check_kept(output: Path) -> None:
             hint="name another by its full path: -C platter.output=/path with platter_setuptools.build_meta,"
             " else PLATTER_BUILD_OUTPUT=/path in the environment",
         )
+
+
+@contextlib.contextmanager
+def signals_told() -> Iterator[None]:
+    """Let a signal end this process with a shell's exit code for it (130, 143) and one line instead of a traceback.
+
+    Not by the signal itself: the process is the front end's, which has cleaning up of its own to do.
+    """
+    try:
+        with signals_as_errors():
+            yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        cause = error if isinstance(error, KeyboardInterrupt) else error.__context__  # setup() makes it a SystemExit
+        if not isinstance(cause, KeyboardInterrupt):
+            raise
+        message, number = what_stopped(cause)
+        standard_error().write(f"error: {message}\n")
+        raise SystemExit(128 + number) from None
 
 
 def told(error: PlatterError, *, verbose: bool = False) -> str:

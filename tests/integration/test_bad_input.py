@@ -406,6 +406,8 @@ def is_gone(pid: int) -> bool:
         ("platter", signal.SIGTERM, "project"),
         ("platter", signal.SIGTERM, "dependency"),
         ("platter", signal.SIGINT, "post-build script"),
+        ("backend", signal.SIGINT, "project"),
+        ("backend", signal.SIGTERM, "dependency"),
     ],
 )
 def test_an_interrupt_leaves_nothing(
@@ -422,10 +424,13 @@ def test_an_interrupt_leaves_nothing(
         slow = projects.write(tmp_path / "slow", {"setup.py": SLEEPING_SETUP.replace("NAME", "slow")})
         projects.write(project, {"setup.py": requiring(f"slow @ {slow.as_uri()}")})
     before = listing(project / "dist")
-    command: list[str | Path] = (
-        [PLATTER, "build"] if door == "platter" else [sys.executable, "setup.py", "bdist_platter"]
-    )
-    code, out, err = interrupt(yard, project, [*command, *arguments], mark.exists, number, MARK=str(mark))
+    hook = "from platter_setuptools.build_meta import build_wheel; build_wheel('dist', {'platter': 'true'})"
+    commands: dict[str, list[str | Path]] = {
+        "platter": [PLATTER, "build"],
+        "command": [sys.executable, "setup.py", "bdist_platter"],
+        "backend": [sys.executable, "-c", hook],
+    }
+    code, out, err = interrupt(yard, project, [*commands[door], *arguments], mark.exists, number, MARK=str(mark))
     assert mark.exists(), err
     assert code == (-number if door == "platter" else 128 + number)  # a shell has 130 and 143 for both
     assert {name: entry for name, entry in listing(project / "dist").items() if not name.endswith(".whl")} == before

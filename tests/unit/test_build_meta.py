@@ -14,9 +14,10 @@ from setuptools import build_meta as setuptools_backend
 
 from platter_setuptools import assemble as room
 from platter_setuptools import build_meta
-from platter_setuptools.frontends import asked_folder, check_kept, output_beside
+from platter_setuptools.frontends import asked_folder, check_kept, output_beside, signals_told
 from platter_setuptools.ground.config_settings import backend_settings, read_wish
 from platter_setuptools.ground.errors import UsageError, WheelError
+from platter_setuptools.ground.interrupts import Stopped
 from platter_setuptools.ground.options import Options
 from platter_setuptools.ground.values import Artifact
 from platter_setuptools.ground.ziptimes import set_times
@@ -29,6 +30,35 @@ if TYPE_CHECKING:
 BASE = Path("/base")
 
 WHEEL = "app-1.0-py3-none-any.whl"
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        ("error", "code", "said"),
+        [
+            (KeyboardInterrupt(), 130, "error: interrupted: nothing was written\n"),
+            (Stopped(15), 143, "error: stopped by SIGTERM: nothing was written\n"),
+        ],
+    )
+    @pytest.mark.parametrize("setuptools", [False, True])
+    def test_end_with_a_shells_code(
+        self, error: KeyboardInterrupt, code: int, said: str, capsys: pytest.CaptureFixture[str], *, setuptools: bool
+    ) -> None:
+        def stop() -> None:
+            try:
+                raise error
+            except KeyboardInterrupt:
+                if setuptools:  # as distutils does
+                    raise SystemExit("interrupted")  # noqa: B904
+                raise
+
+        with pytest.raises(SystemExit) as caught, signals_told():
+            stop()
+        assert (caught.value.code, capsys.readouterr().err) == (code, said)
+
+    def test_an_exit_of_another_cause_stays(self) -> None:
+        with pytest.raises(SystemExit, match="3"), signals_told():
+            raise SystemExit(3)
 
 
 class TestSettings:

@@ -28,6 +28,7 @@ from platter_setuptools.ground.errors import (
     UsageError,
     WheelError,
 )
+from platter_setuptools.ground.interrupts import Stopped
 from platter_setuptools.ground.options import FORMATS, OPTIONS, Kind, Options
 from platter_setuptools.ground.values import Artifact
 from platter_setuptools.project import FinishedWheel, SourceTree, open_project
@@ -291,7 +292,7 @@ class TestErrors:
 
     @pytest.mark.usefixtures("project")
     def test_a_signal_is_told_by_the_exit_code(self, assembled: Room) -> None:
-        assembled.error = InterruptedBuildError("stopped", signal=signal.SIGTERM)
+        assembled.error = Stopped(signal.SIGTERM)
         assert cli.main(["build"]) == 128 + signal.SIGTERM
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from platter_setuptools.ground.errors import CommandError, InterruptedBuildError, PlatterError
-from platter_setuptools.ground.interrupts import signals_as_errors
+from platter_setuptools.ground.interrupts import Stopped, signals_as_errors
 from platter_setuptools.ground.run import Processes, excerpt
 from platter_setuptools.ground.threads import in_threads
 from support.fakes import FakeRunner
@@ -238,7 +238,7 @@ class TestSignals:
 
         outside = signal.signal(number, signal.SIG_DFL)  # under nohup it would be ignored
         try:
-            with pytest.raises(InterruptedBuildError, match=f"stopped by {number.name}"):
+            with pytest.raises(Stopped, match=f"stopped by {number.name}"):
                 wait()
             assert signal.getsignal(number) == signal.SIG_DFL
         finally:

@@ -82,10 +82,4 @@ class CommandError(PlatterError):
 
 
 class InterruptedBuildError(PlatterError):
-    """SIGINT or SIGTERM asked us to stop. `signal` is its number; None if it was no signal."""
-
-    def __init__(
-        self, message: str, *, hint: str | None = None, output: Sequence[str] = (), signal: int | None = None
-    ) -> None:
-        super().__init__(message, hint=hint, output=output)
-        self.signal = signal
+    """Another thread of this build decided to stop."""

@@ -8,28 +8,43 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from platter_setuptools.ground.errors import InterruptedBuildError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     _Handler = Callable[[int, FrameType | None], object]
 
+HINT = "run it again when you like"
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or SIGHUP asked us to stop; `signal` is its number.
+
+    It is no Exception: code that takes a failed tool for an answer must not take the signal for one.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}: nothing was written")
+        self.signal = number
+
+
+def what_stopped(error: KeyboardInterrupt) -> tuple[str, int]:
+    """Return the message for the user, and the number of the signal."""
+    return (str(error), error.signal) if isinstance(error, Stopped) else _CTRL_C
+
+
+_CTRL_C = ("interrupted: nothing was written", int(signal.SIGINT))
+
 
 @contextlib.contextmanager
 def signals_as_errors() -> Iterator[None]:
-    """Within the block those signals raise InterruptedBuildError in the main thread; elsewhere nothing changes."""
+    """Within the block those signals raise Stopped in the main thread; elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers, and only it is interrupted
         return
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        raise InterruptedBuildError(
-            f"stopped by {signal.Signals(number).name}: nothing was written",
-            hint="run it again when you like",
-            signal=number,
-        )
+        raise Stopped(number)
 
     before = _handle((signal.SIGTERM, signal.SIGHUP), stop)
     try:

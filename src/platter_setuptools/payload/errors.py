@@ -1,6 +1,7 @@
 """Everything that can go wrong on the server, one exit code per kind."""
 
 import errno
+from typing import Union
 
 SIGNALLED = 128  # what a shell adds to the number of the signal that ended a process
 
@@ -59,15 +60,22 @@ class CommandError(InstallError):
     exit_code = 8
 
 
-class Interrupted(InstallError):  # noqa: N818 - a user's wish, not an error
-    """A signal asked for the end; raised by its handler, so that the cleaning up is that of any failure.
+class Interrupted(BaseException):
+    """A signal asked for the end; raised by its handler, at any line, so that the cleaning up is that of any failure.
 
-    The exit code is that of a shell for a process that the signal ended: 128 and its number.
+    It is no Exception: code that takes a failure for an answer must not take the signal for one. The exit code is
+    that of a shell for a process that the signal ended: 128 and its number.
     """
 
-    def __init__(self, message: str, *, number: int = 0) -> None:
-        super().__init__(message, hint="all is cleaned up: run it again when you like")
-        self.exit_code = SIGNALLED + number if number else 1
+    hint = "all is cleaned up: run it again when you like"
+
+    def __init__(self, message: str, *, number: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = SIGNALLED + number
+
+    def __str__(self) -> str:
+        return "%s\nhint: %s" % (self.message, self.hint)
 
 
 BY_EXIT_CODE = {
@@ -108,9 +116,9 @@ _HINTS = {
 _ANY_OTHER = "try again; if that does not help, set PLATTER_DEBUG=1 to see where it happens"
 
 
-def foreseen(error: BaseException) -> InstallError:
+def foreseen(error: BaseException) -> Union[InstallError, Interrupted]:
     """Return the error that tells of any exception, also of one that nobody foresaw."""
-    if isinstance(error, InstallError):
+    if isinstance(error, (InstallError, Interrupted)):
         return error
     return InstallError(describe(error), hint=advice(error))
 

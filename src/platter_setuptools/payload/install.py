@@ -21,7 +21,7 @@ from . import (
     unpacking,
 )
 from .destination import Destination, State, real_path
-from .errors import DestinationError, HostError, InstallError, PythonError, advice, describe, foreseen
+from .errors import DestinationError, HostError, InstallError, Interrupted, PythonError, advice, describe, foreseen
 from .findings import Finding, report
 from .options import Options, parse
 from .terminal import Terminal
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str], bundle: str) -> int:
             deploy.deploy(options, bundle, terminal, install)
         else:
             install(options, bundle, terminal)
-    except Exception as error:
+    except (Exception, Interrupted) as error:
         signals.turn_deaf()
         if os.environ.get("PLATTER_DEBUG"):
             raise

@@ -5,7 +5,7 @@ import os
 from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 from . import remembered, signals, switch
-from .errors import DestinationError, UsageError, foreseen
+from .errors import DestinationError, Interrupted, UsageError, foreseen
 from .options import command, did_you_mean, number, scan
 from .root import Root
 from .terminal import Terminal
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str], program: str) -> int:
     try:
         signals.listen()
         _run(arguments, Root(os.path.dirname(os.path.realpath(program)), terminal), os.umask(0o022))
-    except Exception as error:
+    except (Exception, Interrupted) as error:
         signals.turn_deaf()
         if os.environ.get("PLATTER_DEBUG"):
             raise

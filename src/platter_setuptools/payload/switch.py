@@ -5,7 +5,7 @@ import os
 from typing import List, Mapping, NamedTuple, Tuple
 
 from . import contents, disk, health, owners, process, signals
-from .errors import CommandError, DestinationError, HostError, InstallError
+from .errors import CommandError, DestinationError, HostError, InstallError, foreseen
 from .journal import ACTIVATE, ROLLBACK
 from .root import COMPLETE, UNFINISHED, Root
 
@@ -207,4 +207,4 @@ def _run(name: str, command: str, root: Root, version: str, commands: Commands) 
 
 
 def _summary(error: BaseException) -> str:
-    return error.message if isinstance(error, InstallError) else type(error).__name__
+    return foreseen(error).message

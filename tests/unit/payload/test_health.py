@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from platter_setuptools.payload import contents, health, host, inspection, marker
-from platter_setuptools.payload.errors import HostError, InstallError
+from platter_setuptools.payload.errors import HostError, InstallError, Interrupted
 from support.interpreters import pretender
 
 if TYPE_CHECKING:
@@ -143,3 +143,12 @@ def test_one_that_cannot_answer_does_not_start(remembering: str, monkeypatch: py
     monkeypatch.setattr(inspection, "ask", fail)
     ((stops, finding),) = health.judge(remembering)
     assert (stops, finding.text) == (True, "Python: no zlib")
+
+
+def test_a_signal_is_no_answer(remembering: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: str) -> None:
+        raise Interrupted("interrupted by SIGHUP", number=1)
+
+    monkeypatch.setattr(inspection, "ask", interrupt)
+    with pytest.raises(Interrupted):
+        health.judge(remembering)
