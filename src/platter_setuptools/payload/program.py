@@ -68,7 +68,7 @@ try:
     if sys.argv[1:2] in (["doctor"], ["--probe"]):
         from {package} import doctor
 except ImportError:
-    if not tried:
+    if not tried or sys.argv[1:] == ["--probe"]:
         raise
     os.environ["PLATTER_TRIED"] = tried
     os.execv("/bin/sh", ["/bin/sh", *sys.argv])
