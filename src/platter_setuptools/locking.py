@@ -5,26 +5,25 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from platter_setuptools.complete_set import build_project, complete_set
 from platter_setuptools.ground.errors import ArchiveError, DependencyError, WheelError
 from platter_setuptools.ground.temporary import replacing
-from platter_setuptools.ground.values import Origin
 from platter_setuptools.ground.workspace import temporary_workspace
 from platter_setuptools.steps.resolving.lock import Lock, join
 from platter_setuptools.steps.target import find_targets
-from platter_setuptools.steps.wheels.check import Described, check_extras, check_python
-from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
-from platter_setuptools.workshop import Workshop, open_workshop
+from platter_setuptools.steps.wheels.check import check_python
+from platter_setuptools.workshop import open_workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from platter_setuptools.complete_set import ProjectWheel
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.progress import Progress
     from platter_setuptools.ground.run import Processes
     from platter_setuptools.steps.target import Target
-
-    ProjectWheel = Callable[[Workshop, Path], Path]
+    from platter_setuptools.workshop import Workshop
 
 
 def write_lock(
@@ -71,26 +70,21 @@ def write_lock(
 
 def _resolve(workshop: Workshop, project_wheel: ProjectWheel, targets: Sequence[Target], *, universal: bool) -> Lock:
     """What the project requires for the workshop's target, without the project itself, which has to serve `targets`."""
-    folder = workshop.work / "project"
-    folder.mkdir()
-    wheel = open_wheel(project_wheel(workshop, folder), Origin.PROJECT)
-    project = Described(wheel=wheel, description=describe(wheel))
-    check_extras(project, workshop.options.extras)
+    project = build_project(workshop, project_wheel)
     for target in targets:
         check_python(project, target)
-    dependencies, resolvers = workshop.dependencies, workshop.resolvers
-    with workshop.progress.step(f"Resolving {wheel.name} {wheel.version} for {workshop.target}"):
-        try:
-            request = dependencies.request(wheel.path, universal=universal)
-            lock = resolvers.resolve(request).without({wheel.name})
-            resolvers.look_for_newer(request, lock)
+    dependencies, resolvers, options, wheel = workshop.dependencies, workshop.resolvers, workshop.options, project.wheel
+    try:
+        with workshop.progress.step(f"Resolving {wheel.name} {wheel.version} for {workshop.target}"):
+            lock = resolvers.resolve(dependencies.request(wheel.path, universal=universal))
             lock = resolvers.project.check_required(lock, [*project.description.requires, *dependencies.groups])
-        except DependencyError as error:
-            raise DependencyError(
-                f"{workshop.target}: {error.message}", hint=error.hint, output=error.output
-            ) from error
+        # A universal one is for all patch releases already; and what does not fit the target is told later.
+        if not universal and not _told(lock.without({wheel.name}), workshop.target, options)[1]:
+            lock = complete_set(workshop, project, lock).lock
+    except DependencyError as error:
+        raise DependencyError(f"{workshop.target}: {error.message}", hint=error.hint, output=error.output) from error
     resolvers.tell_of_newer()
-    return lock
+    return lock.without({wheel.name})
 
 
 def _told_of_each(lock: Lock, targets: Sequence[Target], options: Options) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -53,7 +54,7 @@ class Resolvers:
         self.dependencies, self.target, self.progress = dependencies, dependencies.target, dependencies.progress
         self.options, self.store, self.run, self.work = dependencies.options, store, run, work
         self._shared_python, self._pip = shared_python, pip
-        self._newer: tuple[Lock, Later[list[str]]] | None = None
+        self._resolved: tuple[Lock, Later[dict[str, Version]] | None] | None = None
 
     @functools.cached_property
     def project(self) -> CheckedResolver:
@@ -91,24 +92,25 @@ class Resolvers:
     def resolve(self, request: Request) -> Lock:
         """Resolve. Raises DependencyError, and WheelError if an index has none of the files that hashes allow."""
         resolve = self._remembering(self.project, None if self.options.resolver == "uv" else "pip")
+        newest = self._begin_newest(request)
         try:
             # Servers may have any patch release of this Python.
             lock = resolve(dataclasses.replace(request, python_version=f"{self.target.version}.0"))
         except DependencyError:
             lock = resolve(request)
+        self._resolved = lock, newest
         pins = self.dependencies.pins(universal=request.universal)
         return pins.hold(lock) if pins else lock
 
-    def look_for_newer(self, request: Request, lock: Lock) -> None:
-        """Begin, in the background, to find out what is newer than this answer and needs a later patch release."""
-        if self._newer and self._newer[0] is lock:  # it began when the answer was prepared ahead
-            return
-        if self.options.resolver == "uv" and not (self.options.no_download or request.no_deps):
-            self._newer = lock, Later(lambda: self._find_newer(request, lock))
-
     def tell_of_newer(self) -> None:
-        """Wait for what was begun, and warn of what was found."""
-        found = self._newer[1].result() if self._newer else []
+        """Warn of what is newer than the last answer, and needs a later patch release of the target's Python."""
+        lock, newest = self._resolved or (None, None)
+        versions = newest.result() if newest else {}
+        found = [
+            f"{name} {versions[name]} ({version} is taken)"
+            for name, version in (_versions(lock) if lock else {}).items()
+            if name in versions and versions[name] > version
+        ]
         if found:
             version = self.target.version
             self.progress.warn(
@@ -116,18 +118,19 @@ class Resolvers:
                 f"bundle is for all of Python {version}; require a newer one, and the bundle needs that patch release"
             )
 
-    def _find_newer(self, request: Request, lock: Lock) -> list[str]:
-        """What is taken now, and what a resolver would take for the last of all patch releases."""
+    def _begin_newest(self, request: Request) -> Later[dict[str, Version]] | None:
+        """Begin, in the background, to find out what a resolver would take for the last of all patch releases."""
+        if self.options.resolver != "uv" or self.options.no_download or request.no_deps:
+            return None
         later = dataclasses.replace(request, python_version=f"{self.target.version}.{_LAST_PATCH}", fresh=False)
-        try:
-            newest = _versions(self.project.resolver(later))
-        except PlatterError:
-            return []
-        return [
-            f"{name} {newest[name]} ({version} is taken)"
-            for name, version in _versions(lock).items()
-            if name in newest and newest[name] > version
-        ]
+        resolve = self.project.resolver
+
+        def newest() -> dict[str, Version]:
+            with contextlib.suppress(PlatterError):
+                return _versions(resolve(later))
+            return {}
+
+        return Later(newest)
 
     def resolve_for_build(self, requirements: Sequence[str]) -> Lock:
         """Resolve what a build requires, by the constraints of builds."""

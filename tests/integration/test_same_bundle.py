@@ -34,6 +34,8 @@ PYPROJECT = """
     [tool.setuptools]
     py-modules = ["hello"]
 """
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+ON_LATER_PATCHES = f"later; python_full_version >= '{PYTHON}.900'"  # no resolver takes it for the Python at hand
 FIRST = {"ark": "2.0", "bow": "1.0", "core": "1.0"}  # of what is asked for first, the newest
 SECOND = {"ark": "1.0", "bow": "2.0", "core": "2.0"}
 
@@ -46,6 +48,7 @@ def picky(tmp_path: Path, open_index: Callable[..., Index]) -> Index:
         handmade.wheel(folder, name, "2.0", requires=(f"core{core}",))
     for version in ("1.0", "2.0"):
         handmade.wheel(folder, "core", version)
+    handmade.wheel(folder, "later", "1.0")
     return open_index(folder)
 
 
@@ -109,21 +112,24 @@ class Door:
 def test_any_state_of_the_caches(yard: Yard, tmp_path: Path, picky: Index, name: str) -> None:
     door = Door(yard=yard, folder=tmp_path, index=picky, name=name)
     project, other = tmp_path / "project", door.write(tmp_path / "other", "bow", "ark", name="other")
+    requires = ("ark", "bow", *([ON_LATER_PATCHES] if name == "platter" else []))
 
     def same(**options: str) -> None:
-        bundle = door.build(door.write(project, "ark", "bow"), **options)
+        bundle = door.build(door.write(project, *requires), **options)
         assert chosen(bundle) == FIRST
         assert bundle.read_bytes() == cold
 
     door.state = "cold"
-    cold = door.build(door.write(project, "ark", "bow")).read_bytes()
+    first = door.build(door.write(project, *requires))
+    cold = first.read_bytes()
+    assert ("later" in wheels(first)) == (len(requires) > 2)
     door.state = "warm"
     assert chosen(door.build(other)) == SECOND
     same()
     assert chosen(door.build(door.write(project, "bow", "ark", version="1.1"))) == SECOND  # another commit
     same()
     lock = tmp_path / "pylock.toml"
-    yard.platter("lock", "-o", lock, cwd=write(tmp_path / "locked", "ark", "bow"), code=0, **door.environ)
+    yard.platter("lock", "-o", lock, cwd=write(tmp_path / "locked", *requires), code=0, **door.environ)
     same(lock=str(lock))
     picky.stop()
     same(**{"no-download": "yes" if name == "build" else ""})

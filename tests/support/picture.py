@@ -35,6 +35,8 @@ COLUMNS = {
     "project": 0.8,
     "locking": 1.6,
     "assemble": 2.5,
+    "bundling": 2.4,
+    "complete_set": 1.6,
     "workshop": 1.6,
     "resolvers": 1.6,
     "dependencies": 1.6,

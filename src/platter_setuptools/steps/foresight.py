@@ -48,7 +48,6 @@ class Foresight:
     target: Target
     store: Store
     resolve: Callable[[Request], Lock]
-    answered: Callable[[Request, Lock], object] = lambda _request, _lock: None
     _answer: Later[tuple[object, Lock]] | None = field(default=None, init=False)
     _wheels: Sequence[Later[list[Described]]] = field(default=(), init=False)
 
@@ -102,7 +101,6 @@ class Foresight:
         if request.tree:  # its backend is at work on the tree right now
             raise LookupError(request.tree)
         lock = self.resolve(request)
-        self.answered(request, lock)
         return _question(request), lock
 
     def _read(self, wheels: Sequence[Sequence[str]], work: Path) -> list[Described]:
