@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support import handmade, roots
+from support import handmade, keys, roots
 from support.interpreters import each
 
 if TYPE_CHECKING:
@@ -86,6 +86,60 @@ def versions(root: Path) -> list[str]:
 
 
 # Deploying
+
+
+def test_nothing_lies_within_a_release_or_is_replaced_with_a_root(
+    deploy: Callable[..., Done], bundles: Mapping[str, handmade.Bundle], root: Path, tmp_path: Path
+) -> None:
+    deploy("1.9")
+    (tmp_path / "way").symlink_to(root / "versions")
+    before = sorted(path for path in tmp_path.rglob("*") if "lib" not in path.parts)
+    for words in (
+        ("--root", root / "versions/1.9"),
+        ("--root", root / "versions/current/x"),
+        ("--root", root / "versions"),
+        ("--root", tmp_path / "way/../versions/3.0"),
+        (root / "versions/1.9/lib/x",),
+        (tmp_path / "way/current/x",),
+        ("--force", root),
+        ("--force", root.parent),
+    ):
+        done = handmade.run(bundles["1.10"], *words)
+        assert (done.returncode, done.stdout, "\nhint: " in done.stderr) == (6, "", True), (words, done.stderr)
+    assert sorted(path for path in tmp_path.rglob("*") if "lib" not in path.parts) == before
+
+
+@keys.needs_openssh
+def test_a_root_belongs_to_one_signer(bundles: Mapping[str, handmade.Bundle], root: Path, tmp_path: Path) -> None:
+    signed = {}
+    for version, who in (("1.9", "alice"), ("1.10", "bob"), ("2.0rc1", "bob")):
+        key = keys.make(tmp_path, name=f"{who} {version}")
+        path = Path(shutil.copytree(bundles[version].path, tmp_path / version, symlinks=True))
+        signed[version] = handmade.Bundle(path=keys.sign(path, key), info=bundles[version].info)
+        allowed = keys.allow(tmp_path / f"allowed {version}", key, who=f"{who}@example.com")
+        with (tmp_path / "allowed").open("a") as file:
+            file.write(allowed.read_text())
+    asking: list[str | Path] = ["--allowed-signers", tmp_path / "allowed"]
+
+    def deploy(version: str, *words: str | Path, code: int = 0) -> Done:
+        done = handmade.run(signed[version], "--root", root, *words)
+        assert done.returncode == code, done.stderr
+        return done
+
+    handmade.run(bundles["1.8"], "--root", root)  # unsigned
+    deploy("1.9", *asking)
+    said = deploy("1.10", *asking, code=6).stderr
+    assert "releases that alice@example.com signed, and this bundle was signed by bob@example.com\nhint: " in said
+    assert "--new-signer" in said
+    assert versions(root) == ["1.8", "1.9", "current"]
+    assert "signature was not looked at" in deploy("1.10", "--check").stderr
+    deploy("1.10", *asking, "--new-signer")
+    assert deploy("2.0rc1", *asking).stderr == ""  # another key of the same name
+    rows = json.loads(platter(root, "list", "--json").stdout)
+    bob = "bob@example.com"
+    assert [row["signer"] for row in rows] == [None, "alice@example.com", bob, bob]
+    assert [line["signer"] for line in journal(root) if line["what"] == "install"] == [row["signer"] for row in rows]
+    assert "--new-signer needs --allowed-signers" in deploy("1.9", "--new-signer", code=2).stderr
 
 
 def test_two_deployments_and_back(deploy: Callable[..., Done], root: Path) -> None:
@@ -264,7 +318,7 @@ def test_plain_installations_and_links_by_hand_go_on(
     subprocess.run(["ln", "-sfn", "1.8/", "current"], check=True, cwd=root / "versions")
     assert json.loads(platter(root, "list", "--json").stdout)[0] | {"when": ""} == {
         "version": "1.8", "project": "greet", "state": "complete", "when": "", "active": True, "previous": False,
-        "revision": None, "stranger": None,
+        "revision": None, "stranger": None, "signer": None,
     }  # fmt: skip
     platter(root, "rollback")
     assert greeting(root) == "greet 1.9"
@@ -431,8 +485,8 @@ def test_list(deploy: Callable[..., Done], root: Path) -> None:
     deploy("1.10")
     rows = [line.split() for line in platter(root, "list").stdout.splitlines()]
     assert [(row[0], row[1], *row[3:]) for row in rows] == [
-        ("1.9", "complete", "before"),
-        ("1.10", "complete", "active"),
+        ("1.9", "complete", "before", "greet"),
+        ("1.10", "complete", "active", "greet"),
     ]
     shutil.rmtree(root / "versions/1.10")
     assert "current points at 1.10" in platter(root, "list").stderr

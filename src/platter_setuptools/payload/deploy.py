@@ -3,7 +3,7 @@
 import os
 from typing import Callable
 
-from . import checksums, health, manifest, marker, program, remembered, signals, switch
+from . import checksums, health, manifest, marker, nesting, program, remembered, signals, switch
 from .errors import DestinationError
 from .journal import INSTALL
 from .names import normalised
@@ -24,13 +24,16 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
     root = Root(options.root, terminal)
     options = options._replace(destination=root.folder(version))
     root.check()
+    nesting.refuse_root(root.path, root.versions)
     refuse_others(root, plan.name)
+    refuse_another_signer(root, options)
     _spare(root, version, identity, force=options.force)
     if options.check:
         install(options, bundle, terminal)
         return
     with root.held(make=True):
         refuse_others(root, plan.name)
+        refuse_another_signer(root, options)
         _spare(root, version, identity, force=options.force)
         commands = remembered.commands(root, options.health_check, options.reload, umask, tell=False)
         before = marker.read(options.destination)
@@ -59,6 +62,26 @@ def refuse_others(root: Root, name: str) -> None:
             "%s holds the releases of %s, and this bundle is of %s" % (root.path, names[0], name),
             hint="give each project a root of its own",
         )
+
+
+def refuse_another_signer(root: Root, options: Options) -> None:
+    """DestinationError if the newest release whose signer is known was signed by somebody else.
+
+    Where no signer was asked for now, that is told. A signer is a list of names (PRINCIPALS in ssh-keygen(1)): who has
+    one of these is the same.
+    """
+    signers = [one.signer for one in root.releases() if one.signer]
+    if not signers or options.new_signer or not set(signers[-1].split(",")).isdisjoint(options.signer.split(",")):
+        return
+    if not options.signer:
+        root.terminal.warn(
+            "%s has releases that %s signed; this bundle's signature was not looked at" % (root.path, signers[-1])
+        )
+        return
+    raise DestinationError(
+        "%s has releases that %s signed, and this bundle was signed by %s" % (root.path, signers[-1], options.signer),
+        hint="give each project a root of its own; if the project has a new signer, allow that with --new-signer",
+    )
 
 
 def _spare(root: Root, version: str, identity: str, *, force: bool) -> None:

@@ -15,6 +15,7 @@ from . import (
     inspection,
     manifest,
     marker,
+    nesting,
     owners,
     preflight,
     signals,
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str], bundle: str) -> int:
     terminal = Terminal()
     try:
         signals.listen()
-        options = parse(arguments)
+        options = parse(arguments, os.environ.pop("PLATTER_SIGNER", ""))
         terminal.quiet = options.quiet
         bundle = os.path.realpath(bundle)
         if options.root:
@@ -60,7 +61,7 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
     sums = checksums.read(bundle)
     plan = manifest.read_verified(bundle, sums)
     identity = checksums.identity(bundle)
-    destination = Destination(_destination(options), identity, terminal.error)
+    destination = Destination(_destination(options, plan.name), identity, terminal.error)
     here = host.examine()
     installed = destination.state() is State.INSTALLED and not options.force
     _look(options, bundle, plan, destination, here, terminal, installed=installed)
@@ -89,6 +90,7 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
         abi=here.abi,
         libc=here.libc,
         revision=plan.revision,
+        signer=options.signer,
     )
     try:
         with signals.postponed():
@@ -150,8 +152,8 @@ def _look(
         raise report(refusals, title)
 
 
-def _destination(options: Options) -> str:
-    """The real folder behind what the user named.
+def _destination(options: Options, name: str) -> str:
+    """The real folder behind what the user named, for the project of this name.
 
     A link to a folder stands for that folder. But nothing is replaced through a link, and a link to nothing is not
     followed: a link such as ``current`` names a release of its own.
@@ -164,6 +166,7 @@ def _destination(options: Options) -> str:
         )
     refuse_dangling(os.path.abspath(named))
     path = real_path(named)
+    nesting.refuse_destination(path, name)
     found = "" if options.force else owners.stranger(path)
     if found:
         raise HostError(found, hint=owners.HINT)

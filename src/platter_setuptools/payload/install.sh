@@ -32,6 +32,8 @@ Releases:
       --no-activate    leave current as it is
       --keep N         afterwards remove all but the N newest releases, the
                        active one and the one before it
+      --new-signer     with --allowed-signers: accept another signer than that
+                       of the newest signed release in ROOT
       --health-check CMD  before the switch, run CMD in the new release
       --reload CMD     after the switch, run CMD
       --no-health-check, --no-reload
@@ -89,6 +91,7 @@ first_line() { # FILE
 
 wanted=
 signers=
+signer=
 previous=
 for argument do
     if [ -n "$previous" ]; then
@@ -141,6 +144,9 @@ if [ -n "$signers" ]; then
         fail 4 "$here is signed with ${maker##* with }, which $signers does not allow" \
             'do not install this bundle unless you know whose key that is'
 fi
+
+PLATTER_SIGNER=$signer # which the payload takes out of the environment
+export PLATTER_SIGNER
 
 # The top-level line of info.json that names the Python which this bundle was made for.
 version=

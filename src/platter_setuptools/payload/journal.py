@@ -4,7 +4,8 @@
 
 ``what`` is install (to), remove (from), activate or rollback (from, to). ``result`` is ``done``; ``noticed`` for what
 happened without us, by hand or before a kill -9 could be written down; else what failed, and then nothing has changed.
-``revision`` is the git commit of the release in ``to``, if its bundle recorded one.
+``revision`` is the git commit of the release in ``to``, if its bundle recorded one; ``signer`` who had signed that
+bundle, where install.sh asked for a signature.
 
 Beside it stands the root's lock while something is changed.
 """
@@ -101,6 +102,7 @@ class Journal:
             "from": origin or None,
             "to": to or None,
             "revision": note.revision or None if note else None,
+            "signer": note.signer or None if note else None,
             "result": result,
         }
         try:

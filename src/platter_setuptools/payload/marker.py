@@ -12,7 +12,7 @@ FILE = ".platter-release.json"
 DRAFT = FILE + ".new"
 _KEYS = {"state": str, "bundle": str, "name": str, "version": str, "platform": str, "python": str, "created": bool}
 # Strings that came later: a release without them is ours all the same.
-_LATER_KEYS = ("when", "interpreter", "abi", "libc", "revision")
+_LATER_KEYS = ("when", "interpreter", "abi", "libc", "revision", "signer")
 
 
 class Marker(NamedTuple):
@@ -20,7 +20,7 @@ class Marker(NamedTuple):
 
     ``python``, ``interpreter`` (its path), ``abi`` and ``libc`` are what the release was made for.
     ``when`` it was completed, as ``2026-02-28T09:30:00.000Z``; empty until then.
-    ``revision``: see Manifest.
+    ``revision``: see Manifest. ``signer``: whom ``--allowed-signers`` named as the signer of the bundle, or empty.
     """
 
     state: str
@@ -35,6 +35,7 @@ class Marker(NamedTuple):
     abi: str = ""
     libc: str = ""
     revision: str = ""
+    signer: str = ""
 
     @property
     def complete(self) -> bool:

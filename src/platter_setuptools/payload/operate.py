@@ -122,23 +122,26 @@ def _list(root: Root, words: Words) -> None:
             "revision": one.revision or None,
             "project": one.name or None,
             "stranger": one.stranger or None,
+            "signer": one.signer or None,
         }
         for one in root.releases()
     ]
     if "json" in words.given:
         root.terminal.result(json.dumps(rows, indent=2))
         return
-    width = max([len(str(row["version"])) for row in rows], default=0)
+    width, project = (max([len(str(row[key] or "-")) for row in rows], default=0) for key in ("version", "project"))
     for row in rows:
         note = "active" if row["active"] else "before" if row["previous"] else ""
         commit, dash, dirty = str(row["revision"] or "").partition("-")
         revision = commit[:12] + dash + dirty
-        line = "%-*s  %-10s  %-24s  %-6s  %s" % (
+        line = "%-*s  %-10s  %-24s  %-6s  %-*s  %s" % (
             width,
             row["version"],
             row["state"],
             row["when"] or "-",
             note,
+            project,
+            row["project"] or "-",
             revision,
         )
         root.terminal.result(line.rstrip())

@@ -12,6 +12,7 @@ _FLAGS = {
     "--no-activate": "no-activate",
     "--no-health-check": "no-health-check",
     "--no-reload": "no-reload",
+    "--new-signer": "new-signer",
     "-q": "quiet",
     "--quiet": "quiet",
 }
@@ -24,13 +25,14 @@ _VALUES = {
     "--health-check": "health-check",
     "--reload": "reload",
 }
-_FOR_ROOTS = ("no-activate", "keep", "health-check", "no-health-check", "reload", "no-reload")
+_FOR_ROOTS = ("no-activate", "keep", "health-check", "no-health-check", "reload", "no-reload", "new-signer")
 
 
 class Options(NamedTuple):
     """Either ``destination`` or ``root`` is empty; ``keep`` is 0 if nothing is to be pruned.
 
-    ``health_check`` and ``reload``: see ``command``.
+    ``health_check`` and ``reload``: see ``command``. ``signer`` is the principal (ssh-keygen(1)) that signed the
+    bundle, where ``--allowed-signers`` asked for one.
     """
 
     destination: str
@@ -43,9 +45,11 @@ class Options(NamedTuple):
     keep: int = 0
     health_check: Optional[str] = None
     reload: Optional[str] = None
+    signer: str = ""
+    new_signer: bool = False
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse(arguments: Sequence[str], signer: str = "") -> Options:
     """Options of install.sh; those that it has heeded already are only stepped over."""
     given, operands = scan(arguments, _FLAGS, _VALUES, _HINT)
     if "root" in given:
@@ -60,6 +64,8 @@ def parse(arguments: Sequence[str]) -> Options:
         if len(operands) != 1 or not operands[0]:
             found = "none" if not operands else "%d" % len(operands) if operands[0] else "an empty name"
             raise UsageError("expected one folder to install into, found %s" % found, hint=_HINT)
+    if "new-signer" in given and "allowed-signers" not in given:
+        raise UsageError("--new-signer needs --allowed-signers", hint=_HINT)
     return Options(
         destination=operands[0] if operands else "",
         check="check" in given,
@@ -71,6 +77,8 @@ def parse(arguments: Sequence[str]) -> Options:
         keep=number("--keep", given["keep"], _HINT) if "keep" in given else 0,
         health_check=command(given, "health-check", _HINT),
         reload=command(given, "reload", _HINT),
+        signer=signer,
+        new_signer="new-signer" in given,
     )
 
 

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
-from . import libraries, removal, specifiers, tags
+from . import libraries, nesting, removal, specifiers, tags
 from .destination import Destination, State, mounts_in_the_way
 from .disk import tells_case
 from .environment import base_interpreter
@@ -38,6 +38,7 @@ _SYSTEM = re.compile(
 # Root replaces no other user's home either. Those of services, such as /srv/app, are where applications belong.
 _HOME = re.compile("/(home|Users)/[^/]+")
 _NOT_THAT = "name a folder in it; if you do mean this one, empty it yourself"
+_RELEASES = "install with --root, or name the folder of one release; to replace all of it, empty it yourself"
 _ANOTHER = "choose another folder"
 _NAMED = "choose a folder with another name"
 _ELSEWHERE = "choose a folder on another filesystem, or have this one changed"
@@ -217,12 +218,14 @@ def _destination(destination: Destination, bundle: str, *, force: bool) -> Itera
         error = destination.in_the_way(state)
         yield Finding(DestinationError, error.message, error.hint)
         return
-    mounted = removal.mounts(path)
+    mounted, held = removal.mounts(path), next(nesting.held(path), "")
     if contains(path, bundle) or os.path.dirname(path) == path or path in mounted:
         yield Finding(DestinationError, "folder: %s holds the bundle or is a mounted filesystem" % path, _ANOTHER)
     elif mounted:
         error = mounts_in_the_way(path, mounted)
         yield Finding(DestinationError, "folder: " + error.message, error.hint)
+    elif held:
+        yield Finding(DestinationError, "folder: %s holds %s" % (path, held), _RELEASES)
     elif state is State.FOREIGN and _SYSTEM.fullmatch(path):
         yield Finding(DestinationError, "folder: %s belongs to the system" % path, _NOT_THAT)
     elif any(contains(path, os.path.realpath(part)) for part in (sys.base_prefix, base_interpreter(), os.__file__)):

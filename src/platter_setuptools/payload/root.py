@@ -33,7 +33,8 @@ _STATES = {State.OTHER: COMPLETE, State.INSTALLED: COMPLETE, State.UNFINISHED: U
 class Release(NamedTuple):
     """``foreign``: no bundle was installed there; it may be a virtualenv from earlier days.
 
-    ``when``, ``revision`` and ``name``: see marker.py. ``stranger``: see owners.py; such a release is ``foreign``, too.
+    ``when``, ``revision``, ``name`` and ``signer``: see marker.py. ``stranger``: see owners.py; such a release is
+    ``foreign``, too.
     """
 
     version: str
@@ -43,6 +44,7 @@ class Release(NamedTuple):
     revision: str = ""
     name: str = ""
     stranger: str = ""
+    signer: str = ""
 
 
 class Root:
@@ -119,7 +121,9 @@ class Root:
         usable = state != UNFINISHED and os.path.exists(os.path.join(folder, "bin", "python"))
         if note is None:
             return Release(version, state, "", usable=usable)
-        return Release(version, state, note.when, usable=usable, revision=note.revision, name=note.name)
+        return Release(
+            version, state, note.when, usable=usable, revision=note.revision, name=note.name, signer=note.signer
+        )
 
     def link(self) -> str:
         """Where ``current`` points, as it is written there; empty if there is none."""

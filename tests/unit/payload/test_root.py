@@ -201,7 +201,9 @@ class TestJournal:
         entry = json.loads(line)
         assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry.pop("when"))
         assert entry.pop("who").endswith(" (ada)")
-        assert entry == {"what": "activate", "from": "1.0", "to": "1.1", "revision": None, "result": "done"}
+        assert entry == {
+            "what": "activate", "from": "1.0", "to": "1.1", "revision": None, "signer": None, "result": "done"
+        }  # fmt: skip
         assert stat.S_IMODE(Path(root.journal.path).stat().st_mode) & 0o022 == 0
 
     def test_the_revision_of_the_release_that_it_is_about(self, root: Root) -> None:
