@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.options import Options
     from platter_setuptools.ground.progress import Progress
     from platter_setuptools.ground.run import Runner
+    from platter_setuptools.steps.store import Store
     from platter_setuptools.steps.target import Target
 
 
@@ -48,10 +49,11 @@ class Dependencies:
         *,
         run: Runner,
         progress: Progress,
+        store: Store,
         work: Path,
         pip: Callable[[], Path],
     ) -> None:
-        self.options, self.source, self.target = options, source, target
+        self.options, self.source, self.target, self.store = options, source, target, store
         self.run, self.progress, self.work, self._pip = run, progress, work, pip
 
     @property
@@ -142,10 +144,11 @@ class Dependencies:
             files,
             constraints,
             pip=self._pip_to_read_with,
-            python=self.target.executable,
+            target=self.target,
             settings=self.settings,
             project=self.source,
             run=self.run,
+            store=self.store,
             work=self.work,
             offline=self.options.no_download,
         )

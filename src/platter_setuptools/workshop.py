@@ -16,7 +16,6 @@ from platter_setuptools.resolvers import Resolvers
 from platter_setuptools.steps.bundle import bootstrap
 from platter_setuptools.steps.bundle.signing import Signer, open_key
 from platter_setuptools.steps.hooks import Stage
-from platter_setuptools.steps.resolving.indexes import for_tools
 from platter_setuptools.steps.resolving.resolver import (
     Request,
 )
@@ -67,7 +66,14 @@ class Workshop:
         self.target: Target = find_target(options.python, run, self.store)
         self.mtime = source_date_epoch(os.environ)  # of all that is in the bundle
         self.dependencies = Dependencies(
-            options, source, self.target, run=run, progress=progress, work=work, pip=lambda: self.tools.pip.path
+            options,
+            source,
+            self.target,
+            run=run,
+            progress=progress,
+            store=self.store,
+            work=work,
+            pip=lambda: self.tools.pip.path,
         )
         self.resolvers = Resolvers(
             self.dependencies,
@@ -177,15 +183,7 @@ class Workshop:
         ).collect(lock, extras=extras, groups=groups, leave_out=leave_out, look=look, purpose=purpose)
 
     def _collect_tools(self) -> Tools:
-        chest = ToolChest(
-            options=self.options,
-            target=self.target,
-            store=self.store,
-            settings=for_tools(self.dependencies.settings),
-            resolver=self.resolvers.for_tools,
-            config=self.dependencies.uv_config.toml(builds=False),
-            work=self.work,
-        )
+        chest = ToolChest(options=self.options, resolver=self.resolvers.for_tools)
         return chest.collect(functools.partial(self.collect, for_tools=True), with_scripts=self.needs_environment)
 
     def _wheels_for_build(self, requirements: Collection[str]) -> list[Wheel]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
-import sys
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,10 +15,13 @@ from platter_setuptools.ground.run import Processes
 from platter_setuptools.steps.resolving.indexes import IndexSettings
 from platter_setuptools.steps.resolving.pins import find_pins
 from platter_setuptools.steps.resolving.requirements import Requirements, read_requirements
+from platter_setuptools.steps.store import Store
+from platter_setuptools.steps.target import find_target
 from support import handmade, projects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from support.doors import Yard
     from support.index import Index
@@ -35,8 +36,23 @@ def pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return handmade.pip_wheel(tmp_path_factory.mktemp("pip"))
 
 
+class Counted(Processes):
+    """Processes, and how many were started."""
+
+    count = 0
+
+    def __call__(self, command: Any, **more: Any) -> str:
+        self.count += 1
+        return super().__call__(command, **more)
+
+
 @pytest.fixture
-def read(pip: Path, tmp_path: Path) -> Callable[..., Requirements]:
+def runs() -> Counted:
+    return Counted()
+
+
+@pytest.fixture
+def read(pip: Path, tmp_path: Path, runs: Counted) -> Callable[..., Requirements]:
     """Reads requirements.txt of tmp_path, or what is given."""
 
     def reading(*files: Path, constraints: Sequence[str] = (), offline: bool = False) -> Requirements:
@@ -44,10 +60,11 @@ def read(pip: Path, tmp_path: Path) -> Callable[..., Requirements]:
             files or (tmp_path / "requirements.txt",),
             constraints,
             pip=lambda: pip,
-            python=Path(sys.executable),
+            target=find_target(None, runs),
             settings=IndexSettings(),
             project=tmp_path,
-            run=Processes(),
+            run=runs,
+            store=Store(tmp_path / "store"),
             work=tmp_path,
             offline=offline,
         )
@@ -234,6 +251,36 @@ def test_no_bundle_in_spite_of_a_wrong_hash(
 def _failed(resolver: str) -> int:
     # pip compares hashes while it resolves.
     return 5 if resolver == "uv" else 4
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("leaf[x]>=1 ; python_version > '3'  # why\n", False),
+        (LOCKED, True),
+        ("leaf>=1\n--pre\n", True),
+        ("-r more.txt\n", True),
+        ("leaf>=${OLDEST}\n", True),
+        ("leaf @ https://host/leaf-1.0-py3-none-any.whl\n", True),
+    ],
+)
+def test_plain_files_are_read_once(
+    tmp_path: Path,
+    read: Callable[..., Requirements],
+    runs: Counted,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    again: bool,
+) -> None:
+    monkeypatch.setenv("OLDEST", "1")
+    (tmp_path / "more.txt").write_text("branch\n")
+    file = tmp_path / "requirements.txt"
+    file.write_text(text)
+    first = read()
+    assert read() == first
+    assert runs.count == 1 + again
+    file.write_text(f"{text}alpha\n")
+    assert len(read().lines) == len(first.lines) + 1
 
 
 @pytest.mark.parametrize("kind", ["sha256", "md5"])

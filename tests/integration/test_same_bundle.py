@@ -164,4 +164,7 @@ def test_what_an_index_has_since_is_seen(yard: Yard, tmp_path: Path, picky: Inde
     handmade.wheel(tmp_path / "picky", "core", "2.1")
     assert chosen(yard.build(project, **environ)) == {"core": "2.1"}
     handmade.wheel(tmp_path / "picky", "pip", "99.0", files={"pip/__init__.py": ""})
-    assert wheels(yard.build(project, **environ))["pip"] == "99.0"  # as from an empty cache
+    lock = tmp_path / "pylock.toml"
+    yard.platter("lock", "-o", lock, cwd=project, code=0, **environ)
+    for words in ((), ("--lock", lock)):  # a lock does not say which pip: it is that of an empty cache, too
+        assert wheels(yard.build(project, *words, **environ))["pip"] == "99.0"

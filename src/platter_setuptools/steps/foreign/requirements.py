@@ -5,12 +5,13 @@ in the files count from. Reads one JSON object from standard input: {"pip": the 
 that pip is installed in, "files": […], "constraints": […], "options": arguments of `pip install` for connections,
 "offline": bool, "output": PATH}.
 
-Writes to "output", since there may be passwords in it: {"error": TEXT}, or {"require_hashes": bool, "lines": […]}. A
-line has "where" ("line 3 of FILE"), "constraint" (bool), "text" (for resolvers: one statement, no abbreviations),
-"shown" (as it is in the file, variables not filled in) and "requirement": null for an option, else an object with
-"name" and "url" (without its fragment; either can be null), "extras" (a list), "marker" (a string), "folder", "vcs",
-"editable", "pinned", "applies" (all bool; the last is whether its marker fits this Python), "hashes" and "fragment" (of
-a direct URL), both {ALGORITHM: [DIGEST]}, and "config_settings" (an object).
+Writes to "output", since there may be passwords in it: {"error": TEXT}, or {"require_hashes": bool, "lines": […],
+"opened": the paths and URLs of all files, also of those that files name}. A line has "where" ("line 3 of FILE"),
+"constraint" (bool), "text" (for resolvers: one statement, no abbreviations), "shown" (as it is in the file, variables
+not filled in) and "requirement": null for an option, else an object with "name" and "url" (without its fragment; either
+can be null), "extras" (a list), "marker" (a string), "folder", "vcs", "editable", "pinned", "applies" (all bool; the
+last is whether its marker fits this Python), "hashes" and "fragment" (of a direct URL), both {ALGORITHM: [DIGEST]}, and
+"config_settings" (an object).
 """
 
 import importlib
@@ -52,12 +53,13 @@ def read(asked: Dict[str, Any]) -> Dict[str, Any]:
     req_file = _module("pip._internal.req.req_file")
     parse = _Parse(req_file)
     parser = req_file.RequirementsFileParser(_Session(asked["options"], asked["offline"]), parse)
-    parse_file = parser._parse_file  # noqa: SLF001
+    parse_file, opened = parser._parse_file, []  # type: Any, List[str]  # noqa: SLF001
 
     def telling_where(filename: str, constraint: bool) -> Iterator[Any]:
         if not _has_valid_host(filename):
             # Whoever opens it would tell what stands there instead of a port: the beginning of a password.
             raise ValueError("%s: it is not a valid URL; encode a / in a password as %%2F" % filename)
+        opened.append(filename)
         try:
             yield from parse_file(filename, constraint)
         except (req_file.RequirementsFileParseError, ValueError, LookupError) as error:  # of codecs, too
@@ -70,7 +72,7 @@ def read(asked: Dict[str, Any]) -> Dict[str, Any]:
         for file in files
         for line in parser.parse(file, constraint)
     ]
-    return {"require_hashes": parse.require_hashes, "lines": lines}
+    return {"require_hashes": parse.require_hashes, "lines": lines, "opened": opened}
 
 
 def _module(name: str) -> Any:

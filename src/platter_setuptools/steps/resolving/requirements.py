@@ -22,6 +22,7 @@ from platter_setuptools.ground.errors import CommandError, DependencyError
 from platter_setuptools.ground.files import absolute
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.steps.foreign import requirements as foreign
+from platter_setuptools.steps.store import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
+    from platter_setuptools.steps.store import Store
+    from platter_setuptools.steps.target import Target
 
 _WITH_USERINFO = re.compile(r"(?<![\w+.-])[\w+.-]{1,32}://[^/\s]+@\S+")
 _INDEX = re.compile(r"^--(?:index-url|extra-index-url|find-links) ([^@\s]+)$", re.MULTILINE)
@@ -103,6 +106,14 @@ class Requirements:
             if wanted and wanted.applies and wanted.name == name:
                 yield wanted.config_settings
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all are distributions of an index, without hashes and settings."""
+        return not self.require_hashes and all(
+            wanted and wanted.name and not (wanted.url or wanted.hashes or wanted.config_settings)
+            for wanted in (line.requirement for line in self.lines)
+        )
+
     def has(self, *, constraints: bool) -> bool:
         """Whether there are constraints, or else requirements."""
         return any(line.constraint == constraints for line in self.lines)
@@ -118,6 +129,7 @@ class Requirements:
 
 
 NOTHING = Requirements()
+_KIND = "requirements"
 _OLDEST_PIP = Version("24.1")  # whose parser keeps all that is asked of it
 
 
@@ -138,23 +150,29 @@ def read_requirements(
     constraints: Sequence[str],
     *,
     pip: Callable[[], Path],
-    python: Path,
+    target: Target,
     settings: IndexSettings,
     project: Path,
     run: Runner,
+    store: Store,
     work: Path,
     offline: bool,
 ) -> Requirements:
     """Read files, if there are any, with the `pip` in a wheel or a folder; constraints are paths or URLs.
 
-    Relative paths in them count from `project`.
-    Raises DependencyError for what cannot be read for sure.
+    Relative paths in them count from `project`. Files of plain requirements are read once: the store notes what they
+    say. Raises DependencyError for what cannot be read for sure.
     """
     if not files and not constraints:
         return NOTHING
+    parser, places = pip(), [*map(os.fspath, files), *constraints]
+    key = _question(parser, places, len(files), target)
+    with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):  # a note may hold anything
+        if key:
+            return Requirements(lines=tuple(map(_line, store.recall(_KIND, key)["plain"])))
     output = Path(tempfile.mkdtemp(prefix="requirements-", dir=work)) / "lines.json"
     asked = {
-        "pip": os.fspath(pip()),
+        "pip": os.fspath(parser),
         "files": [os.fspath(file) for file in files],
         "constraints": list(constraints),
         "options": list(_arguments(settings)),
@@ -164,7 +182,7 @@ def read_requirements(
     try:
         # What pip is configured to do stands in the options.
         environ = {"PIP_CONFIG_FILE": os.devnull}
-        run([python, "-I", Path(foreign.__file__)], cwd=project, env=environ, stdin=json.dumps(asked))
+        run([target.executable, "-I", Path(foreign.__file__)], cwd=project, env=environ, stdin=json.dumps(asked))
         answer = json.loads(output.read_text("utf-8"))
     except CommandError as error:
         raise DependencyError(
@@ -175,7 +193,31 @@ def read_requirements(
             f"the requirements files cannot be read: {redact(answer['error'])}",
             hint="write them as pip's documentation says, one statement on a line",
         )
-    return Requirements(require_hashes=answer["require_hashes"], lines=tuple(map(_line, answer["lines"])))
+    said = Requirements(require_hashes=answer["require_hashes"], lines=tuple(map(_line, answer["lines"])))
+    # What is noted names no other file, path or secret, and was not written to meanwhile.
+    plain = said.is_plain and answer["opened"] == places
+    if key and plain and key == _question(parser, places, len(files), target):
+        store.note(_KIND, key, {"plain": answer["lines"]})
+    return said
+
+
+def _question(pip: Path, places: Sequence[str], count: int, target: Target) -> str | None:
+    """Return a digest of all that the meaning of plain files depends on; the first `count` are of requirements.
+
+    None for what is read each time: URLs, and files with variables.
+    """
+    try:
+        # A pipe can be read only once.
+        contents = [path.read_bytes() for place in places if (path := Path(place)).is_file()]
+    except (OSError, ValueError):  # pip tells what is wrong with a file
+        return None
+    if len(contents) < len(places) or any(b"$" in content for content in contents):
+        return None
+    release = "" if pip.suffix == ".whl" else importlib.metadata.version("pip")
+    reader = Path(foreign.__file__).read_text("utf-8")
+    facts = (target.key, target.full_version, json.dumps(dict(target.environment), sort_keys=True))
+    texts = (content.hex() for content in contents)
+    return key_of(reader, os.fspath(pip), release, *facts, str(count), *places, *texts)
 
 
 def _arguments(settings: IndexSettings) -> Iterator[str]:
