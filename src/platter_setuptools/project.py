@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from platter_setuptools.workshop import Workshop
 
 _ALIKE = "`python -m build --wheel` in that folder should fail alike"
+_INSTALL_COMPILER = (
+    "install the compiler and the headers that the project's extension modules need (on Debian: build-essential and"
+    " -dev packages)"
+)
 # setuptools-scm, also behind hatch-vcs, where git's history is not: in what `git archive` wrote, for one.
 _NO_VERSION = "setuptools-scm was unable to detect version"
 _HOW_TO_GIVE_ONE = (
@@ -48,10 +52,11 @@ class SourceTree:
                     self.source, output, workshop.dependencies.build_settings(named(self.source))
                 )
         except BuildError as error:
+            hint = _INSTALL_COMPILER if error.compiler else f"{error.hint}; {_ALIKE}"
             no_version = any(_NO_VERSION in line for line in error.output)
             raise ProjectBuildError(
                 f"the wheel of {self.source} cannot be built: {error.message}",
-                hint=_how_to_give_one() if no_version else f"{error.hint}; {_ALIKE}",
+                hint=_how_to_give_one() if no_version else hint,
                 output=error.output,
             ) from error
 

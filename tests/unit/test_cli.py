@@ -417,10 +417,17 @@ class TestOpenProject:
         assert SourceTree(tmp_path).wheel(workshop, tmp_path / "out") == tmp_path / "out" / "app.whl"
         assert workshop.progress.said("step") == ["Building the project's wheel for CPython 3.11"]
 
-    def test_a_backend_that_fails_is_the_projects_own_failure(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("compiler", "hint"), [(True, "install the compiler and the headers"), (False, "see above; `python -m build")]
+    )
+    def test_a_backend_that_fails_is_the_projects_own_failure(
+        self, tmp_path: Path, hint: str, *, compiler: bool
+    ) -> None:
         class Builder:
             def build(self, *_arguments: object) -> Path:
-                raise BuildError("its build backend failed", output=["error: no"])
+                error = BuildError("its build backend failed", hint="see above", output=["error: no"])
+                error.compiler = compiler
+                raise error
 
         workshop: Any = SimpleNamespace(
             builder=Builder(),
@@ -431,3 +438,4 @@ class TestOpenProject:
         with pytest.raises(ProjectBuildError, match="cannot be built: its build backend failed") as caught:
             SourceTree(tmp_path).wheel(workshop, tmp_path)
         assert (caught.value.exit_code, caught.value.output) == (3, ("error: no",))
+        assert str(caught.value.hint).startswith(hint)

@@ -12,7 +12,7 @@ import platter_setuptools
 from platter_setuptools import project
 from platter_setuptools.ground import errors
 from platter_setuptools.ground.errors import CommandError, PlatterError
-from platter_setuptools.steps.wheelhouse.build import advice
+from platter_setuptools.steps.wheelhouse.build import compiler_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def test_each_error_has_a_hint() -> None:
     ],
 )
 def test_a_compiler_that_failed(line: str) -> None:
-    assert "a compiler" in advice(["running build_ext", line])
+    assert compiler_failed(["running build_ext", line])
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_compiler_that_failed(line: str) -> None:
     ["ModuleNotFoundError: No module named 'numpy'", "SyntaxError: invalid syntax", "error: package 'x' not found"],
 )
 def test_what_is_no_compilers_fault(line: str) -> None:
-    assert "compiler" not in advice([line])
+    assert not compiler_failed([line])
 
 
 def test_without_git_the_history_is_not_blamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

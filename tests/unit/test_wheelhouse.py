@@ -258,13 +258,17 @@ class TestBuilding:
         monkeypatch.setenv("CFLAGS", "-O3")
         assert yard.collect(package) == [(file("a"), Origin.BUILT)]
 
-    def test_what_fails(self, yard: Yard) -> None:
-        yard.builder.error = BuildError("it failed", hint="install a compiler", output=["error: no compiler"])
+    @pytest.mark.parametrize(
+        ("compiler", "hint"), [(True, "install the compiler and the headers that it needs"), (False, "see above")]
+    )
+    def test_what_fails(self, yard: Yard, hint: str, *, compiler: bool) -> None:
+        yard.builder.error = BuildError("it failed", hint="see above", output=["error: no compiler"])
+        yard.builder.error.compiler = compiler
         with pytest.raises(DependencyError, match=r"a 1\.0 has no wheel for CPython .* and cannot be built") as caught:
             yard.collect(yard.sdist("a"))
         assert caught.value.output == ("error: no compiler",)
         assert caught.value.exit_code == 4
-        assert caught.value.hint == "install a compiler, or choose a version that has a wheel"
+        assert caught.value.hint == f"choose a version that has a wheel, or {hint}"
         assert list(yard.store.wheels()) == []
 
     def test_an_sdist_that_is_none(self, yard: Yard) -> None:

@@ -37,15 +37,15 @@ _COMPILER_FAILED = re.compile(
 _SEE_BACKEND = "see what its build backend says above"
 
 
-def advice(said: Sequence[str]) -> str:
-    """Return the hint for a build whose backend printed these lines: what to install, if a compiler failed."""
-    if any(_COMPILER_FAILED.search(line) for line in said):
-        return "install what its build needs (a compiler, headers)"
-    return _SEE_BACKEND
+def compiler_failed(said: Sequence[str]) -> bool:
+    """Return whether a backend printed these lines since a compiler or what it reads is missing, or failed."""
+    return any(_COMPILER_FAILED.search(line) for line in said)
 
 
 class BuildError(PlatterError):
-    """A backend failed. Whoever asked for the wheel says whose it was to be."""
+    """A backend failed, or the compiler that it called. The caller knows whose wheel it was, and what to do."""
+
+    compiler = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +80,9 @@ class WheelBuilder:
                 raise BuildError(f"its build backend failed: {error}", hint=_SEE_BACKEND) from error
             log = keep_log(name or source.name, cause.said)
             where = f"; all that it said is in {log}" if log else ""
-            raise BuildError(
-                f"its build backend failed{where}", hint=advice(cause.said), output=cause.output
-            ) from error
+            failure = BuildError(f"its build backend failed{where}", hint=_SEE_BACKEND, output=cause.output)
+            failure.compiler = compiler_failed(cause.said)
+            raise failure from error
         except build.BuildException as error:
             raise BuildError(
                 f"its pyproject.toml cannot be used ({error})", hint="correct its [build-system] table (PEP 518)"

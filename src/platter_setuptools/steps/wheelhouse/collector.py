@@ -188,9 +188,10 @@ class Collector:
                 settings = dataclasses.replace(settings, variables=variables)
             path = self.builder().build(tree, scratch / "wheel", settings, name=_named(package))
         except BuildError as error:
+            hint = "install the compiler and the headers that it needs" if error.compiler else error.hint
             raise DependencyError(
                 f"{_named(package)} has no wheel for {self.target} and cannot be built: {error.message}",
-                hint=f"{error.hint}, or choose a version that has a wheel",
+                hint=f"choose a version that has a wheel, or {hint}",
                 output=error.output,
             ) from error
         if isinstance(entry.artifact, PackageDirectory):
