@@ -54,6 +54,14 @@ class Desk:
         line = f"namespace.configure({{'platter': { ({**base, **settings})!r}}})\n"
         (self.folder / "fabfile.py").write_text(fabfile + line)
 
+    def install(self, bundle: Path) -> None:
+        """Have a bundle installed on every host, without ssh: for tests of what comes afterwards."""
+        folder = self.folder / "unpacked"
+        folder.mkdir()
+        subprocess.run(["tar", "-xzf", bundle, "-C", folder, "--strip-components=1"], check=True)
+        for number in range(len(self.hosts.ports)):
+            self.hosts.run(number, folder / "install.sh", "-q", "-p", sys.executable, "--root", self.root)
+
     def take(self, *bundles: Path) -> None:
         """Have bundles in dist."""
         for bundle in bundles:

@@ -43,8 +43,7 @@ class TestFabric:
     def test_the_example(self, desk: Desk, bundles: dict[str, Path]) -> None:
         text = adapted("fabric/fabfile.py", {'"yourapp --version"': f"'greet && test ! -e {desk.hosts.disk}/ill'"})
         desk.configure(text)
-        desk.take(bundles["1.9"])
-        desk.fab("deploy")
+        desk.install(bundles["1.9"])
         desk.hosts.run(2, "touch", f"{desk.hosts.disk}/ill")
         desk.take(bundles["1.10"])
         said, _told = desk.fab("deploy", code=8)
@@ -83,8 +82,7 @@ class TestFabricClassic:
 
     def test_deploy(self, desk: Desk, fab: Callable[..., None], bundles: dict[str, Path]) -> None:
         hosts = ",".join(desk.hosts.names)
-        desk.take(bundles["1.9"])
-        fab("-H", hosts, "deploy")
+        desk.install(bundles["1.9"])
         desk.take(bundles["1.10"])
         # The disk of one of them takes no more.
         desk.hosts.run(2, "mount", "-o", "remount,ro", desk.hosts.disk)
@@ -149,17 +147,17 @@ class TestAnsible:
         desk.take(bundles["1.9"])
         desk.hosts.run(0, "mkdir", f"{desk.hosts.disk}/uploads")
         desk.hosts.run(0, "touch", f"{desk.hosts.disk}/uploads/of-somebody-else")
-        assert play("deploy.yml --check -e bundle=$(platter latest)").count("failed=0") == 5
+        two = "--limit web1,web2 -e bundle=$(platter latest)"  # hosts are what takes time here
+        assert play(f"deploy.yml --check {two}").count("failed=0") == 2
         assert not desk.hosts.run(0, "sh", "-c", f"ls {desk.root}/versions 2>/dev/null || :")
-        assert play("deploy.yml -e bundle=$(platter latest)").count("failed=0") == 5
+        assert play(f"deploy.yml {two}").count("failed=0") == 2
         assert desk.hosts.run(0, "ls", f"{desk.hosts.disk}/uploads") == "of-somebody-else"
         for words in ("deploy.yml", "deploy.yml --check"):
-            said = play(f"{words} -e bundle=$(platter latest)")
-            assert (said.count("failed=0"), said.count("changed=0")) == (5, 5)
+            said = play(f"{words} --limit web1 -e bundle=$(platter latest)")
+            assert (said.count("failed=0"), said.count("changed=0")) == (1, 1)
 
     def test_the_example(self, desk: Desk, play: Callable[..., str], bundles: dict[str, Path]) -> None:
-        desk.take(bundles["1.9"])
-        assert play("deploy.yml -e bundle=$(platter latest)").count("failed=0") == 5
+        desk.install(bundles["1.9"])
         desk.hosts.run(2, "touch", f"{desk.hosts.disk}/ill")
         desk.take(bundles["1.10"])
         said = play("deploy.yml -e bundle=$(platter latest)", code=2)

@@ -59,8 +59,7 @@ class TestDeploy:
         assert desk.greet(0) == "greet 1.9"
 
     def test_one_of_five_is_broken(self, desk: Desk, bundles: dict[str, Path]) -> None:
-        desk.take(bundles["1.9"])
-        desk.fab("deploy")
+        desk.install(bundles["1.9"])
         desk.hosts.run(2, "chown", "nobody", f"{desk.root}")  # a root that someone else owns
         desk.take(bundles["1.10"])
         said, told = desk.fab("deploy", code=5)
@@ -70,8 +69,7 @@ class TestDeploy:
         assert desk.greetings() == [f"greet {'1.9' if n == 2 else '1.10'}" for n in range(5)]
 
     def test_a_canary_that_fails_keeps_the_others_from_harm(self, desk: Desk, bundles: dict[str, Path]) -> None:
-        desk.take(bundles["1.9"])
-        desk.fab("deploy")
+        desk.install(bundles["1.9"])
         desk.configure(health_check=f"test ! -e {desk.hosts.disk}/ill", max_failures=3)
         desk.hosts.run(0, "touch", f"{desk.hosts.disk}/ill")
         desk.take(bundles["1.10"])
@@ -89,6 +87,18 @@ class TestDeploy:
         said, _told = desk.fab("deploy", code=8)
         states = [line.split()[1] for line in said.splitlines()]
         assert states == ["done", "failed", "failed", "not", "not"]
+
+    def test_only_looking(self, desk: Desk, bundles: dict[str, Path]) -> None:
+        """Every host is looked at, whatever the others say, and nothing is installed."""
+        desk.hosts.run(0, "install", "-d", "-o", "nobody", desk.root)
+        desk.take(bundles["1.9"])
+        hosts = ",".join(desk.hosts.names[:2])
+        said, told = desk.fab("deploy", "--dry-run", "--only", hosts, code=5)
+        assert f"{desk.root} belongs to nobody" in said
+        assert f"greet 1.9 can be installed into {desk.root}/versions/1.9." in said
+        assert told.startswith("Checking greet-1.9")
+        assert not desk.hosts.run(1, "sh", "-c", f"ls -A {desk.root} 2>/dev/null || :")
+        assert desk.hosts.run(1, "sh", "-c", "ls -d /var/tmp/platter.* 2>/dev/null || echo none") == "none"
 
     def test_nothing_is_uploaded_twice(self, desk: Desk, bundles: dict[str, Path]) -> None:
         desk.take(bundles["1.9"])
@@ -130,6 +140,10 @@ class TestBuild:
         """What is built is what git has, not what lies in the folder."""
         projects.hello(desk.folder)
         projects.commit(desk.folder)
+        (desk.folder / "vendor").mkdir()
+        lost = f"160000,{'1' * 40},vendor"  # a submodule
+        subprocess.run(["git", "-C", desk.folder, "update-index", "--add", "--cacheinfo", lost], check=True)
+        projects.commit(desk.folder)
         (desk.folder / "hello.py").write_text("not committed\n")
         environment = {**caches, "PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": os.devnull}
         desk.configure(build_host=desk.hosts.names[4], build_command=str(PLATTER), build_env=environment)
@@ -137,6 +151,7 @@ class TestBuild:
         (bundle,) = (desk.folder / "dist").iterdir()
         assert said.strip() == str(bundle)
         assert "Resolving hello 1.0" in told
+        assert "warning: the submodule vendor is left out" in told
         assert desk.hosts.run(4, "sh", "-c", "ls -d /tmp/platter-build.* 2>/dev/null || echo none") == "none"
         desk.fab("deploy", "--only", desk.hosts.names[0])
         assert desk.hosts.run(0, f"{desk.root}/versions/current/bin/hello") == "hello from leaf 2.0"
@@ -237,14 +252,23 @@ class TestBadInput:
 
 
 def test_a_full_disk(tmp_path: Path, bundles: dict[str, Path]) -> None:
-    """One has no room for the upload, the other has room for that and for nothing else."""
+    """One has no room for the upload, one for nothing but that, one none for unpacking; one may not be written to."""
     size = bundles["1.9"].stat().st_size // 1024
-    with fleet(tmp_path / "hosts", 3, sizes=["200m", f"{size // 2}k", f"{size + 200}k"]) as hosts:
-        desk = Desk(tmp_path / "desk", hosts)
+    with fleet(tmp_path / "hosts", 5, sizes=["200m", f"{size // 2}k", f"{size + 200}k"]) as hosts:
+        desk = Desk(tmp_path / "desk", hosts, uploads=f"{hosts.disk}/up/loads")
+        for number in range(5):
+            hosts.run(number, "mkdir", f"{hosts.disk}/up")
+        hosts.run(3, "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/tmp")
+        hosts.run(4, "mount", "-t", "tmpfs", "-o", "ro", "tmpfs", f"{hosts.disk}/up")
         desk.take(bundles["1.9"])
         said, told = desk.fab("deploy", code=5)
-    assert "has no room for" in said
-    assert told.endswith("1 done, 2 failed\n")
+    assert f"{hosts.disk}/up/loads has no room for" in said
+    assert 'hint: make room, or set "uploads" to a folder on another disk' in told
+    assert "/var/tmp has no room for" in said
+    assert "hint: make room there and let this user write there, or set TMPDIR for this user on the host" in told
+    assert "Read-only file system" in said
+    assert 'hint: set "uploads" to a folder that this user may write to' in told
+    assert told.endswith("1 done, 4 failed\n")
 
 
 def test_a_lost_connection(tmp_path: Path) -> None:

@@ -6,13 +6,18 @@ import os
 import signal
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from invoke.context import Context
+from invoke.exceptions import Exit
 
-from platter_setuptools.fabric import fleet, host_keys
+from platter_setuptools.fabric import fleet, host, host_keys, prune
+from platter_setuptools.fabric.answers import Answer
+from platter_setuptools.fabric.host import Host, RemoteError
 from platter_setuptools.fabric.settings import read
 from platter_setuptools.ground.errors import UsageError
 
@@ -165,6 +170,43 @@ class TestHostKeys:
     @pytest.mark.parametrize(("port", "name"), [(22, "web1.example"), (2222, "'[web1.example]:2222'")])
     def test_the_name_to_forget(self, port: int, name: str) -> None:
         assert host_keys.known_name("web1.example", port) == name
+
+
+class TestWaiting:
+    """For another deployment, which holds a lock."""
+
+    LOCKED = "install.sh: /srv/app: another process is changing the releases\nhint: wait until that has ended"
+
+    def said(self, monkeypatch: pytest.MonkeyPatch, *outputs: str, wait: int) -> str:
+        """What a host says whose script fails with these words, one after the other, and then succeeds."""
+        left = list(outputs)
+
+        def run(*_: object, **__: object) -> Answer:
+            if left:
+                raise RemoteError("it failed", output=left.pop(0), code=6)
+            return Answer(stdout="", stderr="done", exited=0)
+
+        monkeypatch.setattr(host, "_PAUSE", 0.0)
+        monkeypatch.setattr(Host, "run", run)
+        return Host("web1", SimpleNamespace(), read({"wait": wait, "root": "/srv/app"})).operate("rollback")
+
+    def test_until_it_has_ended(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.said(monkeypatch, self.LOCKED, self.LOCKED, wait=60) == "done"
+        assert capsys.readouterr().err == "web1: waiting for another deployment\n" * 2
+
+    @pytest.mark.parametrize(("output", "wait"), [(LOCKED, 0), ("hint: install another release first", 60)])
+    def test_no_longer_than_asked_and_for_nothing_else(
+        self, monkeypatch: pytest.MonkeyPatch, output: str, wait: int
+    ) -> None:
+        with pytest.raises(RemoteError):
+            self.said(monkeypatch, output, wait=wait)
+
+
+@pytest.mark.parametrize("keep", ["0", "abc", "-1", "¹"])
+def test_how_many_to_keep(keep: str) -> None:
+    with pytest.raises(Exit, match=r"error: --keep is '.*'\n  hint: it takes a number from 1 on") as caught:
+        prune(Context(), keep=keep)
+    assert caught.value.code == 2
 
 
 class TestReport:
