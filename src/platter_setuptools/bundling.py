@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from platter_setuptools.complete_set import asked_for
@@ -14,7 +14,7 @@ from platter_setuptools.steps.bundle.manifest import Manifest, checksums, stem
 from platter_setuptools.steps.bundle.members import Member, from_text
 from platter_setuptools.steps.bundle.sbom import bill_of_materials
 from platter_setuptools.steps.wheels.bytecode import compile_wheels
-from platter_setuptools.steps.wheels.check import check_set
+from platter_setuptools.steps.wheels.check import check_set, told_of_repairs
 from platter_setuptools.steps.wheels.forgotten import warn_of_forgotten
 from platter_setuptools.steps.wheels.needs import find_needs, warnings
 from platter_setuptools.steps.wheels.scripts import check_attributes, check_scripts
@@ -39,6 +39,11 @@ class BundleWriter:
     workshop: Workshop
     project: Described
     checkout: Checkout
+    _check: ReplaceableCheck = field(init=False)
+
+    def __post_init__(self) -> None:
+        check = ReplaceableCheck(self.workshop.target.abi, self.workshop.store)
+        object.__setattr__(self, "_check", check)  # it is frozen
 
     def check_replaceable(self) -> None:
         """Raise if what lies where the bundle is to be must not be replaced."""
@@ -57,11 +62,10 @@ class BundleWriter:
             members.append(workshop.signer.sign(members[-1], progress, workshop.work))
         name = stem(self.project.wheel, workshop.target, with_python=options.name_with_python)
         with progress.step(f"Writing {archive_name(name, options.format)}"):
-            return write_archive(members, name, options.format, options.output, workshop.mtime, consent, self._check)
-
-    @property
-    def _check(self) -> ReplaceableCheck:
-        return ReplaceableCheck(self.workshop.target.abi)
+            output, mtime = options.output, workshop.mtime
+            written = write_archive(members, name, options.format, output, mtime, consent, self._check)
+        self._check.remember(written[0])
+        return written
 
     def _contents(self, wheels: Sequence[Described], progress: Progress) -> list[Member]:
         """Check the wheels, and return what the bundle holds but for checksums and what build scripts add."""
@@ -72,8 +76,9 @@ class BundleWriter:
             check_set(wheels, asked, target)
             needs = find_needs([one.wheel for one in wheels], target, store, run, work)
             places = examine_wheels([*(one.wheel for one in wheels), *workshop.tools.virtualenv], store, run)
-        for warning in warnings(needs):
-            progress.warn(warning)
+        for warning in (*warnings(needs), *map(told_of_repairs, wheels)):
+            if warning:
+                progress.warn(warning)
 
         compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
         manifest = Manifest(

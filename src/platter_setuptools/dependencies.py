@@ -80,7 +80,18 @@ class Dependencies:
 
     def build_settings(self, name: NormalizedName, lock: Lock | None = None) -> BuildSettings:
         """What the user says about the build of one distribution; see settings_of."""
-        return settings_of(name, self.settings, self.uv_builds, lock, self.requirements)
+        found = settings_of(name, self.settings, self.uv_builds, lock, self.requirements)
+        return dataclasses.replace(found, limits=self._build_limits)
+
+    @functools.cached_property
+    def _build_limits(self) -> tuple[str, ...]:
+        """All that limits the requirements of builds, by pip's configuration or uv's."""
+        said = [line.text for line in self.build_constraints.lines]
+        if self.options.resolver == "uv":
+            files = [located(one, Path.cwd()) for one in os.environ.get("UV_BUILD_CONSTRAINT", "").split()]
+            said += [line.text for line in self._read((), files).lines]
+            said += map(str, self.uv_config.option("build-constraint-dependencies") or ())
+        return tuple(said)
 
     @functools.cached_property
     def uv_config(self) -> UvConfig:

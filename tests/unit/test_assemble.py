@@ -105,9 +105,14 @@ class Play(FakeRunner):
     @staticmethod
     def read(call: Call) -> None:
         asked = json.loads(call.stdin)
-        texts = [text for file in asked["files"] for text in Path(file).read_text().splitlines()]
-        lines = [{"where": "", "constraint": False, "text": text, "shown": text, "requirement": None} for text in texts]
-        Path(asked["output"]).write_text(json.dumps({"require_hashes": False, "lines": lines}))
+        lines = [
+            {"where": "", "constraint": kind == "constraints", "text": text, "shown": text, "requirement": None}
+            for kind in ("files", "constraints")
+            for file in asked[kind]
+            for text in Path(file).read_text().splitlines()
+        ]
+        opened = asked["files"] + asked["constraints"]
+        Path(asked["output"]).write_text(json.dumps({"require_hashes": False, "lines": lines, "opened": opened}))
 
     @staticmethod
     def compile(call: Call) -> None:
@@ -463,6 +468,28 @@ def test_a_builder_without_isolation_shares_the_scripts_environment(yard: Yard) 
         config_settings={"a": "b"}, isolated=False
     )
     assert cast("Any", workshop.resolvers.project.resolver).python == Path(workshop.environment.python_executable)
+
+
+def test_what_limits_builds_is_part_of_the_key_of_what_is_built(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(number: int) -> str:
+        options = Options(output=yard.folder, wheel_cache=yard.folder / "cache")
+        work = yard.folder / f"work{number}"
+        work.mkdir()
+        workshop = Workshop(options, yard.folder, yard.play, yard.diary, work)
+        return workshop.dependencies.build_settings(canonicalize_name("x")).key
+
+    file = yard.folder / "limits.txt"
+    keys = [key(0)]
+    for number, (name, text) in enumerate(
+        [("UV_BUILD_CONSTRAINT", "a<1"), ("UV_BUILD_CONSTRAINT", "a<2"), ("PIP_BUILD_CONSTRAINT", "b<1")], 1
+    ):
+        file.write_text(text)
+        monkeypatch.setenv(name, str(file))
+        keys.append(key(number))
+    (yard.folder / "uv.toml").write_text('build-constraint-dependencies = ["c<1"]\n')
+    keys += [key(4), key(5)]
+    assert keys[-1] == keys[-2]
+    assert len(set(keys)) == len(keys) - 1
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ import pytest
 from platter_setuptools import cli
 from platter_setuptools.ground.errors import ArchiveError, UsageError
 from platter_setuptools.ground.options import FORMATS
+from platter_setuptools.steps.bundle import bundles
 from platter_setuptools.steps.bundle.archive import write_archive
 from platter_setuptools.steps.bundle.bundles import ReplaceableCheck, newest, python_of
 from platter_setuptools.steps.bundle.members import from_text
+from platter_setuptools.steps.store import Store
 
 
 def bundle(folder: Path, stem: str, format_: str = "tar.gz", *, python: str = "cp311") -> Path:
@@ -115,6 +117,22 @@ class TestReplacing:
         check(bundle(tmp_path, "app-1.0-linux-x86_64", format_))
         with pytest.raises(ArchiveError, match="is a bundle for cp310,"):
             check(bundle(tmp_path, "app-1.0-linux-x86_64", format_, python="cp310"))
+
+    def test_what_was_written_is_remembered(
+        self, tmp_path: Path, format_: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = Store(tmp_path / "store")
+        path = bundle(tmp_path, "app-1.0-linux-x86_64", format_)
+        ReplaceableCheck("cp311", store).remember(path)
+        with pytest.raises(ArchiveError, match="is a bundle for cp311,"):
+            ReplaceableCheck("cp312", store)(path)
+        if format_ != "dir":
+            monkeypatch.setattr(bundles, "python_of", None)
+        ReplaceableCheck("cp311", store)(path)
+        monkeypatch.undo()
+        bundle(tmp_path, "app-1.0-linux-x86_64", format_, python="cp310")
+        with pytest.raises(ArchiveError, match="is a bundle for cp310,"):
+            ReplaceableCheck("cp311", store)(path)
 
     @pytest.mark.parametrize("text", ["{}", "[" * 100_000, '{"targets": [{"abi": []}]}', "\0"])
     def test_one_that_does_not_name_its_python(self, tmp_path: Path, format_: str, text: str) -> None:

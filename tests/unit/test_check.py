@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -14,6 +16,7 @@ from platter_setuptools.steps.wheels.check import (
     check_fits,
     check_set,
     needed_by_other_patches,
+    told_of_repairs,
 )
 from support.fakes import described, target
 
@@ -32,6 +35,15 @@ def problems(*wheels: Described, extras: str = "", environment: dict[str, str] |
 
 def pure(name: str, *requires: str, version: str = "1.0", requires_python: str | None = None) -> Described:
     return described(f"{name}-{version}-py3-none-any.whl", *requires, requires_python=requires_python)
+
+
+def test_told_of_repairs() -> None:
+    one = pure("old")
+    assert told_of_repairs(one) == ""
+    description = dataclasses.replace(one.description, repaired=((">=3.6.*", ">=3.6"), ("x (>=1.*)", "x>=1")))
+    told = told_of_repairs(dataclasses.replace(one, description=description))
+    assert told.startswith("old-1.0-py3-none-any.whl: ")
+    assert told.endswith("'>=3.6.*' is read as '>=3.6'; 'x (>=1.*)' is read as 'x>=1'")
 
 
 class TestOne:

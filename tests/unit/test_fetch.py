@@ -24,9 +24,10 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from platter_setuptools.ground.errors import DependencyError, PlatterError, WheelError
+from platter_setuptools.ground.urls import without_query
 from platter_setuptools.steps.resolving.indexes import IndexSettings
 from platter_setuptools.steps.wheelhouse import transfer
-from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all, shown
+from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -566,4 +567,4 @@ class TestStopping:
 
 
 def test_what_is_shown_of_a_url() -> None:
-    assert shown("https://u:p@host:1/a/b?token=1#sha256=2") == "https://host:1/a/b"
+    assert without_query("https://u:p@host:1/a/b?token=1#sha256=2") == "https://host:1/a/b"

@@ -244,3 +244,5 @@ def test_specifiers_that_are_older_than_their_rules(field: str, value: str, expe
     found = describe(open_wheel(handmade.wheel(tmp_path, metadata=metadata), Origin.STORE))
     assert [str(found.requires_python or ""), *map(str, found.requires)][-1] == expected
     assert found.extras == ("a b",)
+    # What packaging takes as it stands needs no repair.
+    assert found.repaired == (() if value.endswith(",") else ((value, expected),))

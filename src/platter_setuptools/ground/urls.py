@@ -24,6 +24,11 @@ def without_userinfo(url: str) -> str:
     return urlunsplit(parts._replace(netloc=host))
 
 
+def without_query(url: str) -> str:
+    """Return the URL as it may be printed: queries hold signatures and tokens as userinfo holds passwords."""
+    return urlsplit(without_userinfo(url))._replace(query="", fragment="").geturl()
+
+
 def has_secret(text: str) -> bool:
     """Whether a URL in the text has userinfo that could be a secret. Takes time in proportion to the text.
 

@@ -19,14 +19,18 @@ from packaging.version import InvalidVersion, Version
 from platter_setuptools.ground.errors import ArchiveError, UsageError
 from platter_setuptools.ground.options import FORMATS
 from platter_setuptools.steps.bundle.entries import Kind, open_bundle
+from platter_setuptools.steps.store import key_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from packaging.utils import NormalizedName
 
+    from platter_setuptools.steps.store import Store
+
 # A member of every bundle, and among the first: they are sorted.
 _SIGN = "PACKAGE"
+_KIND = "bundle"  # of notes in the store: the Python that a bundle is for
 _EARLY = 3
 _INFO = "info.json"
 _LONGEST = 1 << 26  # bytes of info.json
@@ -115,23 +119,22 @@ def is_one(bundle: Bundle) -> bool:
 
 
 class ReplaceableCheck:
-    """Refuse to replace anything but a bundle for the same Python, which an ABI tag names. Looks at each file once."""
+    """Refuse to replace anything but a bundle for the same Python, which an ABI tag names. Looks at each file once.
 
-    def __init__(self, python: str) -> None:
-        self._python = python
-        self._allowed: dict[Path, tuple[int, ...]] = {}  # with what stat says of it
+    A `store` remembers the bundles that were written: info.json is the last file of an archive.
+    """
+
+    def __init__(self, python: str, store: Store | None = None) -> None:
+        self._python, self._store = python, store
+        self._allowed: dict[Path, str] = {}  # with a digest of what stat says of it
 
     def __call__(self, path: Path) -> None:
         """Raise ArchiveError unless nothing is at this path, or a bundle that may be replaced."""
+        identity = _identity(path)
+        if identity is None or self._allowed.get(path) == identity:
+            return  # where nothing can be found, whoever writes there is told why that fails
         try:
-            status = path.lstat()
-        except OSError:
-            return  # nothing is there, or whoever writes there is told why that fails
-        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if self._allowed.get(path) == identity:
-            return
-        try:
-            present = python_of(path)
+            present = (self._store and self._store.recall(_KIND, identity)) or python_of(path)
         except ArchiveError as error:
             raise ArchiveError(
                 f"{path} is in the way, and is not a bundle: {error.message}",
@@ -144,6 +147,21 @@ class ReplaceableCheck:
                 " name with --name-with-python",
             )
         self._allowed[path] = identity
+
+    def remember(self, path: Path) -> None:
+        """Note that a bundle for this Python was written there."""
+        if self._store and path.is_file() and (identity := _identity(path)):
+            self._store.note(_KIND, identity, self._python)
+
+
+def _identity(path: Path) -> str | None:
+    """Return a digest of the path and of what changes with the file there; None if there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return key_of(*map(str, (path.absolute(), found.st_dev, found.st_ino, found.st_size, *times)))
 
 
 def python_of(path: Path) -> str:

@@ -32,11 +32,12 @@ class BuildSettings:
     requires: tuple[str, ...] = ()  # besides what the source tree states (PEP 508)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     isolated: bool = True
+    limits: tuple[str, ...] = field(default=(), repr=False)  # constraints of what its build environment gets
 
     @property
     def key(self) -> str:
         """All of it as one text: part of what a wheel that is built here depends on."""
-        facts = (self.config_settings, self.requires, self.variables, self.isolated)
+        facts = (self.config_settings, self.requires, self.variables, self.isolated, self.limits)
         return json.dumps(facts, sort_keys=True)
 
 

@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.ground.interrupts import signals_held_back
-from platter_setuptools.ground.urls import without_userinfo
+from platter_setuptools.ground.urls import without_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,11 +86,6 @@ def fetch_all(
     return paths
 
 
-def shown(url: str) -> str:
-    """The URL as it may be printed: queries hold signatures and tokens as userinfo holds passwords."""
-    return urlsplit(without_userinfo(url))._replace(query="", fragment="").geturl()
-
-
 def _places(downloads: Sequence[Download], folder: Path) -> dict[Download, Path]:
     taken: dict[str, str] = {}  # names as a case-blind disk sees them -> digest
     paths = {}
@@ -98,12 +93,12 @@ def _places(downloads: Sequence[Download], folder: Path) -> dict[Download, Path]
         name = download.filename
         if not name or name.startswith(".") or any(char in "/\\" or not char.isprintable() for char in name):
             raise WheelError(
-                f"{name!r} ({shown(download.url)}) is not a safe name for a file",
+                f"{name!r} ({without_query(download.url)}) is not a safe name for a file",
                 hint="do not trust the lock or the index that names it",
             )
         if urlsplit(download.url).scheme.lower() not in {"http", "https", "file"}:
             raise DependencyError(
-                f"{name} from {shown(download.url)} cannot be fetched: only http, https and file URLs can",
+                f"{name} from {without_query(download.url)} cannot be fetched: only http, https and file URLs can",
                 hint="name the distribution by such a URL, or by its version on an index",
             )
         digest = next(iter(_expected(download).values()), hashlib.sha256(download.url.encode()).hexdigest())
@@ -134,7 +129,7 @@ def _expected(download: Download) -> dict[str, str]:
     """The hashes that a file has to have, the best first."""
     if download.trusted and not is_secure(download.hashes):
         raise WheelError(
-            f"{download.filename} ({shown(download.url)}) has no hash that could be trusted",
+            f"{download.filename} ({without_query(download.url)}) has no hash that could be trusted",
             hint=f"the lock must have one of: {', '.join(_ALGORITHMS)}",
         )
     known = (*_ALGORITHMS, *_WEAK)
@@ -263,7 +258,7 @@ class _Batch:
     def _chunks(self, download: Download) -> Iterator[bytes]:
         if self._transfers is None or _is_file(download):
             return _file_chunks(download)
-        label = f"{download.filename} from {shown(download.url)}"
+        label = f"{download.filename} from {without_query(download.url)}"
         return self._transfers.chunks(download.url, label=label, size=_CHUNK, pause=self._stopped.wait)
 
 
@@ -284,7 +279,7 @@ def _file_chunks(download: Download) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise DependencyError(
-            f"{shown(download.url)} cannot be read: {error.strerror}",
+            f"{without_query(download.url)} cannot be read: {error.strerror}",
             hint="if it was moved or renewed since the lock was made, lock again",
         ) from error
 
@@ -299,6 +294,6 @@ def _check(download: Download, size: int | None, digests: Sequence[hashlib._Hash
         wrong = [f"is not {download.size} bytes long, as the lock says"]
     if wrong:
         raise WheelError(
-            f"{download.filename} from {shown(download.url)} {wrong[0]}",
+            f"{download.filename} from {without_query(download.url)} {wrong[0]}",
             hint="the file was changed or damaged on its way: lock again if you trust it as it is now",
         )

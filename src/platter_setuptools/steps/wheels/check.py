@@ -27,6 +27,14 @@ class Described:
     description: Description
 
 
+def told_of_repairs(one: Described) -> str:
+    """Return a warning of what a wheel's metadata was read as, where it is not as the standard has it; or nothing."""
+    if not one.description.repaired:
+        return ""
+    found = "; ".join(f"{before!r} is read as {after!r}" for before, after in one.description.repaired)
+    return f"{one.wheel.filename}: its METADATA has specifiers that are older than the standard: {found}"
+
+
 def check_fits(described: Described, target: Target) -> None:
     """Raises WheelError if a wheel's tags or its Requires-Python rule the target out."""
     wheel = described.wheel

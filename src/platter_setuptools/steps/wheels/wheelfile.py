@@ -24,13 +24,14 @@ from platter_setuptools.payload.scripts import EntryPoint, entry_points
 from platter_setuptools.steps.store import Store, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from packaging.metadata import RawMetadata
     from packaging.tags import Tag
 
 _LONGEST_LICENCE = 100  # characters
-_RULES = "2"  # to be raised when a Description is made otherwise: then what was noted before does not count
+_RULES = "3"  # to be raised when a Description is made otherwise: then what was noted before does not count
 _KIND = "description"
 _MENDED = (
     (re.compile("[\"']"), ""),  # >= '2.7'
@@ -53,6 +54,7 @@ class Description:
     size: int  # bytes, unpacked
     licence: str = ""  # an SPDX expression where it is one, else what the authors wrote
     scripts: tuple[EntryPoint, ...] = ()  # the commands that it installs
+    repaired: tuple[tuple[str, str], ...] = ()  # specifiers that PEP 440 does not know, and what they were read as
 
 
 def open_wheel(path: Path, origin: Origin, *, sha256: str | None = None) -> Wheel:
@@ -104,6 +106,7 @@ def describe(wheel: Wheel) -> Description:
                 size=sum(member.file_size for member in archive.members.values()),
                 licence=_licence(metadata),
                 scripts=_scripts(archive, folder),
+                repaired=tuple(_repaired(raw)),
             )
             if canonicalize_name(metadata.name) != wheel.name or metadata.version != wheel.version:
                 raise WheelError(
@@ -140,6 +143,25 @@ def _requirement(text: str) -> Requirement:
         return Requirement(_mended(own) + semicolon + marker)
 
 
+def _repaired(raw: RawMetadata) -> Iterator[tuple[str, str]]:
+    """Yield what is not as the standard has it, and what it is read as."""
+    python = [raw["requires_python"]] if "requires_python" in raw else []
+    for text in python:
+        if not _is_valid(SpecifierSet, text):
+            yield text, str(_specifiers(text))
+    for text in raw.get("requires_dist", ()):
+        if not _is_valid(Requirement, text):
+            yield text, str(_requirement(text))
+
+
+def _is_valid(kind: Callable[[str], object], text: str) -> bool:
+    try:
+        kind(text)
+    except (InvalidRequirement, InvalidSpecifier):
+        return False
+    return True
+
+
 def _mended(text: str) -> str:
     """Version specifiers that are older than PEP 440, as uv understands them; what is right stays as it is."""
     for wrong, right in _MENDED:
@@ -170,6 +192,7 @@ def _from_note(note: Any) -> Description:
         scripts=tuple(
             EntryPoint(name, module, attribute, tuple(extras)) for name, module, attribute, extras in note["scripts"]
         ),
+        repaired=tuple((str(before), str(after)) for before, after in note["repaired"]),
     )
 
 
