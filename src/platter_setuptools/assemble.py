@@ -74,9 +74,11 @@ def assemble(
             wheels = _choose_wheels(workshop, project, foresight)
             looked.result()
             replaceable.result()
-            written = draft.outcome(progress, right=wheels == foresight.wheels_for(project))
+            virtualenv = workshop.tools.virtualenv
+            foreseen = foresight.wheels_for(project), foresight.virtualenv()
+            written = draft.outcome(progress, right=(wheels, virtualenv) == foreseen)
         path, size, sha256 = written or writer.write(wheels, progress)
-        foresight.remember(project, wheels)
+        foresight.remember(project, wheels, virtualenv)
         workshop.resolvers.tell_of_newer()
         origins, seconds = Counter(one.wheel.origin for one in wheels), time.monotonic() - began
         artifact = Artifact(path=path, size=size, sha256=sha256, wheels=origins, seconds=seconds)
@@ -113,11 +115,13 @@ def _draft(writer: BundleWriter, foresight: Foresight, looked: Later[None]) -> D
     sensible = not (options.lock or options.has_scripts or options.sign_with) and options.output.is_dir()
 
     def make(consent: Consent, progress: Progress) -> Written:
-        wheels = foresight.wheels_for(writer.project) if sensible else None
-        if not wheels:
+        wheels, virtualenv = (
+            (foresight.wheels_for(writer.project), foresight.virtualenv()) if sensible else (None, None)
+        )
+        if not wheels or not virtualenv:
             raise PlatterError("there is nothing to go by", hint="build it without looking ahead")
         looked.result()
-        return writer.write(wheels, progress, consent)
+        return writer.write(wheels, progress, consent, virtualenv)
 
     return Draft(make)
 

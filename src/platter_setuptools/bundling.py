@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from platter_setuptools.ground.progress import Progress
+    from platter_setuptools.ground.values import Wheel
     from platter_setuptools.steps.checkout import Checkout
     from platter_setuptools.steps.wheels.check import Described
     from platter_setuptools.workshop import Workshop
@@ -51,10 +52,19 @@ class BundleWriter:
         name = stem(self.project.wheel, workshop.target, with_python=options.name_with_python)
         self._check(options.output / archive_name(name, options.format))
 
-    def write(self, wheels: Sequence[Described], progress: Progress, consent: Consent = GIVEN) -> Written:
-        """Make the bundle of these wheels; it appears in the output folder with the consent."""
+    def write(
+        self,
+        wheels: Sequence[Described],
+        progress: Progress,
+        consent: Consent = GIVEN,
+        virtualenv: Sequence[Wheel] | None = None,
+    ) -> Written:
+        """Make the bundle of these wheels; it appears in the output folder with the consent.
+
+        With `virtualenv` its wheels are these, and not those that the build's tools turn out to be.
+        """
         workshop, options = self.workshop, self.workshop.options
-        members = self._contents(wheels, progress)
+        members = self._contents(wheels, progress, virtualenv)
         if options.has_scripts:
             members += self._run_postbuild(members, progress)
         members.append(checksums(members))
@@ -67,7 +77,9 @@ class BundleWriter:
         self._check.remember(written[0])
         return written
 
-    def _contents(self, wheels: Sequence[Described], progress: Progress) -> list[Member]:
+    def _contents(
+        self, wheels: Sequence[Described], progress: Progress, virtualenv: Sequence[Wheel] | None
+    ) -> list[Member]:
         """Check the wheels, and return what the bundle holds but for checksums and what build scripts add."""
         workshop, project, options, target = self.workshop, self.project, self.workshop.options, self.workshop.target
         store, run, work = workshop.store, workshop.run, workshop.work
@@ -75,7 +87,8 @@ class BundleWriter:
         with progress.step(f"Checking {len(wheels)} wheels"):
             check_set(wheels, asked, target)
             needs = find_needs([one.wheel for one in wheels], target, store, run, work)
-            places = examine_wheels([*(one.wheel for one in wheels), *workshop.tools.virtualenv], store, run)
+            tools = workshop.tools.virtualenv if virtualenv is None else virtualenv
+            places = examine_wheels([*(one.wheel for one in wheels), *tools], store, run)
         for warning in (*warnings(needs), *map(told_of_repairs, wheels)):
             if warning:
                 progress.warn(warning)
@@ -104,7 +117,7 @@ class BundleWriter:
             *manifest.members(),
             bill_of_materials(manifest, asked),
             *self._requirements(),
-            *workshop.installer,
+            *(workshop.installer if virtualenv is None else workshop.installer_with(virtualenv)),
         ]
 
     def _requirements(self) -> list[Member]:

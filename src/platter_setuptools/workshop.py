@@ -110,13 +110,14 @@ class Workshop:
         """install.sh and what it starts on the server; waits until it is there."""
         return self._installer.result()
 
+    def installer_with(self, virtualenv: Sequence[Wheel]) -> list[Member]:
+        """The same with these wheels of virtualenv and what it requires."""
+        with_bytecode = not self.options.no_bytecode
+        return bootstrap.members(virtualenv, self.target, self.store, self.run, self.work, with_bytecode=with_bytecode)
+
     @functools.cached_property
     def _installer(self) -> Later[list[Member]]:
-        def members() -> list[Member]:
-            wheels, with_bytecode = self.tools.virtualenv, not self.options.no_bytecode
-            return bootstrap.members(wheels, self.target, self.store, self.run, self.work, with_bytecode=with_bytecode)
-
-        return Later(members)
+        return Later(lambda: self.installer_with(self.tools.virtualenv))
 
     @functools.cached_property
     def _tools(self) -> Later[Tools]:

@@ -252,6 +252,16 @@ class TestBundle:
             assert {"data/dep-1.6-py3-none-any.whl"} == {name for name in names(artifact) if "data/dep-" in name}
         assert sum(step.startswith("Writing ") for step in yard.diary.said("step")) == 2  # one for each build
 
+    def test_what_is_written_ahead_is_thrown_away_if_the_tools_are_others(self, yard: Yard) -> None:
+        yard.assemble(format="tar")
+        yard.play.stopped = False  # as a new build's
+        next(yard.play.links.glob("distlib-20.0-*")).unlink()
+        handmade.wheel(yard.play.links, "distlib", "21.0", files={"distlib.py": "new = True\n"})
+        yard.play.before_answer = yard.wait_for_what_is_written_ahead
+        artifact = yard.assemble(format="tar")
+        assert b"new = True" in artifact.path.read_bytes()
+        assert [path.name for path in (yard.folder / "dist").iterdir()] == [artifact.path.name]
+
     def test_what_is_written_ahead_is_not_there_when_the_resolver_fails(self, yard: Yard) -> None:
         before = yard.assemble(format="tar.gz").path.read_bytes()
         yard.wheel = handmade.wheel(yard.folder / "project", "App", "2.0", metadata=METADATA.replace("1.0", "2.0"))

@@ -50,7 +50,7 @@ class Yesterday:
 
     def remember(self, *, requires: tuple[str, ...] = (), metadata: str = "") -> None:
         project = described(self.folder / "then", "app", requires=requires, metadata=metadata)
-        self.foresight().remember(project, [project])
+        self.foresight().remember(project, [project], [])
 
     def resolve(self, request: Request) -> Lock:
         assert request.project

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from platter_setuptools.ground.values import Wheel
     from platter_setuptools.steps.resolving.lock import Lock
     from platter_setuptools.steps.resolving.resolver import Request
     from platter_setuptools.steps.store import Store
@@ -50,6 +51,7 @@ class Foresight:
     resolve: Callable[[Request], Lock]
     _answer: Later[tuple[object, Lock]] | None = field(default=None, init=False)
     _wheels: Sequence[Later[list[Described]]] = field(default=(), init=False)
+    _virtualenv: Later[tuple[Wheel, ...]] | None = field(default=None, init=False)
 
     def look_ahead(self, request_for: Callable[[Path], Request] | None, work: Path) -> None:
         """Begin. `request_for` says what is to be resolved for a wheel of the project; without it nothing is."""
@@ -58,6 +60,9 @@ class Foresight:
             if request_for:
                 wheel = _stand_in(note["filename"], note["metadata"], work)
                 self._answer = Later(lambda: self._ask(request_for(wheel)))
+        with contextlib.suppress(*_UNUSABLE):
+            tools = note["virtualenv"]
+            self._virtualenv = Later(lambda: tuple(itertools.starmap(self._find, tools)))
         with contextlib.suppress(*_UNUSABLE):
             shares = [note["wheels"][number::_READERS] for number in range(_READERS)]
             self._wheels = [Later(functools.partial(self._read, share, work)) for share in shares]
@@ -78,18 +83,25 @@ class Foresight:
             return [*wheels, project] if wheels else None
         return None
 
+    def virtualenv(self) -> tuple[Wheel, ...] | None:
+        """The wheels of virtualenv, and of what it requires, if the store has all that the last bundle had."""
+        with contextlib.suppress(*_UNUSABLE):
+            return self._virtualenv.result() if self._virtualenv else None
+        return None
+
     def wait(self) -> None:
         """Wait until the wheels of last time are read: who needs them now would only do the same beside."""
         for share in self._wheels:
             with contextlib.suppress(*_UNUSABLE):
                 share.result()
 
-    def remember(self, project: Described, wheels: Sequence[Described]) -> None:
+    def remember(self, project: Described, wheels: Sequence[Described], virtualenv: Sequence[Wheel]) -> None:
         """Note what this build took."""
         note = {
             "filename": project.wheel.filename,
             "metadata": metadata_of(project.wheel.path).decode("utf-8", "surrogateescape"),
             "wheels": [[one.wheel.sha256, one.wheel.filename] for one in wheels if one is not project],
+            "virtualenv": [[one.sha256, one.filename] for one in virtualenv],
         }
         self.store.note(_KIND, self._key, note)
 
@@ -106,11 +118,14 @@ class Foresight:
     def _read(self, wheels: Sequence[Sequence[str]], work: Path) -> list[Described]:
         return [self._look_at(sha256, filename, work) for sha256, filename in wheels]
 
-    def _look_at(self, sha256: str, filename: str, work: Path) -> Described:
+    def _find(self, sha256: str, filename: str) -> Wheel:
         path = self.store.find(sha256, filename)
         if path is None:
             raise LookupError(filename)
-        wheel = open_wheel(path, Origin.STORE, sha256=sha256)
+        return open_wheel(path, Origin.STORE, sha256=sha256)
+
+    def _look_at(self, sha256: str, filename: str, work: Path) -> Described:
+        wheel = self._find(sha256, filename)
         look_into(wheel, self.target.platform, self.target.executable, self.store, work)
         find_compiled(wheel, self.target, self.store)
         return Described(wheel=wheel, description=describe_once(wheel, self.store))
