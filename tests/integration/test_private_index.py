@@ -53,9 +53,10 @@ def watched() -> Iterator[list[str]]:
 
     def watch() -> None:
         while not ended.wait(0.005):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
+            # Not glob(), which fails if a process ends while it looks at its folder.
+            for process in Path("/proc").iterdir():
                 with contextlib.suppress(OSError):
-                    line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     if any(secret in line for secret in SECRETS):
                         seen.append(line)
 
