@@ -19,10 +19,10 @@ from platter_setuptools.steps.resolving.indexes import IndexSettings, read_setti
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
 from platter_setuptools.steps.resolving.pins import Pins, find_pins
 from platter_setuptools.steps.resolving.pip_config import pip_config_files
-from platter_setuptools.steps.resolving.requirements import Requirements, installed_pip, read_requirements
+from platter_setuptools.steps.resolving.requirements import Line, Requirements, installed_pip, read_requirements
 from platter_setuptools.steps.resolving.resolver import Request, requirement_line
 from platter_setuptools.steps.resolving.uv_amendments import amendments_of
-from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
+from platter_setuptools.steps.resolving.uv_config import UvConfig, is_set, read_config
 from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings, any_not_isolated, settings_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Dependencies:
     @property
     def all_settings(self) -> IndexSettings:
         """The settings with the URLs that requirements files name, which are known for their credentials."""
-        return dataclasses.replace(self.settings, more_urls=(*self.settings.more_urls, *self.requirements.urls()))
+        more = (*self.requirements.urls(), *(one.url for one in self.groups if one.url))
+        return dataclasses.replace(self.settings, more_urls=(*self.settings.more_urls, *more))
 
     def build_settings(self, name: NormalizedName, lock: Lock | None = None) -> BuildSettings:
         """What the user says about the build of one distribution; see settings_of."""
@@ -194,15 +195,31 @@ class Dependencies:
         said = said.with_wheel(self.source, lambda extras: requirement_line(project, name, extras))
         request = Request(requirements=lines, universal=universal, said=said, build=build, project=project)
         if options.resolver == "uv" and uv_project.uses_sources(self.source, name):
+            secret = self._secret_sources()
+            limits = [
+                Line(where="[tool.uv.sources]", constraint=True, text=text, shown=text)
+                for texts in secret.values()
+                for text in texts
+            ]
             request = dataclasses.replace(
                 request,
+                said=dataclasses.replace(said, lines=(*said.lines, *limits)),
                 tree=self.source / "pyproject.toml",
                 extras=options.extras,
                 groups=options.group,
                 sources=tuple(uv_project.source_urls(self.source)),
-                no_sources=self._lost_sources,
+                no_sources=(*self._lost_sources, *secret),
             )
         return request
+
+    def _secret_sources(self) -> dict[str, list[str]]:
+        """The repositories that uv is not to know by its own way, since their URLs have passwords."""
+        no_sources = os.environ.get("UV_NO_SOURCES_PACKAGE", "").split()
+        without = {*map(canonicalize_name, no_sources), *self.uv_config.names("no-sources-package")}
+        if is_set(os.environ, "UV_NO_SOURCES") or self.uv_config.option("no-sources"):
+            return {}
+        found = uv_project.repositories_with_login(self.source)
+        return {name: texts for name, texts in found.items() if name not in without}
 
     @functools.cached_property
     def _lost_sources(self) -> tuple[str, ...]:

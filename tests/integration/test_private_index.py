@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from platter_setuptools.ground.urls import without_userinfo
-from support import handmade, projects
+from support import handmade, projects, repositories
 from support.doors import PLATTER, unpack
 
 if TYPE_CHECKING:
@@ -130,6 +130,37 @@ def test_a_requirement_in_a_file(yard: Yard, tmp_path: Path, open_index: Callabl
     (bundle,) = project.glob("dist/*")
     assert (bundle / "data" / "requirements.txt").read_text() == f"leaf @ {without_userinfo(url)}\n"
     has_none_of_the_secrets(bundle, tmp_path / "wheels", said=done.stdout + done.stderr)
+
+
+def test_repositories_with_tokens(yard: Yard, tmp_path: Path) -> None:
+    tokens = {name: f"somebody:t0ken-of-{name}" for name in ("one", "two")}
+    for name in tokens:
+        files = {"setup.py": f"from setuptools import setup\n\nsetup(name='{name}', version='1.0')\n"}
+        projects.commit(projects.write(tmp_path / "repositories" / name, files))
+    trace = tmp_path / "trace"
+    with repositories.serving(tmp_path / "repositories", tokens) as url:
+        one, two = (f"{url.replace('//', f'//{login}@')}{name}/.git" for name, login in tokens.items())
+        files = {
+            "setup.py": projects.SETUP_PY.replace("leaf", "one"),
+            "pyproject.toml": "[project]\nname = 'hello'\ndynamic = ['version', 'dependencies', 'scripts']\n"
+            f"[tool.uv.sources]\none = {{git = '{one}'}}\n",
+            "more.txt": f"two @ git+{two}\n",
+        }
+        done = yard.platter(
+            *("build", "-v", "--format=dir", "-r", "more.txt"),
+            cwd=projects.hello(tmp_path / "project", files),
+            UV_CACHE_DIR=str(tmp_path / "uv"),
+            PLATTER_BUILD_WHEEL_CACHE=str(tmp_path / "wheels"),
+            GIT_TRACE2_EVENT=str(trace),
+            GIT_TRACE_REDACT="0",
+        )
+    (bundle,) = (tmp_path / "project" / "dist").iterdir()
+    assert {path.name[:3] for path in bundle.rglob("*.whl")} >= {"one", "two"}
+    said = done.stdout + done.stderr
+    assert "remote-http" in trace.read_text()  # what git itself starts is there, too
+    for path in (trace, *(path for path in (*bundle.rglob("*"), *(tmp_path / "wheels").rglob("*")) if path.is_file())):
+        said += path.read_bytes().decode(errors="replace")
+    assert "t0ken" not in said
 
 
 @pytest.mark.parametrize("line", ["pip download -i {} secretive", "curl {}"])

@@ -151,15 +151,22 @@ class TestUv:
             return locking(call)
 
         run = FakeRunner(answer)
-        request = Request(requirements=(), said=said("x @ git+https://tok3n@host/x.git@main#egg=x"))
+        line = "x @ git+https://tok3n@host/x.git@main#egg=x"
+        request = Request(requirements=(), said=said(line))
         uv(run, tmp_path)(request)
         assert read == ["x @ git+https://host/x.git@main#egg=x\n"]
+        of_a_group = FakeRunner(answer)
+        uv(of_a_group, tmp_path)(Request(requirements=(line,)))
+        assert read[0] == read[1]
         environ = {name: value for name, value in run.calls[0].env.items() if name.startswith("GIT_")}
         assert environ == {
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "http.https://host/.extraHeader",
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": "http.https://host/x.git.extraHeader",
             "GIT_CONFIG_VALUE_0": "Authorization: Basic dG9rM246",
+            "GIT_CONFIG_KEY_1": "http.https://host/.extraHeader",  # of submodules
+            "GIT_CONFIG_VALUE_1": "Authorization: Basic dG9rM246",
         }
+        assert environ.items() <= of_a_group.calls[0].env.items()
         answered = FakeRunner(reporting())
         pip(answered, tmp_path)(request)
         assert environ.items() <= answered.calls[1].env.items()

@@ -13,7 +13,8 @@ import pytest
 
 from platter_setuptools.ground.errors import DependencyError
 from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.resolving.credentials import Login, Place
+from platter_setuptools.steps.resolving.credentials import Login, Place, places
+from platter_setuptools.steps.resolving.indexes import IndexSettings
 from platter_setuptools.steps.wheelhouse.sources import check_out, unpack
 from support import projects
 from support.fakes import FakeRunner, failing
@@ -142,6 +143,13 @@ class TestCheckOut:
                 assert call.env["GIT_CONFIG_COUNT"] == "2"
                 assert call.env["GIT_CONFIG_KEY_1"] == "http.https://host/.extraHeader"
                 assert call.env["GIT_CONFIG_VALUE_1"] == "Authorization: Basic bWU6czNjcjN0"
+
+    def test_each_repository_of_a_host_has_its_own_login(self, tmp_path: Path) -> None:
+        settings = IndexSettings(more_urls=("git+https://t0ken1@host/a/x.git@v1", "git+https://t0ken2@host/a/y.git"))
+        for name, value in (("x", "dDBrZW4xOg=="), ("y", "dDBrZW4yOg==")):
+            run = FakeRunner()
+            check_out("git", f"https://host/a/{name}.git", "12ab", tmp_path / "a", run, places(settings))
+            assert run.calls[0].env["GIT_CONFIG_VALUE_0"] == f"Authorization: Basic {value}"
 
     def test_without_git(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))

@@ -18,7 +18,7 @@ from platter_setuptools.steps.resolving.lock import parse_lock
 from platter_setuptools.steps.resolving.uv import run_uv, without
 from platter_setuptools.steps.resolving.uv_amendments import amendments_of, manifest_amendments
 from platter_setuptools.steps.resolving.uv_config import UvConfig, read_config
-from platter_setuptools.steps.resolving.uv_project import lost_sources
+from platter_setuptools.steps.resolving.uv_project import lost_sources, repositories_with_login
 from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings, any_not_isolated, settings_of
 from support.fakes import FakeRunner
 
@@ -315,3 +315,25 @@ def test_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="uv cannot be found") as caught:
         run_uv(FakeRunner(), ["venv"])
     assert caught.value.hint
+
+
+class TestRepositoriesWithLogin:
+    def test_as_requirements(self, tmp_path: Path) -> None:
+        tree = tmp_path / "tree"
+        sources = """
+            [tool.uv.sources]
+            A_b = {git = "https://tok3n@host/a.git", tag = "v1", subdirectory = "x"}
+            c = [{git = "https://me:pw@host/c", branch = "x/y", marker = "os_name == 'posix'"}, {index = 'i'}]
+            d = {git = "https://host/d"}
+            e = {git = "ssh://git@host/e"}
+            f = {path = "f"}
+        """
+        (tmp_path / "pyproject.toml").write_text(f"[tool.uv.workspace]\nmembers = ['tree']\n{sources}")
+        write(tree / "pyproject.toml", sources.replace("a.git", "other.git").partition("c =")[0])
+        with pytest.raises(UsageError, match="gives c a repository with a password in its URL, beside index"):
+            repositories_with_login(tree)
+        write(tmp_path / "pyproject.toml", (tmp_path / "pyproject.toml").read_text().replace(", {index = 'i'}", ""))
+        assert repositories_with_login(tree) == {
+            "a-b": ["A_b @ git+https://tok3n@host/other.git@refs/tags/v1#subdirectory=x"],
+            "c": ["c @ git+https://me:pw@host/c@refs/heads/x/y ; os_name == 'posix'"],
+        }

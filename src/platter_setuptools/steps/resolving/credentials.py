@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import re
 import threading
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from platter_setuptools.ground.run import Runner
     from platter_setuptools.steps.resolving.indexes import IndexSettings
 
+_GIT_URL = re.compile(r"git\+https?://\S+")
+_GIT = re.compile(r"(git\+https?://)[^/\s]+@")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -74,18 +77,25 @@ def _places(urls: Iterable[str]) -> Iterator[Place]:
         url_only = url.partition("=")[2] if re.match(r"[\w.-]+=", url) else url  # uv's NAME=URL
         try:
             if origin(url_only) and urlsplit(url_only).hostname:
-                yield Place(without_userinfo(url_only.removeprefix("git+")), login_of(url_only))
+                yield Place(without_userinfo(_repository(url_only)), login_of(url_only))
         except ValueError:  # such a URL leads nowhere: whoever opens it says so
             continue
 
 
+def _repository(url: str) -> str:
+    """A repository's own URL, where one names a revision of it: `git+URL@REVISION#…`. Others stay as they are."""
+    if not url.startswith("git+"):
+        return url
+    parts = urlsplit(url.removeprefix("git+"))
+    return parts._replace(path=parts.path.rpartition("@")[0] or parts.path, query="", fragment="").geturl()
+
+
 def fitting(known: Sequence[Place], url: str) -> list[Place]:
     """The places at the URL's origin, those with the longest common path first."""
-    path = _segments(url)
 
     def common(place: Place) -> int:
-        pairs = zip(_segments(place.url), path, strict=False)
-        return next((number for number, (one, other) in enumerate(pairs) if one != other), len(path))
+        pairs = zip(_segments(place.url), _segments(url), strict=False)
+        return len([*itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
     try:
         return sorted((one for one in known if origin(one.url) == origin(url)), key=common, reverse=True)
@@ -94,7 +104,7 @@ def fitting(known: Sequence[Place], url: str) -> list[Place]:
 
 
 def _segments(url: str) -> list[str]:
-    return urlsplit(url).path.split("/")[1:-1]
+    return urlsplit(url).path.strip("/").split("/")
 
 
 def logins(known: Sequence[Place], url: str) -> list[Login]:
@@ -104,7 +114,10 @@ def logins(known: Sequence[Place], url: str) -> list[Login]:
 
 
 def git_environment(known: Sequence[Place], environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which git has the logins of these repositories and hosts, and of no others."""
+    """The variables by which git has the logins of these repositories and hosts, and of no others.
+
+    Repositories come before their host: git adds up the headers of what it finds to fit better and better.
+    """
     found: dict[str, str] = {}
     for place in known:
         if place.login and urlsplit(place.url).scheme in {"http", "https"}:
@@ -116,10 +129,15 @@ def git_environment(known: Sequence[Place], environ: Mapping[str, str]) -> dict[
     return said
 
 
-def git_logins(urls: Iterable[str]) -> list[Place]:
-    """The repositories that requirements name with a login, as git is to know them: by scheme and host."""
-    found = [place for url in urls if url.startswith("git+") for place in _places([url])]
-    return [Place(f"{origin(place.url)}/", place.login) for place in found if place.login]
+def git_logins(texts: Iterable[str]) -> list[Place]:
+    """The repositories that requirements name with a login and, for their submodules, their hosts."""
+    found = [place for text in texts for place in _places(_GIT_URL.findall(text)) if place.login]
+    return [*found, *(Place(f"{origin(place.url)}/", place.login) for place in found)]
+
+
+def without_git_login(requirement: str) -> str:
+    """The requirement as a resolver is to read it: git is told logins by its environment."""
+    return _GIT.sub(r"\1", requirement)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from platter_setuptools.ground.errors import CommandError, DependencyError
 from platter_setuptools.ground.files import absolute
 from platter_setuptools.ground.urls import redact
 from platter_setuptools.steps.foreign import requirements as foreign
+from platter_setuptools.steps.resolving.credentials import without_git_login
 from platter_setuptools.steps.store import key_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _WITH_USERINFO = re.compile(r"(?<![\w+.-])[\w+.-]{1,32}://[^/\s]+@\S+")
 _INDEX = re.compile(r"^--(?:index-url|extra-index-url|find-links) ([^@\s]+)$", re.MULTILINE)
-_GIT = re.compile(r"(git\+https?://)[^/\s]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,7 @@ class Requirements:
 
     def write(self, path: Path, *, constraints: bool) -> None:
         """Write one file for a resolver, which only this user may read."""
-        # git is told the logins of repositories by its environment: its command line would show them.
-        texts = [_GIT.sub(r"\1", line.text) for line in self.lines if line.constraint == constraints]
+        texts = [without_git_login(line.text) for line in self.lines if line.constraint == constraints]
         text = "".join(f"{text}\n" for text in texts)
         path.touch(mode=0o600)
         path.write_text(text, "utf-8")

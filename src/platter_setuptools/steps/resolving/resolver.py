@@ -17,7 +17,7 @@ from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.ground.setuptools_config import builds_elsewhere
 from platter_setuptools.steps.foreign import run_pip
 from platter_setuptools.steps.resolving import indexes
-from platter_setuptools.steps.resolving.credentials import git_environment, git_logins
+from platter_setuptools.steps.resolving.credentials import git_environment, git_logins, without_git_login
 from platter_setuptools.steps.resolving.lock import Lock, parse_lock, read_lock
 from platter_setuptools.steps.resolving.requirements import NOTHING, Requirements
 from platter_setuptools.steps.resolving.uv import run_uv
@@ -82,7 +82,7 @@ class UvResolver:
     def __call__(self, request: Request) -> Lock:
         folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=self.work))
         source, lock = folder / "requirements.in", folder / "pylock.toml"
-        source.write_text("".join(f"{line}\n" for line in request.requirements), "utf-8")
+        source.write_text("".join(f"{without_git_login(line)}\n" for line in request.requirements), "utf-8")
         command: list[str | Path] = [
             *("pip", "compile", "--format", "pylock.toml", "--no-header", "--quiet", "--no-python-downloads"),
             *("--output-file", os.fspath(lock), "--python", os.fspath(self.python)),
@@ -103,7 +103,7 @@ class UvResolver:
         ]
         try:
             environ = {**self.environ, **indexes.uv_environment(self.settings), **_leaving_trees_clean(folder)}
-            environ |= git_environment(git_logins(request.said.urls()), os.environ)
+            environ |= _git_environment(request)
             run_uv(self.run, command, cwd=self.project, env=environ)
         except CommandError as error:
             raise _unresolved(error) from error
@@ -141,12 +141,12 @@ class PipResolver:
             *self.settings.pip_arguments,
             *(word for file in _written(request.said, folder / "constraints.txt") for word in ("--constraint", file)),
             *(word for file in _written(request.said, folder / "requirements.txt") for word in ("--requirement", file)),
-            *("--", *request.requirements),
+            *("--", *map(without_git_login, request.requirements)),
         ]
         # Not as an option, which an older pip does not know.
         limits = _written(request.build, folder / "build.txt")
         environ = {**dict(self.settings.pip_variables), "PIP_REQUIRE_VIRTUALENV": "no", **_leaving_trees_clean(folder)}
-        environ |= git_environment(git_logins(request.said.urls()), os.environ)
+        environ |= _git_environment(request)
         environ |= {"PIP_BUILD_CONSTRAINT": os.fspath(limits[0])} if limits else {}
         asked = {"path": self._path(), "arguments": [os.fspath(word) for word in arguments]}
         try:
@@ -171,6 +171,11 @@ class PipResolver:
 def _leaving_trees_clean(folder: Path) -> dict[str, str]:
     """Variables for a resolver that asks builds for metadata, in folders where they lie for one."""
     return {"PYTHONDONTWRITEBYTECODE": "1", **builds_elsewhere(folder, os.environ, egg_info=True)}
+
+
+def _git_environment(request: Request) -> dict[str, str]:
+    """Variables that give git the logins of a request's repositories: its command line would show them."""
+    return git_environment(git_logins([*request.requirements, *request.said.urls()]), os.environ)
 
 
 def _written(said: Requirements, path: Path) -> list[Path]:

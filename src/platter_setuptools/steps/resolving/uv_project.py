@@ -12,7 +12,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.configuration import named, read_pyproject, read_toml
-from platter_setuptools.ground.errors import CommandError, DependencyError
+from platter_setuptools.ground.errors import CommandError, DependencyError, UsageError
+from platter_setuptools.steps.resolving.credentials import git_logins
 from platter_setuptools.steps.resolving.lock import Lock, read_lock
 from platter_setuptools.steps.resolving.uv import run_uv
 from platter_setuptools.steps.resolving.uv_amendments import manifest_amendments
@@ -67,6 +68,34 @@ def source_urls(project: Path) -> Iterator[str]:
             for one in _listed(said):
                 if "url" in one:
                     yield f"{name} @ {one['url']}"
+
+
+def repositories_with_login(project: Path) -> dict[str, list[str]]:
+    """What `[tool.uv.sources]` says to come from a repository whose URL has a login, as requirements by their names.
+
+    uv would hand these URLs to git on its command line. Raises UsageError for what no requirement can say.
+    """
+    found: dict[str, list[str]] = {}
+    tables = [table.get("sources") for _, table in uv_tables(project)]
+    for sources in (one for one in reversed(tables) if isinstance(one, dict)):  # the project's count most
+        for name, said in sources.items():
+            found.pop(canonicalize_name(name), None)
+            if any(git_logins([f"git+{one.get('git')}"]) for one in _listed(said)):
+                found[canonicalize_name(name)] = [_of_repository(name, one) for one in _listed(said)]
+    return found
+
+
+def _of_repository(name: str, source: Mapping[str, Any]) -> str:
+    if strange := sorted({*source} - {"git", "rev", "tag", "branch", "subdirectory", "marker"}):
+        raise UsageError(
+            f"[tool.uv.sources] gives {name} a repository with a password in its URL, beside {', '.join(strange)}",
+            hint="leave the password out of the URL: git finds it in .netrc or asks a credential helper",
+        )
+    names = {"rev": "", "tag": "refs/tags/", "branch": "refs/heads/"}
+    revision = "".join(f"@{prefix}{source[key]}" for key, prefix in names.items() if key in source)
+    folder = f"#subdirectory={source['subdirectory']}" if "subdirectory" in source else ""
+    marker = f" ; {source['marker']}" if "marker" in source else ""
+    return f"{name} @ git+{source['git']}{revision}{folder}{marker}"
 
 
 def lost_sources(sdist: Path) -> tuple[str, ...]:
