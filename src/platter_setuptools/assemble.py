@@ -111,8 +111,8 @@ def _look_ahead(workshop: Workshop) -> Foresight:
 def _draft(writer: BundleWriter, foresight: Foresight, looked: Later[None]) -> Draft[Written]:
     """Return the bundle as it will be if the resolver says what it said last time."""
     options = writer.workshop.options
-    # With a lock there is nothing to wait for, and what scripts do or a signer asks is not done for a guess.
-    sensible = not (options.lock or options.has_scripts or options.sign_with) and options.output.is_dir()
+    # What scripts do or a signer asks is not done for a guess.
+    sensible = not (options.has_scripts or options.sign_with) and options.output.is_dir()
 
     def make(consent: Consent, progress: Progress) -> Written:
         wheels, virtualenv = (
