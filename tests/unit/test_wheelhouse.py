@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from platter_setuptools.ground.errors import DependencyError, WheelError
+from platter_setuptools.ground.errors import CommandError, DependencyError, WheelError
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.steps.resolving.indexes import IndexSettings
 from platter_setuptools.steps.resolving.lock import parse_lock
@@ -216,10 +216,31 @@ class TestBuilding:
         package = {"name": "a", "vcs": vcs}
         assert yard.collect(package) == [(file("a"), Origin.BUILT)]
         assert yard.builder.trees[0].name == "sub"
-        assert yard.run.calls[0].command[:2] == ("git", "clone")
+        assert [call.command[1] for call in yard.run.calls[:2]] == ["ls-remote", "clone"]
         assert yard.collect(package) == [(file("a"), Origin.STORE)]
         elsewhere = {**vcs, "url": "https://elsewhere/a.git"}
         assert yard.collect({**package, "vcs": elsewhere}) == [(file("a"), Origin.BUILT)]
+
+    def test_a_version_is_read_from_tags(self, yard: Yard) -> None:
+        tags, fails = "", False
+
+        def git(call: Call) -> str:
+            if "clone" in call.command:
+                folder = Path(call.command[-1])
+                folder.mkdir(parents=True)
+                (folder / "name").write_text("a")
+            if fails:
+                raise CommandError("git", returncode=128, output=[])
+            return tags if "ls-remote" in call.command else ""
+
+        yard.run = FakeRunner(git)
+        package = {"name": "a", "vcs": {"type": "git", "url": "https://host/a.git", "commit-id": "12" * 20}}
+        assert yard.collect(package) == [(file("a"), Origin.BUILT)]
+        tags = f"{'12' * 20}\trefs/tags/v1.0\n"
+        assert yard.collect(package) == [(file("a"), Origin.BUILT)]
+        assert yard.collect(package) == yard.collect(package, offline=True) == [(file("a"), Origin.STORE)]
+        fails = True
+        assert yard.collect(package) == [(file("a"), Origin.STORE)]
 
     @pytest.mark.parametrize("commit", ["main", "v1.0", "12ab", "12" * 19 + "zz", "12" * 21])
     def test_a_commit_is_no_branch_and_no_tag(self, yard: Yard, commit: str) -> None:

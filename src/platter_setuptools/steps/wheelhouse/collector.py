@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -20,7 +20,7 @@ from packaging.pylock import (
     PackageWheel,
 )
 
-from platter_setuptools.ground.errors import DependencyError, InterruptedBuildError, PlatterError
+from platter_setuptools.ground.errors import CommandError, DependencyError, InterruptedBuildError, PlatterError
 from platter_setuptools.ground.progress import Progress, human_size
 from platter_setuptools.ground.threads import CORES, in_threads, threads
 from platter_setuptools.ground.urls import without_userinfo
@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from platter_setuptools.steps.target import Target
     from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings
 
-# What a compiled wheel depends on besides its source, target and build options.
+_TAGS = "tags"  # of notes in the store
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+# What a compiled wheel depends on besides its source, target and build options.
 _COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ARCHFLAGS")
 
 
@@ -74,6 +75,7 @@ class Collector:
     progress: Progress
     work: Path
     offline: bool = False
+    _tags: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def collect(
         self,
@@ -225,8 +227,9 @@ class Collector:
                     f"the lock names {artifact.commit_id!r} as the commit of {entry.package.name}",
                     hint="a commit is 40 or 64 hexadecimal digits, no branch and no tag: lock again",
                 )
-            url = without_userinfo(str(artifact.url or artifact.path))
-            source: tuple[str, ...] = ("vcs", artifact.type, url, artifact.commit_id)
+            url = str(artifact.url or artifact.path)
+            tags = self._tags_of(url) if artifact.type == "git" else ""
+            source: tuple[str, ...] = ("vcs", artifact.type, without_userinfo(url), artifact.commit_id, tags)
         else:
             hashes = {} if isinstance(artifact, PackageDirectory) else artifact.hashes
             source = ("archive", *sorted(f"{name}:{value}" for name, value in hashes.items()))
@@ -237,6 +240,19 @@ class Collector:
             self.build_settings(entry.package.name, lock).key,
             *(f"{name}={os.environ[name]}" for name in _COMPILER_VARIABLES if name in os.environ),
         )
+
+    def _tags_of(self, url: str) -> str:
+        """What a repository's tags name: versions are read from them. Where it cannot be asked, the last answer."""
+        key = key_of(without_userinfo(url))
+        if key not in self._tags:
+            try:
+                found = None if self.offline else sources.tags_of(url, self.run, places(self.settings))
+            except CommandError:
+                found = None
+            if found is not None:
+                self.store.note(_TAGS, key, found)
+            self._tags[key] = str(self.store.recall(_TAGS, key)) if found is None else found
+        return self._tags[key]
 
 
 def as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None:

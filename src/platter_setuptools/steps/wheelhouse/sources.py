@@ -55,11 +55,7 @@ def check_out(kind: str, url: str, commit: str, folder: Path, run: Runner, known
             f"{redact(url)} is a {kind} repository, and only git is supported",
             hint="depend on an sdist or a wheel of it instead",
         )
-    environ = {"GIT_TERMINAL_PROMPT": "0"}
-    if urlsplit(url).scheme in {"http", "https"}:
-        login = login_of(url) or next(iter(logins(known, url)), None)
-        environ |= git_environment([Place(f"{origin(url)}/", login)], os.environ)
-        url = without_userinfo(url)
+    url, environ = _reachable(url, known)
     try:
         # The whole history, since versions are often read from tags.
         run(["git", "clone", "--quiet", "--no-checkout", "--", url, folder], env=environ)
@@ -74,6 +70,22 @@ def check_out(kind: str, url: str, commit: str, folder: Path, run: Runner, known
             output=error.output,
         ) from error
     return folder
+
+
+def tags_of(url: str, run: Runner, known: Sequence[Place] = ()) -> str:
+    """Return what the tags of a git repository name, as git prints it. Raises CommandError if it cannot be asked."""
+    url, environ = _reachable(url, known)
+    return run(["git", "ls-remote", "--quiet", "--tags", "--", url], env=environ, secret=True)
+
+
+def _reachable(url: str, known: Sequence[Place]) -> tuple[str, dict[str, str]]:
+    """Return the URL as git is told it, and the variables that it needs: they have the login."""
+    environ = {"GIT_TERMINAL_PROMPT": "0"}
+    if urlsplit(url).scheme in {"http", "https"}:
+        login = login_of(url) or next(iter(logins(known, url)), None)
+        environ |= git_environment([Place(f"{origin(url)}/", login)], os.environ)
+        url = without_userinfo(url)
+    return url, environ
 
 
 def _has(folder: Path, commit: str, run: Runner, environ: Mapping[str, str]) -> bool:
