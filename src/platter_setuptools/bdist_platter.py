@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import shutil
@@ -16,7 +17,7 @@ from setuptools.errors import BaseError
 from platter_setuptools.frontends import asked_folder, check_kept, output_beside, refuse_windows, signals_told, told
 from platter_setuptools.ground.configuration import SECTION, from_pyproject
 from platter_setuptools.ground.dialects import find, merge, read_environment, read_strings
-from platter_setuptools.ground.errors import PlatterError, ProjectBuildError
+from platter_setuptools.ground.errors import PlatterError, ProjectBuildError, UsageError
 from platter_setuptools.ground.options import OPTIONS, Kind, Option
 from platter_setuptools.ground.temporary import temporary_folder
 from platter_setuptools.ground.times import reproducible_build, source_date_epoch
@@ -38,8 +39,8 @@ def _long_name(option: Option) -> str:
 
 
 def _attributes(option: Option) -> list[str]:
-    """The command line's name for it, and what setup.cfg may call it, where setuptools leaves dashes as they are."""
-    names = {_long_name(option), option.name}
+    """The command line's names for it, and what setup.cfg may call it, where setuptools leaves dashes as they are."""
+    names = {_long_name(option), option.name, *(alias.removeprefix("--") for alias in option.aliases)}
     return sorted(names | {name.replace("-", "_") for name in names})
 
 
@@ -58,6 +59,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
     user_options: ClassVar[list[tuple[str, str | None, str]]] = [
         *map(_row, OPTIONS),
         ("output=", "o", "as --dist-dir, as the command line of platter calls it"),
+        *((f"{alias.removeprefix('--')}=", None, f"as --{one.name}") for one in OPTIONS for alias in one.aliases),
     ]
 
     def initialize_options(self) -> None:
@@ -65,6 +67,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             setattr(self, name, None)
         with _as_setuptools_error(verbose=False):
             self._check_names()
+            self._refuse_abbreviations()
 
     def finalize_options(self) -> None:
         with _as_setuptools_error(verbose=False):
@@ -101,6 +104,17 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
             if not hasattr(self, key):
                 find(key, f"{where} [{SECTION}]")
 
+    def _refuse_abbreviations(self) -> None:
+        """Raises UsageError for a beginning of an option's name, which distutils takes for the option."""
+        others = set(getattr(self.distribution, "commands", ())) - {SECTION}
+        words = itertools.dropwhile(lambda word: word != SECTION, self.distribution.script_args or ())
+        known = sorted(name.rstrip("=") for name, _short, _help in self.user_options)
+        for word in itertools.takewhile(lambda word: word not in others, words):
+            given = word.partition("=")[0].removeprefix("--")
+            meant = [name for name in known if name.startswith(given)]
+            if word.startswith("--") and given and meant and given not in known:
+                raise UsageError(f"there is no option --{given}", hint=f"did you mean --{meant[0]}?")
+
     def _read_options(self) -> Options:
         refuse_windows()
         here = Path.cwd()
@@ -114,7 +128,9 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
                 # What a configuration file says is weaker than the environment, which distutils does not know.
                 where = str(spoken[name][0]) if name in spoken else ""
                 weaker = where.endswith(".cfg")
-                (configured.setdefault(where, {}) if weaker else given)[option.name] = str(value)
+                said_there = configured.setdefault(where, {}) if weaker else given
+                before = [said_there[option.name]] if option.kind is Kind.NAMES and option.name in said_there else []
+                said_there[option.name] = ",".join([*before, str(value)])
         if given.get("verbose", "").isdecimal():  # distutils counts: `--quiet` is 0, `-vv` is 2
             given["quiet" if given.pop("verbose") == "0" else "verbose"] = "yes"
         level = self.distribution.verbose  # 0 after `setup.py -q`, 2 and more after `setup.py -v`

@@ -74,6 +74,25 @@ class TestOptions:
             prebuild_script=project / "pre",
         )
 
+    @pytest.mark.parametrize("words", [["--extra=a", "--extras=b,c"], ["--extra", "a,b,c"]])
+    @pytest.mark.usefixtures("project")
+    def test_extra_is_extras(self, words: list[str]) -> None:
+        assert sorted(options(*words).extras) == ["a", "b", "c"]
+
+    @pytest.mark.parametrize(
+        ("given", "meant"), [("--out=x", "output"), ("--no-pi", "no-pip"), ("--form=zip", "format")]
+    )
+    @pytest.mark.usefixtures("project")
+    def test_a_part_of_a_name_is_none(self, given: str, meant: str) -> None:
+        with pytest.raises(
+            BaseError, match=rf"there is no option {given.partition('=')[0]}\n  hint: did you mean --{meant}\?"
+        ):
+            options(given)
+
+    @pytest.mark.usefixtures("project")
+    def test_other_commands_have_options_of_their_own(self) -> None:
+        assert options("bdist_platter", "--format=zip", "sdist", "--format=gztar").format == "zip"
+
     @pytest.mark.parametrize("dash", ["-", "_"])
     def test_setup_cfg(self, dash: str, project: Path) -> None:
         text = f"[bdist_platter]\ndist{dash}dir = out\nwheel{dash}cache = cache\nno{dash}pip = on\nformat = zip\n"
