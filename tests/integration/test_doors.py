@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sys
 import tarfile
 import textwrap
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 from platter_setuptools.ground.options import FORMATS, OPTIONS
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 BUNDLE = "hello-1.0-" + handmade.running_target()["platform"].replace("_", "-", 1)
 
 
+DOCS = Path(__file__).parents[2] / "docs"
 MARKER = ".platter-release.json"  # says when it was installed
 WHEEL = "hello-1.0-py3-none-any.whl"
 
@@ -167,6 +170,20 @@ def test_the_artifact_path_alone_is_on_stdout(yard: Yard, project: Path) -> None
     done = yard.platter("build", cwd=project)
     assert done.stdout == f"{project}/dist/{BUNDLE}.tar.gz\n"
     assert "Resolving" in done.stderr
+
+
+def test_what_is_told_as_json_is_true(yard: Yard, project: Path) -> None:
+    told: dict[str, Any] = {}
+    for command in ("build", "latest", "verify"):
+        operand = [told["build"]["path"]] if command == "verify" else []
+        said = yard.platter(command, "--json", *operand, cwd=project).stdout
+        told[command] = json.loads(said)
+        jsonschema.validate(told[command], json.loads((DOCS / f"{command}.schema.json").read_text()))
+    bundle = project / "dist" / f"{BUNDLE}.tar.gz"
+    content = bundle.read_bytes()
+    assert {one["path"] for one in told.values()} == {str(bundle)}
+    assert (told["build"]["size"], told["build"]["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert sum(told["build"]["wheels"].values()) == told["verify"]["wheels"] == len(wheels(unpack(bundle, yard.folder)))
 
 
 def test_quiet_says_nothing_but_the_path(yard: Yard, project: Path) -> None:
