@@ -21,19 +21,6 @@ if TYPE_CHECKING:
     from support.doors import Yard
     from support.index import Index
 
-PYPROJECT = """
-    [build-system]
-    requires = ["setuptools"]
-    build-backend = "{backend}"
-
-    [project]
-    name = "{name}"
-    version = "{version}"
-    dependencies = {requires}
-
-    [tool.setuptools]
-    py-modules = ["hello"]
-"""
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ON_LATER_PATCHES = f"later; python_full_version >= '{PYTHON}.900'"  # no resolver takes it for the Python at hand
 FIRST = {"ark": "2.0", "bow": "1.0", "core": "1.0"}  # of what is asked for first, the newest
@@ -52,12 +39,8 @@ def picky(tmp_path: Path, open_index: Callable[..., Index]) -> Index:
     return open_index(folder)
 
 
-def write(
-    folder: Path, *requires: str, name: str = "app", version: str = "1.0", backend: str = "setuptools.build_meta"
-) -> Path:
-    text = PYPROJECT.format(name=name, version=version, requires=list(requires), backend=backend)
-    setup = "from setuptools import setup\n\nsetup()\n"
-    return projects.write(folder, {"pyproject.toml": text, "setup.py": setup, "hello.py": projects.HELLO})
+def write(folder: Path, *requires: str, **about: str) -> Path:
+    return projects.declared(folder, *requires, **{"name": "app", **about})
 
 
 def chosen(bundle: Path) -> dict[str, str]:
@@ -126,6 +109,8 @@ def test_any_state_of_the_caches(yard: Yard, tmp_path: Path, picky: Index, name:
     door.state = "warm"
     assert chosen(door.build(other)) == SECOND
     same()
+    if name != "platter":  # the flow behind the doors is one: what else may have happened is tried with the first
+        return
     assert chosen(door.build(door.write(project, "bow", "ark", version="1.1"))) == SECOND  # another commit
     same()
     lock = tmp_path / "pylock.toml"

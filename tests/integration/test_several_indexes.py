@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,16 +53,7 @@ def test_a_lock_is_told_as_well(yard: Yard, tmp_path: Path, indexes: tuple[Index
 
 def test_a_name_that_is_pinned(yard: Yard, tmp_path: Path, indexes: tuple[Index, Index]) -> None:
     private, public = indexes
-    pyproject = f"""
-        [build-system]
-        requires = ["setuptools"]
-        build-backend = "setuptools.build_meta"
-        [project]
-        name = "hello"
-        version = "1.0"
-        dependencies = ["ours"]
-        [tool.setuptools]
-        py-modules = []
+    settings = f"""
         [tool.uv]
         index-strategy = "unsafe-best-match"
         [[tool.uv.index]]
@@ -74,7 +66,7 @@ def test_a_name_that_is_pinned(yard: Yard, tmp_path: Path, indexes: tuple[Index,
         [tool.uv.sources]
         ours = {{ index = "private" }}
     """
-    project = projects.write(tmp_path / "project", {"pyproject.toml": pyproject})
+    project = projects.declared(tmp_path / "project", "ours", more=textwrap.dedent(settings))
     words = ("build", "--format=dir", "--no-bytecode")
     login = {"UV_INDEX_PRIVATE_USERNAME": "me", "UV_INDEX_PRIVATE_PASSWORD": "s3cret"}
     done = yard.platter(*words, cwd=project, code=0, **login, PIP_INDEX_URL="")

@@ -131,6 +131,21 @@ MIXED_SETUP = """
 FROM_SOURCE = "--pip-option=--no-binary=speck"  # the option with which its dependency is compiled, too
 
 
+PYPROJECT = """\
+[build-system]
+requires = ["setuptools"]
+build-backend = "{backend}"
+
+[project]
+name = "{name}"
+version = "{version}"
+dependencies = {requires}
+
+[tool.setuptools]
+py-modules = ["hello"]
+"""
+
+
 def write(folder: Path, files: Mapping[str, str]) -> Path:
     """Write files below a folder, each freed of the indentation it has in the test; gives the folder."""
     for name, content in files.items():
@@ -143,6 +158,20 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 def hello(folder: Path, files: Mapping[str, str] | None = None) -> Path:
     """The plain application with its metadata in setup.py; `files` replace some of its own or come on top."""
     return write(folder, {"setup.py": SETUP_PY, "hello.py": HELLO, **(files or {})})
+
+
+def declared(
+    folder: Path,
+    *requires: str,
+    name: str = "hello",
+    version: str = "1.0",
+    backend: str = "setuptools.build_meta",
+    more: str = "",
+) -> Path:
+    """The plain application with its metadata in pyproject.toml, and `more` at that file's end."""
+    text = PYPROJECT.format(name=name, version=version, requires=list(requires), backend=backend)
+    setup = "from setuptools import setup\n\nsetup()\n"
+    return write(folder, {"pyproject.toml": text + more, "setup.py": setup, "hello.py": HELLO})
 
 
 def c_extension(name: str, *, source: str = C_MODULE, setup: str = "") -> dict[str, str]:
