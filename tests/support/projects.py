@@ -131,7 +131,7 @@ MIXED_SETUP = """
 FROM_SOURCE = "--pip-option=--no-binary=speck"  # the option with which its dependency is compiled, too
 
 
-PYPROJECT = """\
+DECLARED = """\
 [build-system]
 requires = ["setuptools"]
 build-backend = "{backend}"
@@ -169,7 +169,7 @@ def declared(
     more: str = "",
 ) -> Path:
     """The plain application with its metadata in pyproject.toml, and `more` at that file's end."""
-    text = PYPROJECT.format(name=name, version=version, requires=list(requires), backend=backend)
+    text = DECLARED.format(name=name, version=version, requires=list(requires), backend=backend)
     setup = "from setuptools import setup\n\nsetup()\n"
     return write(folder, {"pyproject.toml": text + more, "setup.py": setup, "hello.py": HELLO})
 
