@@ -9,10 +9,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-import pytest
-
-from platter_setuptools.payload import process, signals
-from platter_setuptools.payload.errors import Interrupted
+from platter_setuptools.payload import process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,17 +28,26 @@ def test_what_it_leaves_in_the_background_stays(tmp_path: Path) -> None:
     os.kill(number, signal.SIGTERM)  # ProcessLookupError if it is gone
 
 
-def test_ends_with_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_GRACE", 0.2)
-    signals.listen()
-    os.mkfifo(tmp_path / "fifo")
-    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-    os.set_blocking(reader, True)
-    script = f'trap "" TERM; exec >fifo; sleep 300 & kill -TERM {os.getpid()}; wait; sleep 300'
-    with pytest.raises(Interrupted):
-        process.run(["sh", "-c", script], str(tmp_path), PATH)
-    assert os.read(reader, 1) == b""  # comes with the end of the last that could write
-    os.close(reader)
+def test_ends_with_us(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    # A process of its own, which has one thread as an installation has: others would take the signal at any moment.
+    program = textwrap.dedent(
+        """
+        import os, sys
+        from platter_setuptools.payload import process, signals
+        process._GRACE = 0.2
+        signals.listen()
+        script = 'trap "" TERM; exec >fifo; sleep 300 & kill -TERM $0; wait; sleep 300'
+        try:
+            process.run(["sh", "-c", script, str(os.getpid())], sys.argv[1], {"PATH": sys.argv[2]})
+        except signals.Interrupted as error:
+            sys.exit(error.exit_code)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path), PATH["PATH"]]) as ours:
+        assert fifo.read_bytes() == b""  # its end comes with the end of the last that could write
+    assert ours.returncode == 128 + signal.SIGTERM
 
 
 def test_ends_when_we_are_killed(tmp_path: Path) -> None:
