@@ -47,7 +47,7 @@ class TestRevision:
         root = yard.folder / "root"
         script = unpack(bundle, yard.folder / "server") / "install.sh"
         yard.run(script, "-p", sys.executable, "--quiet", "--root", root, cwd=yard.folder)
-        assert output(root / "platter", "list").endswith(f"active  {made[:12]}")
+        assert output(root / "platter", "list").endswith(f"active  hello  {made[:12]}")
         assert json.loads(output(root / "platter", "list", "--json"))[0]["revision"] == made
         lines = [json.loads(line) for line in (root / "platter-journal.jsonl").read_text().splitlines()]
         assert [(line["what"], line["revision"]) for line in lines] == [("install", made), ("activate", made)]

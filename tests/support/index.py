@@ -13,7 +13,9 @@ import hashlib
 import html
 import http.server
 import importlib.metadata
+import importlib.util
 import io
+import marshal
 import re
 import tarfile
 import threading
@@ -209,6 +211,8 @@ def repack(distribution: importlib.metadata.Distribution, folder: Path) -> Path:
             if len(file.parts) == 2 and file.name in _MADE_BY_INSTALLING:
                 continue
         members.append(handmade.Member(name=str(file), content=Path(str(distribution.locate_file(file))).read_bytes()))
+        if file.suffix == ".py" and distribution.name == "setuptools":
+            members.append(_bytecode(str(file), members[-1].content))
     if not info:
         raise RuntimeError(
             f"{distribution.name} was not installed from a wheel: install the test dependencies with pip"
@@ -217,6 +221,14 @@ def repack(distribution: importlib.metadata.Distribution, folder: Path) -> Path:
     tags = HeaderParser().parsestr(distribution.read_text("WHEEL") or "").get_all("Tag", ())
     tag = "-".join(".".join(sorted(set(part))) for part in zip(*(one.split("-") for one in tags), strict=True))
     return handmade.archive(folder / f"{info.removesuffix('.dist-info')}-{tag}.whl", members)
+
+
+def _bytecode(name: str, source: bytes) -> handmade.Member:
+    """A module's bytecode, or each new build environment would compile setuptools anew; of the kind without times."""
+    code = marshal.dumps(compile(source, name, "exec", dont_inherit=True))
+    unchecked = (1).to_bytes(4, "little")  # PEP 552
+    content = importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + code
+    return handmade.Member(name=importlib.util.cache_from_source(name), content=content)
 
 
 def sdist(folder: Path, name: str, version: str, files: Mapping[str, str]) -> Path:
