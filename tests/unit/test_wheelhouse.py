@@ -263,6 +263,7 @@ class TestBuilding:
             {"settings": IndexSettings(no_build_isolation=True)},
             {"target": target(platform="linux-riscv64")},
             {"target": target(abi="cp311d")},
+            {"target": target(libc=("glibc", "2.99"))},
         ],
     )
     def test_another_target_or_option_is_another_wheel(self, change: dict[str, Any], yard: Yard) -> None:
@@ -272,11 +273,18 @@ class TestBuilding:
         assert other.collect(package) == [(file("a"), Origin.BUILT)]
         assert yard.collect(package) == [(file("a"), Origin.STORE)]
 
-    def test_another_compiler_is_another_wheel(self, yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        "name", ["CFLAGS", "CC", "SOURCE_DATE_EPOCH", "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_A", "CMAKE_ARGS"]
+    )
+    def test_another_compiler_or_variable_of_a_backend_is_another_wheel(
+        self, yard: Yard, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
         package = yard.sdist("a")
-        monkeypatch.delenv("CFLAGS", raising=False)
+        monkeypatch.delenv(name, raising=False)
         yard.collect(package)
-        monkeypatch.setenv("CFLAGS", "-O3")
+        monkeypatch.setenv("NOTHING_OF_IT", "1")
+        assert yard.collect(package) == [(file("a"), Origin.STORE)]
+        monkeypatch.setenv(name, "1000000000")
         assert yard.collect(package) == [(file("a"), Origin.BUILT)]
 
     @pytest.mark.parametrize(

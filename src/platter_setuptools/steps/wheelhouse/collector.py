@@ -45,8 +45,11 @@ if TYPE_CHECKING:
 
 _TAGS = "tags"  # of notes in the store
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-# What a compiled wheel depends on besides its source, target and build options.
-_COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ARCHFLAGS")
+# Variables by which compilers and build backends go; for SOURCE_DATE_EPOCH the times in a wheel.
+_VARIABLES = re.compile(
+    r"(CC|CXX|FC|AR|LD|LDSHARED|\w*FLAGS|SOURCE_DATE_EPOCH|PBR_VERSION|\w+_PRETEND_VERSION\w*|MACOSX_DEPLOYMENT_TARGET)"
+    r"|(CARGO|CMAKE|CYTHON|DISTUTILS|FLIT|HATCH|MATURIN|MESON|PDM|PKG_CONFIG|POETRY|RUST|SETUPTOOLS|SKBUILD)_\w+"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -238,7 +241,8 @@ class Collector:
             getattr(artifact, "subdirectory", None) or "",
             self.target.key,
             self.build_settings(entry.package.name, lock).key,
-            *(f"{name}={os.environ[name]}" for name in _COMPILER_VARIABLES if name in os.environ),
+            *(self.target.libc or ()),
+            *(f"{name}={value}" for name, value in sorted(os.environ.items()) if _VARIABLES.fullmatch(name)),
         )
 
     def _tags_of(self, url: str) -> str:
