@@ -118,6 +118,20 @@ class TestReplacing:
         with pytest.raises(ArchiveError, match="is a bundle for cp310,"):
             check(bundle(tmp_path, "app-1.0-linux-x86_64", format_, python="cp310"))
 
+    def test_one_that_is_replaced_while_it_is_read(
+        self, tmp_path: Path, format_: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = bundle(tmp_path, "app-1.0-linux-x86_64", format_)
+
+        def replaced(path: Path) -> str:
+            monkeypatch.undo()
+            bundle(tmp_path, "app-1.0-linux-x86_64", format_, python="cp310")
+            raise ArchiveError(f"{path} cannot be read as a bundle: it has changed", hint="try again")
+
+        monkeypatch.setattr(bundles, "python_of", replaced)
+        with pytest.raises(ArchiveError, match="is a bundle for cp310,"):
+            ReplaceableCheck("cp311")(path)
+
     def test_what_was_written_is_remembered(
         self, tmp_path: Path, format_: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -136,6 +136,9 @@ class ReplaceableCheck:
         try:
             present = (self._store and self._store.recall(_KIND, identity)) or python_of(path)
         except ArchiveError as error:
+            if _identity(path) != identity:  # another build has replaced it meanwhile
+                self(path)
+                return
             raise ArchiveError(
                 f"{path} is in the way, and is not a bundle: {error.message}",
                 hint="move it away, or choose another folder with --output (--dist-dir for the command)",
