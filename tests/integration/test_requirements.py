@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import http.server
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from platter_setuptools.steps.resolving.requirements import Requirements, read_r
 from platter_setuptools.steps.store import Store
 from platter_setuptools.steps.target import find_target
 from support import handmade, projects
+from support.doors import wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -246,6 +248,12 @@ def test_no_bundle_in_spite_of_a_wrong_hash(
         words = ("lock", f"--resolver={resolver}", *arguments)
         yard.platter(*words, cwd=project, code=_failed(resolver), **environ)
         assert not (project / "pylock.toml").exists()
+
+
+def test_a_right_hash_of_a_kind_that_the_index_does_not_tell(yard: Yard, tmp_path: Path, shelf: Path) -> None:
+    digest = hashlib.sha512((shelf / "leaf-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    project = projects.hello(tmp_path, {"more.txt": f"leaf==1.0 --hash=sha512:{digest} --hash=sha256:{ONE}\n"})
+    assert wheels(yard.build(project, "-r", "more.txt"))["leaf"] == "1.0"
 
 
 def _failed(resolver: str) -> int:

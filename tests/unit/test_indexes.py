@@ -132,6 +132,11 @@ class TestVariables:
         with pytest.raises(UsageError, match=r"the environment: (pre|retries|timeout): expected"):
             read(**variable)
 
+    @pytest.mark.parametrize("variable", ["PIP_REQUIREMENT", "PIP_EDITABLE"])
+    def test_what_would_be_installed_as_well_is_refused(self, variable: str) -> None:
+        with pytest.raises(UsageError, match="is not obeyed"):
+            read(**{variable: "locked.txt"})
+
     def test_what_concerns_other_commands_is_passed_over(self) -> None:
         assert read(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_CACHE_DIR="off", PIP_NONSENSE="x") == read()
 

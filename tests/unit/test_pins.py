@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ def line(text: str, *hashes: str, limit: bool = False, url: str = "", **facts: A
     )
 
 
+def _of(one: Line) -> Required:
+    assert one.requirement
+    return one.requirement
+
+
 def said(*lines: Line, required: bool = False) -> Requirements:
     return Requirements(lines=lines, require_hashes=required)
 
@@ -44,10 +50,36 @@ class TestFinding:
     def test_without_hashes_nothing_is_pinned(self) -> None:
         assert find_pins(said(line("leaf==1.0"))) is None
 
-    def test_hashes_add_up(self) -> None:
-        found = find_pins(said(line("leaf==1.0", f"sha256:{ONE}"), line("leaf==1.0", f"sha256:{TWO}")))
+    @pytest.mark.parametrize("limit", [False, True])
+    def test_several_lines_hold_together(self, limit: bool) -> None:
+        both = line("leaf==1.0", f"sha256:{ONE}", f"sha256:{TWO}", limit=limit)
+        one, two = (line("leaf==1.0", f"sha256:{value}", limit=limit, marker=value) for value in (ONE, TWO))
+        required = line("leaf==1.0", f"sha256:{ONE}", f"sha256:{TWO}")
+        for lines, allowed in (([both, one], {ONE}), ([one, two], set()), ([two, one], set())):
+            found = find_pins(said(required, *lines) if limit else said(*lines))
+            assert found
+            assert found.hashes == {"leaf": {f"sha256:{value}" for value in allowed}}
+
+    def test_other_markers_are_alternatives_for_other_targets(self) -> None:
+        one, two = (line("leaf==1.0", f"sha256:{value}", marker=value) for value in (ONE, TWO))
+        found = find_pins(said(one, two), universal=True)
         assert found
         assert found.hashes == {"leaf": {f"sha256:{ONE}", f"sha256:{TWO}"}}
+
+    def test_urls_without_names_are_several_files(self) -> None:
+        urls = [line(f"https://host/{value}", f"sha256:{value}", url=value) for value in (ONE, TWO)]
+        nameless = [dataclasses.replace(one, requirement=dataclasses.replace(_of(one), name="")) for one in urls]
+        found = find_pins(said(*nameless))
+        assert found
+        assert found.hashes == {"": {f"sha256:{ONE}", f"sha256:{TWO}"}}
+
+    @pytest.mark.parametrize(
+        ("known", "unknown"), [({"sha256": TWO}, {"sha512"}), ({"sha256": ONE}, set()), ({"sha512": TWO}, {"sha256"})]
+    )
+    def test_of_what_is_not_known_yet(self, known: dict[str, str], unknown: set[str]) -> None:
+        (package,) = lock({"name": "leaf", "archive": file("leaf-1.0.zip", TWO)}).pylock.packages
+        pins = Pins(hashes={"leaf": frozenset({f"sha256:{ONE}", f"sha512:{ONE}"})})
+        assert pins.unknown_kinds(package, known) == unknown
 
     def test_a_constraint_s_hash_is_enough_and_demands_others(self) -> None:
         limit = line("leaf==1.0", f"sha256:{ONE}", limit=True)

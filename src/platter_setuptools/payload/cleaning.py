@@ -9,8 +9,8 @@ from typing import Match
 # Where a URL's authority begins. A path made of a URL has one slash left.
 _AUTHORITY = re.compile(r"(:/(?:/|(?<=tp:/)|(?<=tps:/)|(?<=ssh:/)))")
 # Up to the last @ before a slash, whatever stands before it: passwords hold quotes, and @ itself. A port that is no
-# number is the beginning of a password with a slash in it.
-_USERINFO = re.compile(r"[^/\s]+@|[^/\s:@\[]*:(?!\d+(?:[/\s]|\Z))\S*@")
+# number is the beginning of a password with a slash in it, or with spaces, which end at the first @.
+_USERINFO = re.compile(r"[^/\s]+@|[^/\s:@\[]*:(?!\d+(?:[/\s]|\Z)|\s)(?:\S*@|[^\n@]*@)")
 # C0 but the newline, DEL and C1; what has no width, separates lines or turns the direction of text; lone surrogates.
 _OBEYED = re.compile(
     "[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
@@ -36,8 +36,16 @@ def redact(text: str) -> str:
     if "@" not in text:
         return text
     parts = _AUTHORITY.split(text)
-    parts[2::2] = [_USERINFO.sub("", part, count=1) if _USERINFO.match(part) else part for part in parts[2::2]]
+    parts[2::2] = map(_without_userinfo, parts[2::2])
     return "".join(parts)
+
+
+def _without_userinfo(part: str) -> str:
+    # Twice: a user can be an address of mail, with a password that has a slash in it.
+    for _ in range(2):
+        found = _USERINFO.match(part)
+        part = part[found.end() :] if found else part
+    return part
 
 
 def _escape(found: Match[str]) -> str:

@@ -44,13 +44,21 @@ class Pins:
             )
         return dataclasses.replace(lock, pylock=dataclasses.replace(lock.pylock, packages=packages))
 
+    def unknown_kinds(self, package: Package, hashes: Mapping[str, str]) -> set[str]:
+        """Return the algorithms by which a file of the package may be allowed, and by which no hash of it is known."""
+        allowed = self._allowed(package)
+        return set() if _fits(hashes, allowed) else {one.partition(":")[0] for one in allowed} - {*hashes}
+
+    def _allowed(self, package: Package) -> frozenset[str]:
+        return self.hashes.get(package.name, frozenset()) | self.hashes.get("", frozenset())
+
     def _held(self, package: Package) -> Package:
         if not self.required and package.name not in self.hashes:
             return package
-        allowed = self.hashes.get(package.name, frozenset()) | self.hashes.get("", frozenset())
+        allowed = self._allowed(package)
 
         def fits(hashes: Mapping[str, str]) -> bool:
-            return any(f"{kind}:{value}".lower() in allowed for kind, value in hashes.items())
+            return _fits(hashes, allowed)
 
         return dataclasses.replace(
             package,
@@ -65,18 +73,18 @@ class Pins:
 def find_pins(said: Requirements, *, required: bool = False, universal: bool = False) -> Pins | None:
     """Return the hashes that files demand; None if no line has one and none is `required`.
 
-    As pip does it, one hash in any of the files demands one of every requirement, and a fixed version. Of what a
-    requirement and a constraint allow only that is taken which both do. Requirements whose marker does not fit the
-    target count only if the lock is to be `universal`. Raises DependencyError with the list of those that lack a hash
-    or a version.
+    As pip does it, one hash in any of the files demands one of every requirement, and a fixed version. A file is taken
+    only if every requirement and constraint with hashes of its distribution allows it. Requirements whose marker does
+    not fit the target count only if the lock is to be `universal`: then those with other markers are alternatives.
+    Raises DependencyError with the list of those that lack a hash or a version.
     """
     lines = [line for line in said.lines if line.requirement]
     required = required or said.require_hashes or any(_of(line).hashes for line in lines)
     if not required:
         return None
     lines = [line for line in lines if universal or _of(line).applies]
-    wanted = _hashes_by_name(line for line in lines if not line.constraint)
-    limits = _hashes_by_name(line for line in lines if line.constraint)
+    wanted = _hashes_by_name((line for line in lines if not line.constraint), universal=universal)
+    limits = _hashes_by_name((line for line in lines if line.constraint), universal=universal)
     pinned = {_of(line).name for line in lines if _of(line).pinned}
     problems = [
         f"{redact(line.text.partition(' --')[0])} {problem} ({line.where})"
@@ -151,14 +159,19 @@ def _of(line: Line) -> Required:
     return line.requirement
 
 
-def _hashes_by_name(lines: Iterable[Line]) -> dict[str, frozenset[str]]:
-    found: dict[str, frozenset[str]] = {}
+def _hashes_by_name(lines: Iterable[Line], *, universal: bool) -> dict[str, frozenset[str]]:
+    found: dict[tuple[str, str], frozenset[str]] = {}
     for line in lines:
         requirement = _of(line)
         hashes = requirement.hashes | requirement.fragment if requirement.hashable else frozenset()
         if hashes:
-            found[requirement.name] = found.get(requirement.name, frozenset()) | hashes
-    return found
+            # Bare URLs name no distribution: each is one of its own.
+            key = requirement.name, (requirement.marker if universal else "") if requirement.name else requirement.url
+            found[key] = found[key] & hashes if key in found else hashes
+    by_name: dict[str, frozenset[str]] = {}
+    for (name, _), hashes in found.items():
+        by_name[name] = by_name.get(name, frozenset()) | hashes
+    return by_name
 
 
 def _problem(line: Line, limits: Mapping[str, frozenset[str]], pinned: set[str]) -> str:
@@ -173,6 +186,10 @@ def _both(wanted: frozenset[str] | None, limits: frozenset[str] | None) -> froze
     if wanted is None or limits is None:
         return wanted or limits or frozenset()
     return wanted & limits
+
+
+def _fits(hashes: Mapping[str, str], allowed: frozenset[str]) -> bool:
+    return any(f"{kind}:{value}".lower() in allowed for kind, value in hashes.items())
 
 
 def _has_files(package: Package) -> bool:

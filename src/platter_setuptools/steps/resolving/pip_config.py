@@ -92,6 +92,11 @@ def read_pip(
     if named := environ.get("PIP_CONFIG_FILE"):
         variables["PIP_CONFIG_FILE"] = located(named, base)
     for where, key, value in (*_file_values(config_files), *_environment_values(environ)):
+        if key in {"requirement", "editable"} and value:
+            raise UsageError(
+                f"{where}: {key} is not obeyed, since a bundle is made of what the project and its options name",
+                hint="give the file to the option requirements, and take it out of pip's configuration",
+            )
         option = BY_FLAG.get("--" + key)
         if option is None or not value:
             continue

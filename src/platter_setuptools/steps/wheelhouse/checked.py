@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from platter_setuptools.ground.errors import WheelError
 from platter_setuptools.ground.files import sha256_of_file
 from platter_setuptools.steps.resolving.credentials import Asking
 from platter_setuptools.steps.resolving.named_indexes import NamedIndexes, pinned
-from platter_setuptools.steps.resolving.pins import keep_promises, promised_hashes
+from platter_setuptools.steps.resolving.pins import find_pins, keep_promises, promised_hashes
 from platter_setuptools.steps.wheelhouse.collector import as_download
 from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all, is_secure
 from platter_setuptools.steps.wheelhouse.rivals import find_rivals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
     from packaging.requirements import Requirement
@@ -60,12 +62,20 @@ class CheckedResolver:
     def _with_hashes(self, request: Request, lock: Lock) -> Lock:
         promised = promised_hashes((*request.requirements, *request.sources), request.said)
         lock = self._checked(lock, keep_promises(lock, promised))
-        weak = [file for package in lock.pylock.packages for file in _files(package) if not is_secure(file.hashes)]
-        if not weak:
+        pins = find_pins(request.said, universal=request.universal)
+        wanted: dict[int, set[str]] = {}
+        unsure: list[_File] = []
+        for package in lock.pylock.packages:
+            for file in _files(package):
+                kinds = pins.unknown_kinds(package, file.hashes) if pins else set[str]()
+                if kinds or not is_secure(file.hashes):
+                    wanted[id(file)] = kinds
+                    unsure.append(file)
+        if not unsure:
             return lock
         # Of what the target does not take it need not be found out: it is left out.
-        taken = weak if request.universal else _taken(lock, self.target)
-        known = self._fetched(lock, [file for file in weak if any(file is one for one in taken)])
+        taken = unsure if request.universal else _taken(lock, self.target)
+        known = self._fetched(lock, [file for file in unsure if any(file is one for one in taken)], wanted)
         packages = [_with_hashes(package, known) for package in lock.pylock.packages]
         return dataclasses.replace(lock, pylock=dataclasses.replace(lock.pylock, packages=packages))
 
@@ -101,13 +111,15 @@ class CheckedResolver:
         )
         return kept
 
-    def _fetched(self, lock: Lock, files: Sequence[_File]) -> dict[int, str]:
-        """Fetch files, compare their hashes, and give the SHA-256 of each, by its id."""
+    def _fetched(
+        self, lock: Lock, files: Sequence[_File], kinds: Mapping[int, Iterable[str]] = MappingProxyType({})
+    ) -> dict[int, dict[str, str]]:
+        """Fetch files, compare their hashes, and give those of each, by its id: SHA-256, and the `kinds` asked for."""
         downloads: dict[Download, _File] = {}
         for file in files:
             if download := as_download(lock, file):
                 downloads[dataclasses.replace(download, trusted=False)] = file
-        found: dict[int, str] = {}
+        found: dict[int, dict[str, str]] = {}
         if not downloads:
             return found
         count, settings = len(downloads), self.settings()
@@ -117,10 +129,19 @@ class CheckedResolver:
                 list(downloads), folder, settings=settings, ask=Asking(settings, self.run)
             ).items():
                 sha256, _size = sha256_of_file(path)
-                found[id(downloads[download])] = sha256
+                key = id(downloads[download])
+                found[key] = {**{kind: _digest(path, kind) for kind in kinds.get(key, ())}, "sha256": sha256}
                 if path.suffix == ".whl":
                     self.store.add(path, sha256)
         return found
+
+
+def _digest(path: Path, kind: str) -> str:
+    found = hashlib.new(kind)
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def _files(package: Package) -> list[_File]:
@@ -134,12 +155,12 @@ def _taken(lock: Lock, target: Target) -> list[object]:
         return []
 
 
-def _with_hashes(package: Package, known: dict[int, str]) -> Package:
+def _with_hashes(package: Package, known: Mapping[int, Mapping[str, str]]) -> Package:
     """The package with what is known of its files, and without those of which nothing secure is."""
 
     def secure(file: _F) -> _F | None:
         if id(file) in known:
-            return dataclasses.replace(file, hashes={**file.hashes, "sha256": known[id(file)]})
+            return dataclasses.replace(file, hashes={**file.hashes, **known[id(file)]})
         return file if is_secure(file.hashes) else None
 
     wheels = [one for wheel in package.wheels or () if (one := secure(wheel))]
