@@ -89,7 +89,7 @@ def _platform() -> str:
 
 
 def _pair(text: str) -> Optional[Pair]:
-    match = re.search(r"(\d+)\.(\d+)", text)
+    match = re.search(r"(?<!\d)(\d+)\.(\d+)", text)
     return (int(match.group(1)), int(match.group(2))) if match else None
 
 

@@ -6,7 +6,6 @@ there is no cache, as with musl, in these alone. The cache's own format changes,
 
 import glob
 import os
-import re
 import sys
 import sysconfig
 from typing import Iterable, List, Set
@@ -25,7 +24,8 @@ def missing(names: Iterable[str], multiarch: str) -> Set[str]:
 def _folders(multiarch: str) -> List[str]:
     found = [os.path.join(folder, multiarch) for folder in _USUAL] + list(_USUAL)
     found.append(str(sysconfig.get_config_var("LIBDIR") or "/usr/lib"))  # the interpreter finds its own library there
-    found += [os.fsdecode(folder) for folder in set(re.findall(rb"(/[^\0]*)/[^/\0]+\0", _content(_CACHE)))]
+    paths = (part[part.find(b"/") :] for part in _content(_CACHE).split(b"\0"))
+    found += map(os.fsdecode, {path.rpartition(b"/")[0] for path in paths} - {b""})
     for path in glob.glob(_MUSL_PATHS):
         found += os.fsdecode(_content(path)).replace(":", "\n").split()
     return found

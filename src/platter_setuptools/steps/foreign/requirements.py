@@ -173,7 +173,7 @@ def _as_line(line: Any) -> Dict[str, Any]:
         "where": _where(line),
         "constraint": line.constraint,
         "text": text,
-        "shown": re.sub(r"\s+(?=--hash\b)", " \\\\\n    ", line.opts.shown),
+        "shown": re.sub(r"(?<!\s)\s+(?=--hash\b)", " \\\\\n    ", line.opts.shown),
         "requirement": requirement,
     }
 
