@@ -11,7 +11,7 @@ import pytest
 
 from platter_setuptools.ground.errors import PlatterError
 from platter_setuptools.ground.options import OPTIONS
-from platter_setuptools.payload import errors, marker
+from platter_setuptools.payload import errors, marker, untrusted
 from platter_setuptools.payload.manifest import BundledWheel, Override
 from support import projects
 from support.doors import info, unpack
@@ -117,3 +117,25 @@ def test_migrating_leaves_nothing_out() -> None:
     assert {f"--{name}" for name in PLATTERS_OPTIONS} | {"platter clean-cache"} <= set(table)
     assert {one.name for one in OPTIONS} >= set(PLATTERS_OPTIONS)
     assert set(listed("migrating.md", "Platter's script variables")) == PLATTERS_VARIABLES
+
+
+UNITS = {"KiB": 1 << 10, "MiB": 1 << 20}
+
+
+def test_limits() -> None:
+    """Each limit of the code is in the table, with its value, and the table has no other."""
+    text = (ROOT / "docs" / "format.md").read_text("utf-8").partition("\n## Limits\n")[2]
+    said: dict[str, set[int]] = {}
+    for line in re.findall(r"^\|.*`payload|^\| .*\|$", text, re.MULTILINE)[1:]:
+        what, limit, names = line.strip("| ").rsplit(" | ", 2)
+        found = re.findall(r"(\d+)\^(\d+)|(\d[\d,]*) ?(KiB|MiB)?", f"{limit} {what}")
+        values = {
+            int(base) ** int(power) if power else int(number.replace(",", "")) * UNITS.get(unit, 1)
+            for base, power, number, unit in found
+        }
+        for name in re.findall(r"`([A-Z_]+)`", names):
+            said[name] = values
+    limits = {name: value for name, value in vars(untrusted).items() if name.isupper() and isinstance(value, int)}
+    assert said.keys() == limits.keys()
+    for name, value in limits.items():
+        assert value in said[name], name

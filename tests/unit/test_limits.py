@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 import tarfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.ground.errors import ArchiveError, WheelError
+from platter_setuptools.ground.errors import ArchiveError, DependencyError, WheelError
 from platter_setuptools.ground.values import Origin
 from platter_setuptools.payload import checksums, cleaning, names, scripts, specifiers, untrusted
 from platter_setuptools.payload import wheel as unpacking
@@ -20,13 +22,14 @@ from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.tree import Tree
 from platter_setuptools.steps.bundle.contents import read_contents
 from platter_setuptools.steps.resolving import requirements
+from platter_setuptools.steps.resolving.lock import load_lock
+from platter_setuptools.steps.resolving.remembered import metadata_of
 from platter_setuptools.steps.wheels import elf, needs
 from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
 from support import handmade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 MIB = 1 << 20
 INFO = "app-1.0.dist-info"
@@ -35,9 +38,9 @@ INFO = "app-1.0.dist-info"
 @pytest.mark.parametrize(
     ("name", "size", "reason"),
     [
-        (f"{INFO}/METADATA", 3 * MIB, "METADATA is longer than 2097152 bytes"),
+        (f"{INFO}/METADATA", 3 * MIB, "METADATA is longer than 524288 bytes"),
         (f"{INFO}/RECORD", 9 * MIB, "RECORD is longer than 8388608 bytes"),
-        (f"{INFO}/entry_points.txt", 3 * MIB, "entry_points.txt is longer than 2097152 bytes"),
+        (f"{INFO}/entry_points.txt", 3 * MIB, "entry_points.txt is longer than 524288 bytes"),
         ("app-1.0.data/scripts/big", 65 * MIB, "it unpacks to more than 200 times its size"),
     ],
 )
@@ -81,6 +84,34 @@ def test_headers_of_a_tar(tmp_path: Path, kind: bytes) -> None:
         file.write(header.tobuf(tarfile.USTAR_FORMAT) + bytes(10240))
     with pytest.raises(ArchiveError, match="a header of 4294967296 bytes"):
         read_contents(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 500_000 + "a = 1",
+        '"a" . ' * 300_000,
+        "a = {" + "'a'." * 300_000,
+        "[" + "a." * 100 + "a]",
+        "a." * 33 + "b = 1",
+    ],
+    ids=["bare", "quoted", "inside", "table", "just too long"],
+)
+def test_keys_of_a_lock(text: str) -> None:
+    """tomllib takes the square of the number of a key's parts: hours for a million."""
+    with pytest.raises(DependencyError, match="a key has more than 32 parts"):
+        load_lock(text.encode(), base=Path("/"), where="pylock.toml")
+
+
+def test_what_only_looks_like_a_long_key() -> None:
+    text = f"lock-version = '1.0'\ncreated-by = \"{'a.' * 20}\"\npackages = []\n[tool.{'a.' * 20}b]\nx = 1.5\n"
+    assert load_lock(text.encode(), base=Path("/"), where="pylock.toml").pylock.created_by == "a." * 20
+
+
+def test_metadata_of_a_project(tmp_path: Path) -> None:
+    path = handmade.wheel(tmp_path, "app", metadata="Name: app\n\n" + "#" * untrusted.METADATA)
+    with pytest.raises(DependencyError, match=re.escape("app-1.0-py3-none-any.whl has no METADATA")):
+        metadata_of(path)
 
 
 PIECES = ["a", "1", ".", "-", " ", "\t", "/", "://", "a@", "x://", "#!python ", "\\n", '"', "[", "coding:", "lib/", "_"]

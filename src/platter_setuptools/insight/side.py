@@ -117,7 +117,12 @@ def _installed(folder: Path) -> Iterator[tuple[str, Held]]:
             continue
         seen.add(info.resolve())
         name, _, version = info.name.removesuffix(".dist-info").partition("-")
-        rows = record.parse((info / "RECORD").read_text("utf-8", errors="surrogateescape"))
+        try:
+            rows = record.parse(untrusted.read_file(str(info / "RECORD"), untrusted.LIST))
+        except (OSError, ValueError, csv.Error) as error:
+            raise BundleError(
+                f"{info / 'RECORD'} cannot be read: {error}", hint="ROOT/platter doctor tells more"
+            ) from error
         files = (info.parent / path for path in rows)
         size = sum(os.lstat(file).st_size for file in files if os.path.lexists(file))
         yield canonicalize_name(name), Held(version=version, size=size, content=_digest(rows))
@@ -145,7 +150,7 @@ def _digest_of_wheel(source: BinaryIO, name: str) -> str:
                 names = (one for one in archive.members if one.count("/") == 1)
                 found = next(one for one in names if one.endswith(_RECORD))
                 content = archive.read(archive.members[found], untrusted.LIST)
-                rows = record.parse(content.decode("utf-8", "surrogateescape"))
+                rows = record.parse(content)
         except (InstallError, csv.Error, StopIteration) as error:
             raise BundleError(f"{name} cannot be read as a wheel", hint="platter verify tells what is wrong") from error
     moved = {}

@@ -95,7 +95,7 @@ class Archive:
                 members[name] = info
         return members
 
-    def read(self, info: zipfile.ZipInfo, limit: int = untrusted.TEXT) -> bytes:
+    def read(self, info: zipfile.ZipInfo, limit: int = untrusted.METADATA) -> bytes:
         """All of a member's content; BundleError if that is more than the limit, in bytes."""
         if info.file_size > limit:
             raise self.damaged("%s is longer than %d bytes" % (info.filename, limit))

@@ -155,7 +155,7 @@ def rows(folder: str, distributions: Sequence[Distribution]) -> Dict[str, List[T
             if hashlib.sha256(content).hexdigest() != one.sha256:
                 continue
             site = os.path.dirname(one.place) + "/"
-            for name, digest, size in record.parse(content.decode("utf-8", "surrogateescape")).values():
+            for name, digest, size in record.parse(content).values():
                 if size:
                     path = site + name if not name.startswith("../") else os.path.normpath(site + name)
                     found.setdefault(path, []).append((digest, size))

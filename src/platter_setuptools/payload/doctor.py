@@ -101,7 +101,7 @@ def _compared(recorded: Dict[str, List[str]], folder: str) -> Iterator[str]:
 def _recorded(place: str, path: str, folder: str, recorded: Dict[str, List[str]]) -> Iterator[str]:
     """Add the files of one distribution, as absolute paths, with the hashes that its RECORD has for them."""
     try:
-        rows = record.parse(read_file(path, LIST).decode("utf-8", "surrogateescape"))
+        rows = record.parse(read_file(path, LIST))
     except (OSError, ValueError, csv.Error) as error:
         yield "%s cannot be read: %s" % (os.path.relpath(path, folder), error)
         return

@@ -3,7 +3,7 @@
 import re
 
 from .errors import BundleError
-from .untrusted import PART, PATH
+from .untrusted import PART, PATH, VERSION
 
 _HINT = "do not use this bundle; build it again from sources you trust"
 _PROJECT = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]{0,198}[A-Z0-9]", re.IGNORECASE | re.ASCII)  # PEP 508
@@ -13,7 +13,6 @@ _VERSION = re.compile(
     r"(-\d+|[-_.]?(post|rev|r)[-_.]?\d*)?([-_.]?dev[-_.]?\d*)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?",
     re.IGNORECASE | re.ASCII,
 )
-_LONGEST_VERSION = 100
 
 
 def normalised(name: str) -> str:
@@ -28,7 +27,7 @@ def is_project(name: str) -> bool:
 
 def is_version(text: str) -> bool:
     """Whether this is a version (PEP 440), of at most 100 characters."""
-    return len(text) <= _LONGEST_VERSION and _VERSION.fullmatch(text) is not None
+    return len(text) <= VERSION and _VERSION.fullmatch(text) is not None
 
 
 def relative(path: str, where: str) -> str:

@@ -6,18 +6,23 @@ import re
 import stat
 from typing import Any
 
-TEXT = 2 << 20  # bytes of info.json, pylock.toml, METADATA and the like
+TEXT = 2 << 20  # bytes of info.json, pylock.toml and the like
+METADATA = 512 << 10  # bytes of METADATA, WHEEL, entry_points.txt and direct_url.json of a wheel
 LIST = 8 << 20  # bytes of SHA256SUMS, RECORD and the bill of materials
 MARKER = 64 << 10  # bytes of .platter-release.json
+MODULE = 8 << 20  # bytes of a module that is compiled when a bundle is built
 FILES = 50_000  # of a wheel, or of a bundle
 WHEELS = 2_000
 NUMBER = 1 << 50  # a size in bytes, or a count
 STRING = 1_000  # characters
+VERSION = 100  # characters
+DIGITS = 20  # of any number
+KEY_PARTS = 32  # of a dotted key in TOML: tomllib takes time by the square of them
+HEADER = 64 << 10  # bytes of a tar header that goes on in blocks of its own: pax, or GNU's long names
 DEPTH = 50  # objects and arrays of a JSON text within each other
 PART, PATH = 255, 1_024  # bytes of a name, and of a path in a bundle or a wheel
 RATIO, RATIO_FROM = 200, 64 << 20  # a wheel unpacks to no more than so many times its size, or so many bytes
 
-_DIGITS = 20
 _BRACKETS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 
 
@@ -63,8 +68,8 @@ def parse_json(content: bytes) -> Any:
 
 
 def _number(digits: str) -> int:
-    if len(digits) > _DIGITS:
-        raise ValueError("a number has more than %d digits" % _DIGITS)
+    if len(digits) > DIGITS:
+        raise ValueError("a number has more than %d digits" % DIGITS)
     return int(digits)
 
 

@@ -15,7 +15,7 @@ from .archive import Archive
 from .environment import Scheme
 from .names import is_project, is_version, normalised, size
 from .tree import Stamp, Tree
-from .untrusted import LIST, PART, TEXT
+from .untrusted import LIST, METADATA, PART
 
 _DATA_KEYS = ("purelib", "platlib", "scripts", "headers", "data")
 _OURS = ("RECORD", "INSTALLER", "REQUESTED")
@@ -74,7 +74,7 @@ class Wheel:
         self._data = stem + ".data/"
         points = self.archive.members.get(self.dist_info + "/entry_points.txt")
         where = "%s: %s/entry_points.txt" % (archive.path, self.dist_info)
-        self.entry_points = scripts.entry_points(self._decoded(points, where), where) if points else ()
+        self.entry_points = scripts.entry_points(self._decoded(archive.read(points), where), where) if points else ()
 
     def locate(self, name: str) -> Tuple[str, str]:
         """Kind (a key of ``*.data``, or empty for the root) and path relative to that kind's folder."""
@@ -87,8 +87,8 @@ class Wheel:
 
     def recorded(self) -> Dict[str, record.Row]:
         try:
-            return record.parse(self._text("RECORD", LIST))
-        except csv.Error as error:
+            return record.parse(self._content("RECORD", LIST), "strict")
+        except (csv.Error, UnicodeDecodeError) as error:
             raise self.archive.damaged("its RECORD cannot be read: %s" % error) from error
 
     def _dist_info(self) -> str:
@@ -99,16 +99,19 @@ class Wheel:
             raise self.archive.damaged("expected one .dist-info folder of %s, found %s" % (project, found or "none"))
         return found[0]
 
-    def _text(self, name: str, limit: int = TEXT) -> str:
+    def _text(self, name: str) -> str:
+        return self._decoded(self._content(name, METADATA), "%s/%s" % (self.dist_info, name))
+
+    def _content(self, name: str, limit: int) -> bytes:
         path = "%s/%s" % (self.dist_info, name)
         info = self.archive.members.get(path)
         if info is None:
             raise self.archive.damaged("%s is missing" % path)
-        return self._decoded(info, path, limit)
+        return self.archive.read(info, limit)
 
-    def _decoded(self, info: zipfile.ZipInfo, where: str, limit: int = TEXT) -> str:
+    def _decoded(self, content: bytes, where: str) -> str:
         try:
-            return self.archive.read(info, limit).decode("utf-8")
+            return content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise self.archive.damaged("%s is not UTF-8" % where) from error
 

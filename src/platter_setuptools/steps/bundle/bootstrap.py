@@ -6,6 +6,7 @@ Unpacked and compiled it starts in a fifth of a second, three times faster than 
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 import zipfile
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platter_setuptools import payload
+from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.payload import untrusted
+from platter_setuptools.payload.archive import Archive
+from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.steps.bundle.members import Member, from_bytes
 from platter_setuptools.steps.bundle.sinks import deflated
 from platter_setuptools.steps.store import Store, key_of
@@ -61,12 +66,14 @@ def members(
 
 def _unpacked(wheels: Sequence[Wheel]) -> dict[str, bytes]:
     files = {}
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel.path) as archive:
-            for member in archive.infolist():
-                name = member.filename
-                if not member.is_dir() and not _LEFT_OUT.match(name):
-                    files[name] = archive.read(member)
+    try:
+        for wheel in wheels:
+            with Archive(os.fspath(wheel.path), wheel.sha256) as archive:
+                for name, info in archive.members.items():
+                    if not _LEFT_OUT.match(name):
+                        files[name] = archive.read(info, untrusted.MODULE)
+    except BundleError as error:
+        raise WheelError(error.message, hint=error.hint) from error
     return files
 
 

@@ -8,7 +8,6 @@ what is taken for a bundle is also opened.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from platter_setuptools.ground.errors import ArchiveError, UsageError
 from platter_setuptools.ground.options import FORMATS
+from platter_setuptools.payload import untrusted
 from platter_setuptools.steps.bundle.entries import Kind, open_bundle
 from platter_setuptools.steps.store import key_of
 
@@ -33,7 +33,6 @@ _SIGN = "PACKAGE"
 _KIND = "bundle"  # of notes in the store: the Python that a bundle is for
 _EARLY = 3
 _INFO = "info.json"
-_LONGEST = 1 << 26  # bytes of info.json
 _PYTHON = re.compile(r"cp\d+[a-z]*")  # an ABI tag of CPython (PEP 425)
 
 
@@ -173,10 +172,11 @@ def python_of(path: Path) -> str:
         for entry in entries:
             if entry.name.partition("/")[2] == _INFO and entry.kind is Kind.FILE:
                 with entry.open() as source:
-                    text = source.read(_LONGEST)
+                    text = source.read(untrusted.TEXT + 1)
                 try:
-                    return ".".join(sorted({target["abi"] for target in json.loads(text)["targets"]}))
-                except (ValueError, LookupError, TypeError, RecursionError) as error:
+                    about = untrusted.parse_json(untrusted.within(text, untrusted.TEXT))
+                    return ".".join(sorted({target["abi"] for target in about["targets"]}))
+                except (ValueError, LookupError, TypeError) as error:
                     raise ArchiveError(
                         f"{path}: {_INFO} does not name its Python", hint="platter verify tells what is wrong with it"
                     ) from error

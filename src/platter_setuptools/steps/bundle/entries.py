@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from platter_setuptools.ground.errors import ArchiveError
+from platter_setuptools.payload import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _MAGIC = 6  # bytes from the beginning by which the formats are known
 _LONGEST_LINK = 4096
-_LONGEST_HEADER = 1 << 16  # bytes of a tar header that goes on in blocks of its own: pax, or GNU's long names
 _CONTINUED = {
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
@@ -119,7 +119,7 @@ class _Header(tarfile.TarInfo):
     """A header of at most 64 KiB: tarfile reads one into memory, and it may claim gigabytes."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.size < 0 or (self.type in _CONTINUED and self.size > _LONGEST_HEADER):
+        if self.size < 0 or (self.type in _CONTINUED and self.size > untrusted.HEADER):
             raise tarfile.ReadError(f"a header of {self.size} bytes")
         header: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # what tarfile says to override
         return header

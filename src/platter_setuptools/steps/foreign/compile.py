@@ -24,6 +24,7 @@ import zipfile
 from typing import Optional, Set
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+LONGEST_MODULE = 8 << 20  # bytes: payload/untrusted.py MODULE
 LONGEST_NAME = 255  # bytes, on the disks of servers
 LEVEL = 4  # of deflate: takes half the time of the usual 6, for three per cent more bytes
 CHECK_TIME, NEVER_CHECK = 0b00, 0b01  # the flags of PEP 552
@@ -42,6 +43,8 @@ def compile_wheel(wheel: str, output: str, unchecked: bool) -> None:
         for member in sorted(source.infolist(), key=lambda member: member.filename):
             name = installed_name(member.filename)
             if not name or not name.endswith(".py"):
+                continue
+            if member.file_size > LONGEST_MODULE:
                 continue
             text = source.read(member)
             try:

@@ -26,6 +26,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from platter_setuptools.ground.errors import DependencyError, WheelError
 from platter_setuptools.ground.urls import redact, without_userinfo
+from platter_setuptools.payload.untrusted import KEY_PARTS
 from platter_setuptools.steps.target import FACTS
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ _SYSTEMS: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
     ),
     "macOS": ({"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"}, ("macosx",)),
 }
+_LONG_KEY = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*)"""
+    rf"{{{KEY_PARTS}}}",
+    re.ASCII,
+)
 _WRITES_ONE = "a lock is a pylock.toml (PEP 751): `platter lock` writes one"
 Source = PackageSdist | PackageVcs | PackageArchive | PackageDirectory
 
@@ -220,7 +226,10 @@ def read_lock(path: Path) -> Lock:
 def load_lock(content: bytes, *, base: Path, where: str) -> Lock:
     """The Lock in TOML. `where` is how an error names it. Raises DependencyError."""
     try:
-        data = tomllib.loads(content.decode())
+        text = content.decode()
+        if _LONG_KEY.search(text):
+            raise ValueError(f"a key has more than {KEY_PARTS} parts")  # noqa: TRY301 - told below
+        data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also for numbers with thousands of digits
         raise DependencyError(f"{where} is not valid TOML: {error}", hint=_WRITES_ONE) from error
     return parse_lock(data, base=base, where=where)

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.ground.errors import DependencyError, PlatterError
 from platter_setuptools.ground.urls import without_userinfo
+from platter_setuptools.payload.archive import Archive
+from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.steps.resolving.lock import load_lock
 from platter_setuptools.steps.store import key_of
 
@@ -106,11 +107,11 @@ class RememberingResolver:
 def metadata_of(wheel: Path) -> bytes:
     """The METADATA of a wheel, byte for byte. Raises DependencyError if it has none."""
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = archive.namelist()
+        with Archive(os.fspath(wheel)) as archive:
+            names = archive.members
             name = next(one for one in names if one.count("/") == 1 and one.endswith(".dist-info/METADATA"))
-            return archive.read(name)
-    except (zipfile.BadZipFile, StopIteration, OSError, RuntimeError) as error:
+            return archive.read(archive.members[name])
+    except (BundleError, StopIteration, OSError) as error:
         raise DependencyError(f"{wheel.name} has no METADATA", hint="build it again") from error
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import difflib
+import os
 import re
 import sys
-import zipfile
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.ground.errors import WheelError
+from platter_setuptools.payload.archive import Archive
+from platter_setuptools.payload.errors import BundleError
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from platter_setuptools.ground.progress import Progress
@@ -38,7 +41,7 @@ class _Modules:
     """The modules of a bundle, by the places of its wheels' files."""
 
     def __init__(self, places: Iterable[str]) -> None:
-        self.files = {_SITE.sub("", place, count=1) for place in places if _SITE.match(place)}
+        self.files = {place[found.end() :] for place in places if (found := _SITE.match(place))}
         self._bare = {_bare(file) for file in self.files if file.endswith(_ENDINGS) and "__pycache__/" not in file}
         self._folders = {"/".join(parts[:end]) for parts in map(_split, self.files) for end in range(1, len(parts))}
         # A .pth file may lead to modules anywhere.
@@ -105,12 +108,12 @@ def _is_beside(module: str, places: Places) -> bool:
 
 def check_attributes(project: Described, progress: Progress) -> None:
     """Warn of commands of the project whose module seems not to define what they call."""
-    with zipfile.ZipFile(project.wheel.path) as archive:
-        names = {re.sub(r"^[^/]+\.data/(?:purelib|platlib)/", "", name): name for name in archive.namelist()}
+    with Archive(os.fspath(project.wheel.path)) as archive:
+        names = {re.sub(r"^[^/]+\.data/(?:purelib|platlib)/", "", name): name for name in archive.members}
         for entry in project.description.scripts:
             path, attribute = entry.module.replace(".", "/"), entry.attribute.partition(".")[0]
             files = [names[file] for file in (f"{path}/__init__.py", f"{path}.py") if file in names]
-            bound = _bound(archive.read(files[0])) if files else None
+            bound = _bound(archive, archive.members[files[0]]) if files else None
             if bound is None or attribute in bound:
                 continue
             if not _Modules(f"site-packages/{name}" for name in names).has(f"{entry.module}.{attribute}"):
@@ -126,11 +129,11 @@ def _may_come(entry: EntryPoint, described: Described, modules: _Modules, asked:
     return bool(asked.excluded) and not modules.has(entry.module.partition(".")[0])
 
 
-def _bound(source: bytes) -> set[str] | None:
+def _bound(archive: Archive, module: zipfile.ZipInfo) -> set[str] | None:
     """The names that a module may define, wherever in it; None if that cannot be told."""
     try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError):  # of a later Python, for one
+        nodes = list(ast.walk(ast.parse(archive.read(module))))
+    except (BundleError, SyntaxError, ValueError, RecursionError):  # too long, or of a later Python, for one
         return None
     names = {name for node in nodes for name in _names(node)}
     used = {node.id if isinstance(node, ast.Name) else getattr(node, "attr", "") for node in nodes}
