@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import functools
 import hashlib
@@ -27,7 +28,7 @@ from platter_setuptools.ground.errors import DependencyError, PlatterError, Whee
 from platter_setuptools.ground.urls import without_query
 from platter_setuptools.steps.resolving.indexes import IndexSettings
 from platter_setuptools.steps.wheelhouse import transfer
-from platter_setuptools.steps.wheelhouse.fetch import Download, fetch_all
+from platter_setuptools.steps.wheelhouse.fetch import Download, check_file, fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -153,6 +154,16 @@ class TestWhole:
         hashes = {name: hashlib.new(name, BODY).hexdigest() for name in ("md5", "sha256")} | {wrong: "0"}
         with pytest.raises(WheelError, match=f"has not the {wrong} of the lock"):
             fetch_one(download(server.url("/a"), hashes=hashes), tmp_path)
+
+    @pytest.mark.parametrize("size", [len(BODY) + 1, -1])
+    def test_the_size_of_a_file_at_hand(self, tmp_path: Path, size: int) -> None:
+        (tmp_path / "a").write_bytes(BODY)
+        right = Download(
+            url="https://host/a", hashes={"sha256": hashlib.sha256(BODY).hexdigest()}, filename="a", size=len(BODY)
+        )
+        check_file(tmp_path / "a", right)
+        with pytest.raises(WheelError, match="bytes long, as the lock says"):
+            check_file(tmp_path / "a", dataclasses.replace(right, size=size))
 
     def test_files_without_loading_requests(self, tmp_path: Path) -> None:
         (tmp_path / "a b.whl").write_bytes(BODY)

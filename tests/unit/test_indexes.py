@@ -132,6 +132,12 @@ class TestVariables:
         with pytest.raises(UsageError, match=r"the environment: (pre|retries|timeout): expected"):
             read(**variable)
 
+    @pytest.mark.parametrize("variable", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_PROXY", "UV_INDEX"])
+    def test_what_is_no_url(self, variable: str) -> None:
+        with pytest.raises(UsageError, match="^https://host/ is not a valid URL") as raised:
+            read(**{variable: "https://me:s3cr[t@host/"})
+        assert raised.value.hint
+
     @pytest.mark.parametrize("variable", ["PIP_REQUIREMENT", "PIP_EDITABLE"])
     def test_what_would_be_installed_as_well_is_refused(self, variable: str) -> None:
         with pytest.raises(UsageError, match="is not obeyed"):

@@ -181,11 +181,13 @@ def _as_line(line: Any) -> Dict[str, Any]:
 def _as_requirement(line: Any) -> Tuple[str, Dict[str, Any]]:
     parsed = _module("pip._internal.req.req_file").handle_requirement_line(line)
     made = _module("pip._internal.req.constructors").install_req_from_parsed_requirement(parsed)
-    words = ["--hash=%s:%s" % (kind, one) for kind, found in made.hash_options.items() for one in found]
+    words = []
     settings = parsed.options.get("config_settings") or {}
     for key, values in settings.items():
         each = values if isinstance(values, list) else [values]
         words += ["--config-settings=" + shlex.quote("%s=%s" % (key, value)) for value in each]
+    # Last, so that uv, which does not take the settings, names them.
+    words += ["--hash=%s:%s" % (kind, one) for kind, found in made.hash_options.items() for one in found]
     text = " ".join([("-e " if line.is_editable else "") + line.requirement, *words])
     return text, {**_judged(made), "config_settings": settings}
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from platter_setuptools.ground.errors import UsageError
 from platter_setuptools.ground.files import located
@@ -61,6 +62,18 @@ class IndexSettings:
     pip_variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     # Of uv's own variables and files, and of requirements files: known for their credentials.
     more_urls: tuple[str, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a URL that cannot be read as one, so that nobody else has to."""
+        urls = (self.index_url or "", self.proxy or "", *self.extra_index_urls, *self.find_links, *self.more_urls)
+        for url in urls:
+            try:
+                urlsplit(url)
+            except ValueError as error:
+                raise UsageError(
+                    f"{redact(url)} is not a valid URL: {error}",
+                    hint="percent-encode what stands in a user or password: %5B for [, %5D for ], %2F for /",
+                ) from error
 
     @property
     def names_an_index(self) -> bool:

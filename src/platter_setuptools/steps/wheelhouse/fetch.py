@@ -113,16 +113,15 @@ def is_secure(hashes: Mapping[str, str]) -> bool:
 
 
 def check_file(path: Path, download: Download) -> None:
-    """Raise WheelError if a file at hand has not all hashes of what it is taken for."""
+    """Raise WheelError if a file at hand has not the size and all hashes of what it is taken for."""
     expected = _expected(download)
     digests = [hashlib.new(algorithm, usedforsecurity=False) for algorithm in expected if algorithm != "sha256"]
-    if not digests:
-        return
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            for digest in digests:
-                digest.update(chunk)
-    _check(download, None, digests, expected)
+    if digests:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                for digest in digests:
+                    digest.update(chunk)
+    _check(download, path.stat().st_size, digests, expected)
 
 
 def _expected(download: Download) -> dict[str, str]:
@@ -284,13 +283,13 @@ def _file_chunks(download: Download) -> Iterator[bytes]:
         ) from error
 
 
-def _check(download: Download, size: int | None, digests: Sequence[hashlib._Hash], expected: Mapping[str, str]) -> None:
+def _check(download: Download, size: int, digests: Sequence[hashlib._Hash], expected: Mapping[str, str]) -> None:
     wrong = [
         f"has not the {digest.name} of the lock: expected {expected[digest.name]}, found {digest.hexdigest()}"
         for digest in digests
         if digest.hexdigest() != expected[digest.name]
     ]
-    if size is not None and download.size not in {None, size}:
+    if download.size not in {None, size}:
         wrong = [f"is not {download.size} bytes long, as the lock says"]
     if wrong:
         raise WheelError(
