@@ -134,7 +134,7 @@ class TestVariables:
 
     @pytest.mark.parametrize("variable", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_PROXY", "UV_INDEX"])
     def test_what_is_no_url(self, variable: str) -> None:
-        with pytest.raises(UsageError, match="^https://host/ is not a valid URL") as raised:
+        with pytest.raises(UsageError, match=r"^https://host/ is not a valid URL") as raised:
             read(**{variable: "https://me:s3cr[t@host/"})
         assert raised.value.hint
 

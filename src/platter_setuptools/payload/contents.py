@@ -75,7 +75,7 @@ def write(folder: str, contents: Contents) -> int:
 def read(folder: str) -> Optional[Contents]:
     """None if the release has none, or one that is not whole: see ``changes``."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        data = parse_json(read_file(os.path.join(folder, FILE), LIST))
+        data = parse_json(read_file(os.path.join(folder, FILE), LIST, os.O_NOFOLLOW))
         contents = Contents(
             str(data["path"]),
             str(data["library"]),

@@ -35,7 +35,7 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
         refuse_others(root, plan.name)
         refuse_another_signer(root, options)
         _spare(root, version, identity, force=options.force)
-        commands = remembered.commands(root, options.health_check, options.reload, umask, tell=False)
+        commands = remembered.commands(root, options.health_check, options.reload, umask)
         before = marker.read(options.destination)
         install(options, bundle, terminal)
         signals.listen()  # again, and so do the commands that are started from here on

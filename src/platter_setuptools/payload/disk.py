@@ -21,7 +21,9 @@ def flush(folder: str) -> None:
         return
     finally:
         os.close(descriptor)
-    if failed and number != errno.ENOSYS:
+    if failed and number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):  # a filesystem that does not know how
+        os.sync()
+    elif failed:
         raise HostError(
             "%s could not be written to disk: %s" % (folder, os.strerror(number)),
             hint="look at the disk and at what the kernel says of it (dmesg)",

@@ -18,6 +18,8 @@ _MODULES = ("_bz2", "_ctypes", "_hashlib", "_lzma", "_sqlite3", "_ssl")
 # of what was installed. Packages of the system's own are none of ours.
 _PROGRAM = """\
 import _csv, os, site, sys, zlib
+def now(path, flags):  # a pipe is not waited for
+    return os.open(path, flags | os.O_NONBLOCK)
 site.addpackage = lambda *_: None
 site.execsitecustomize = lambda: None
 site.main()
@@ -35,7 +37,7 @@ for folder in {os.path.realpath(path) for path in sys.path}:
         if name.endswith(".dist-info"):
             fields = {}
             try:
-                with open(os.path.join(folder, name, "METADATA"), "rb") as stream:
+                with open(os.path.join(folder, name, "METADATA"), "rb", opener=now) as stream:
                     for line in stream:
                         if not line.strip():
                             break

@@ -16,9 +16,9 @@ import os
 import stat
 from typing import Iterable, List, NamedTuple
 
-from . import disk, lock, marker
+from . import disk, lock, marker, untrusted
 from .errors import DestinationError, HostError
-from .owners import user_name
+from .owners import other, user_name
 from .terminal import Terminal
 
 FILE = "platter-journal.jsonl"
@@ -75,6 +75,12 @@ class Journal:
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             self.release()
             raise DestinationError("%s is not a file of its own" % self.path, hint="move it away")
+        stranger = self._stranger()
+        if stranger:
+            self.release()
+            raise HostError(
+                "%s: %s" % (self.path, stranger), hint="look at what it says, then give it to root with mode 0644"
+            )
         if not status.st_size:
             os.fchmod(self._descriptor, 0o644)
 
@@ -122,19 +128,35 @@ class Journal:
             disk.settle(self.root)
 
     def read(self) -> List[Entry]:
-        """All lines that are whole; the rest is passed over."""
+        """All lines that are whole; the rest is passed over, and so is what stands before the last eight megabytes.
+
+        A journal that is no file, or that another user could change, is told and not believed.
+        """
         try:
-            with open(self.path, encoding="utf-8", errors="replace") as stream:
-                return list(parse(stream))
+            with untrusted.open_file(self.path, os.O_NOFOLLOW) as stream:
+                stream.seek(max(0, os.fstat(stream.fileno()).st_size - untrusted.LIST))
+                text = stream.read(untrusted.LIST).decode("utf-8", "replace")
+            why = self._stranger()
         except FileNotFoundError:
             return []
+        except (OSError, ValueError) as error:
+            why = str(error.strerror if isinstance(error, OSError) else error)
+        if why:
+            self.terminal.error("%s is not used: %s" % (self.path, why))
+            return []
+        return list(parse(text.split("\n")))
+
+    def _stranger(self) -> str:
+        """Return who else could change the journal, where the superuser asks; else nothing."""
+        found = other(self.path) if os.geteuid() == 0 else ""
+        return "it can be changed by %s, and this runs as root" % found if found else ""
 
 
 def parse(lines: Iterable[str]) -> Iterable[Entry]:
     for line in lines:
         try:
-            data = json.loads(line)
-        except ValueError:
+            data = json.loads(line) if len(line) <= untrusted.MARKER else None
+        except (ValueError, RecursionError):
             continue
         if isinstance(data, dict):
             values = [data.get("from" if field == "origin" else field) or "" for field in _FIELDS]

@@ -58,7 +58,7 @@ class Words(NamedTuple):
 
     def commands(self, root: Root) -> switch.Commands:
         check, reload = (command(self.given, name, _HINT) for name in ("health-check", "reload"))
-        return remembered.commands(root, check, reload, self.umask, tell=True)
+        return remembered.commands(root, check, reload, self.umask)
 
 
 def main(arguments: Sequence[str], program: str) -> int:

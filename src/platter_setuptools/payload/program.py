@@ -13,6 +13,7 @@ from typing import Optional, Tuple
 from . import disk, environment
 from .errors import InstallError, advice
 from .root import Root
+from .untrusted import open_file
 
 NAME = "platter"
 _DRAFT = ".platter.new"
@@ -135,11 +136,11 @@ def _member(name: str) -> zipfile.ZipInfo:
 def version_of(path: str) -> Optional[str]:
     """The version of the program that is there; empty if there is none, None if it is something else."""
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             match = _FIRST_LINES.match(stream.read(200))
     except FileNotFoundError:
         return "" if not os.path.islink(path) else None
-    except OSError:
+    except (OSError, ValueError):
         return None
     return match.group(1).decode("utf-8", "replace") if match else None
 

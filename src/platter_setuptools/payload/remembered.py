@@ -20,7 +20,7 @@ _DRAFT = FILE + ".new"
 _KEYS = ("health-check", "reload")
 
 
-def commands(root: Root, health_check: Optional[str], reload: Optional[str], umask: int, *, tell: bool) -> Commands:
+def commands(root: Root, health_check: Optional[str], reload: Optional[str], umask: int) -> Commands:
     """Return what is to be run around a switch: what was given, an empty text for nothing; None as the last time."""
     last = {} if health_check is not None and reload is not None else _read(root)
     return Commands(
@@ -28,7 +28,6 @@ def commands(root: Root, health_check: Optional[str], reload: Optional[str], uma
         last.get("health-check", "") if health_check is None else health_check,
         last.get("reload", "") if reload is None else reload,
         umask,
-        tell=tell,
     )
 
 

@@ -15,14 +15,13 @@ _DRAFT = ".current.platter-new"
 class Commands(NamedTuple):
     """What the operator wants run before and after the switch, as ``sh -c`` takes it; empty for nothing.
 
-    They get the operator's ``environment`` and ``umask``. ``tell``: say so if there is nothing to reload.
+    They get the operator's ``environment`` and ``umask``.
     """
 
     environment: Mapping[str, str]
     health_check: str = ""
     reload: str = ""
     umask: int = 0o022
-    tell: bool = False
 
 
 def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE, *, anew: bool = False) -> None:
@@ -53,7 +52,11 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
         with signals.postponed():
             _point_back(root, link if before != version else _earlier(root, version))
             root.journal.write(what, before, version, _summary(error))
-        _reload_back(root, commands, interrupted=not isinstance(error, CommandError))
+        state = _reload_back(root, commands, interrupted=not isinstance(error, CommandError))
+        if isinstance(error, InstallError):
+            error.message += "; " + state
+        else:
+            root.terminal.error(state)
         raise
     root.journal.write(what, before, version)
     root.terminal.step(
@@ -169,21 +172,23 @@ def _reload(root: Root, version: str, commands: Commands) -> None:
     if commands.reload:
         root.terminal.step("  reloading")
         _run("reload command", commands.reload, root, version, commands)
-    elif commands.tell:
+    else:
         root.terminal.step("  nothing was reloaded")
 
 
-def _reload_back(root: Root, commands: Commands, *, interrupted: bool) -> None:
+def _reload_back(root: Root, commands: Commands, *, interrupted: bool) -> str:
+    """Reload what is active again; return a sentence that says what that is, and what came of it."""
     back = root.active()
-    if interrupted and commands.reload:
-        root.terminal.error("%s is active again, but nothing was reloaded" % (back or "no release"))
-        return
-    root.terminal.error("%s is active again" % (back or "no release"))
-    if back:
-        try:
-            _reload(root, back, commands)
-        except CommandError as error:
-            root.terminal.error(error.message)
+    state = "%s is active again" % (back or "no release")
+    if not commands.reload or not back:
+        return state
+    if interrupted:
+        return state + ", but nothing was reloaded"
+    try:
+        _reload(root, back, commands)
+    except CommandError as error:
+        return "%s, but %s" % (state, error.message)
+    return state + ", and reloaded"
 
 
 def _run(name: str, command: str, root: Root, version: str, commands: Commands) -> None:

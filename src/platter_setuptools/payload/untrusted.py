@@ -4,7 +4,7 @@ import json
 import os
 import re
 import stat
-from typing import Any
+from typing import Any, BinaryIO
 
 TEXT = 2 << 20  # bytes of info.json, pylock.toml and the like
 METADATA = 512 << 10  # bytes of METADATA, WHEEL, entry_points.txt and direct_url.json of a wheel
@@ -31,11 +31,17 @@ def read_file(path: str, limit: int, flags: int = 0) -> bytes:
 
     OSError if it cannot be read; ValueError if it is no file, or longer than that.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)  # a pipe is not waited for
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("it is not a file")
+    with open_file(path, flags) as stream:
         return within(stream.read(limit + 1), limit)
+
+
+def open_file(path: str, flags: int = 0) -> BinaryIO:
+    """Open a regular file for reading, as ``read_file``. A pipe is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("it is not a file")
+    return os.fdopen(descriptor, "rb")
 
 
 def within(content: bytes, limit: int) -> bytes:

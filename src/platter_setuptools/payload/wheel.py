@@ -89,7 +89,8 @@ class Wheel:
         try:
             return record.parse(self._content("RECORD", LIST), "strict")
         except (csv.Error, UnicodeDecodeError) as error:
-            raise self.archive.damaged("its RECORD cannot be read: %s" % error) from error
+            what = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else "cannot be read: %s" % error
+            raise self.archive.damaged("%s/RECORD %s" % (self.dist_info, what)) from error
 
     def _dist_info(self) -> str:
         found = sorted({name.partition("/")[0] for name in self.archive.members if ".dist-info/" in name})

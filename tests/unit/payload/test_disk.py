@@ -49,6 +49,22 @@ def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         disk.flush(str(tmp_path))
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_filesystem_that_does_not_know_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    class Library:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def syncfs(self, _: int) -> int:
+            ctypes.set_errno(number)
+            return -1
+
+    flushed: list[bool] = []
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    monkeypatch.setattr(os, "sync", lambda: flushed.append(True))
+    disk.flush(str(tmp_path))
+    assert flushed == [True]
+
+
 def test_without_ctypes_all_filesystems_are_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[bool] = []
     monkeypatch.setitem(sys.modules, "ctypes", None)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from platter_setuptools.payload.program import version_of
 from support import roots
 
 # Starts a Python without the module json; `-c` works.
@@ -119,3 +120,9 @@ def test_habits_of_a_command_line(tmp_path: Path, words: list[str], code: int, s
     done = subprocess.run([path, *words], check=False, capture_output=True, text=True)
     assert done.returncode == code
     assert said in done.stdout + done.stderr
+
+
+def test_what_stands_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "platter"
+    os.mkfifo(path)
+    assert version_of(str(path)) is None

@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Root:
 
 
 def known(root: Root, check: str | None = None, reload: str | None = None) -> tuple[str, str]:
-    found = remembered.commands(root, check, reload, 0o022, tell=True)
+    found = remembered.commands(root, check, reload, 0o022)
     return found.health_check, found.reload
 
 

@@ -189,8 +189,48 @@ class TestHeld:
             pass
         assert precious.read_text() == "x"
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
+    def test_the_superuser_does_not_believe_what_others_can_change(
+        self, root: Root, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        with root.held():
+            root.journal.write(ACTIVATE, "1.0", "1.1")
+        journal = Path(root.journal.path)
+        for owner, mode in ((65534, 0o644), (0, 0o666)):
+            os.chown(journal, owner, owner)
+            journal.chmod(mode)
+            assert root.journal.read() == []
+            assert "can be changed by" in capfd.readouterr().err
+            with pytest.raises(HostError, match="can be changed by"), root.held():
+                pass
+
 
 class TestJournal:
+    @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link"])
+    def test_what_is_no_file_is_told_and_not_waited_for(
+        self, root: Root, kind: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        path = Path(root.journal.path)
+        make: dict[str, Callable[[], None]] = {
+            "pipe": lambda: os.mkfifo(path),
+            "device": lambda: path.symlink_to("/dev/zero"),
+            "folder": path.mkdir,
+            "link": lambda: path.symlink_to(__file__),
+        }
+        make[kind]()
+        assert root.journal.read() == []
+        assert f"{path} is not used: " in capfd.readouterr().err
+
+    def test_lines_that_are_too_much(self, root: Root) -> None:
+        good = '{"when": "", "who": "", "what": "activate", "from": "", "to": "1.0", "result": "done"}'
+        Path(root.journal.path).write_text("\n".join(["[" * 60_000, '"' + "x" * 100_000 + '"', good]))
+        assert [entry.to for entry in root.journal.read()] == ["1.0"]
+        with Path(root.journal.path).open("a") as stream:
+            stream.truncate(9 << 20)
+            stream.seek(0, os.SEEK_END)
+            stream.write("\n" + good + "\n")
+        assert [entry.to for entry in root.journal.read()] == ["1.0"]
+
     def test_a_line(self, root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SUDO_USER", "ada")
         Path(root.folder("1.0")).rename(root.folder(".1"))

@@ -69,7 +69,7 @@ class IndexSettings:
         for url in urls:
             try:
                 urlsplit(url)
-            except ValueError as error:
+            except ValueError as error:  # noqa: PERF203 - a handful of URLs
                 raise UsageError(
                     f"{redact(url)} is not a valid URL: {error}",
                     hint="percent-encode what stands in a user or password: %5B for [, %5D for ], %2F for /",
