@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 .PHONY: help test faults demo bench checks docs format clean
 
 help:
-	@echo "make test     the static checks, then all tests that this machine can run"
+	@echo "make test     the static checks and, at the same time, all tests that this machine can run"
 	@echo "make faults   kills, fills, damages and poisons builds and installations, and counts what survives (half an hour)"
 	@echo "make demo     builds the example, installs it without a network, starts it and asks it for a page"
 	@echo "make bench    compares us with our peers, and writes benchmarks/results.json (an hour; BENCH=--quick: minutes)"
@@ -15,11 +15,14 @@ help:
 	@echo "make format   lets ruff put the sources in order"
 	@echo "make clean    removes .venv and build"
 
-# Both run to their end; the tests come last, so that their summary is what is left on the screen.
+# At the same time: the checks, which need one processor, are done first, so that the tests' summary is left on the screen.
 test: $(VENV)/ready
-	@checks=0; $(MAKE) --no-print-directory checks || checks=$$?; \
-	[ $$checks = 0 ] || echo "The static checks failed, see above. The tests:"; \
-	PATH="$(BIN):$$PATH" python -m pytest --numprocesses 2 --dist worksteal $(PYTEST) && exit $$checks
+	@mkdir -p build; \
+	{ code=0; $(MAKE) --no-print-directory checks >build/checks.log 2>&1 </dev/null || code=$$?; cat build/checks.log; exit $$code; } & \
+	checks=$$!; trap 'kill $$checks' INT TERM; tests=0; \
+	PATH="$(BIN):$$PATH" python -m pytest $(PYTEST) || tests=$$?; \
+	wait $$checks || { echo "The static checks failed, see build/checks.log" >&2; exit 1; }; \
+	exit $$tests
 
 checks: $(VENV)/ready
 	@PATH="$(BIN):$$PATH" nox --no-venv --no-install --tags checks

@@ -16,7 +16,7 @@ nox.options.sessions = ["lint", "types", "imports", "shell", "spelling", "metada
 
 ROOT = Path(__file__).parent
 EXAMPLE = "examples/corkboard"
-OWN_CODE = ["src", "tests", "benchmarks", "scripts", "docs", "noxfile.py"]
+OWN_CODE = ["src", "tests", "benchmarks", "scripts", "tools", "docs", "noxfile.py"]
 TEXTS = [*OWN_CODE, "examples", ".ci", "Makefile", "README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 
 
@@ -79,7 +79,7 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
     session.install("--editable", ".", "--group", "test")
-    session.run("pytest", "--numprocesses=2", "--dist=worksteal", *session.posargs)
+    session.run("pytest", *session.posargs)
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
@@ -99,21 +99,21 @@ def minimums(session: nox.Session) -> None:
         silent=True,
     )
     session.install("--editable", ".", "--group", "test", "--constraint", oldest)
-    session.run("pytest", "--numprocesses=2", "--dist=worksteal", *session.posargs)
+    session.run("pytest", *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests and show which lines and branches none of them reached."""
     session.install("--editable", ".", "--group", "test")
-    session.run("pytest", "--numprocesses=2", "--cov", "--cov-report=term-missing:skip-covered", *session.posargs)
+    session.run("pytest", "--cov", "--cov-report=term-missing:skip-covered", *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Try every fault as often as it takes to trust the table at the end; `make test` tries each a few times."""
     session.install("--editable", ".", "--group", "test")
-    session.run("pytest", "--numprocesses=2", "--dist=worksteal", "--faults=full", "tests/faults", *session.posargs)
+    session.run("pytest", "--faults=full", "tests/faults", *session.posargs)
 
 
 @nox.session

@@ -24,6 +24,7 @@ class Application:
     modules: tuple[str, ...]
     # What is to be compiled here although the index has wheels.
     from_source: tuple[str, ...] = ()
+    version: str = "1.0"
 
     @property
     def answer(self) -> str:
@@ -38,7 +39,7 @@ class Application:
 
             setup(
                 name="{self.name}",
-                version="1.0",
+                version="{self.version}",
                 py_modules=["{self.name}"],
                 install_requires={list(self.dependencies)!r},
                 entry_points={{"console_scripts": ["{self.name} = {self.name}:main"]}},

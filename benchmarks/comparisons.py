@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.workbench import Workbench
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One row of the table.
 
@@ -27,123 +27,83 @@ class Comparison:
     make: Callable[[Workbench], Pair]
     bar: float | None = None
     aim: float | None = None
-    figure: str = "wall"
     runs: int = 7
+    figure: str = "wall"
 
 
 COMPARISONS = (
-    Comparison(name="release", title="warm bdist_platter / pip wheel", make=pairs.release, bar=0.25, aim=0.20),
+    Comparison("release", "warm bdist_platter / pip wheel", pairs.release, 0.25, 0.20),
+    Comparison("release-lock", "the same with a lock / pip wheel", pairs.release_with_lock, 0.14, 0.10),
+    Comparison("release-small", "warm, small Flask project / Platter 1.0", pairs.release_small, 0.15, 0.10, runs=5),
+    Comparison("cold", "cold, --no-bytecode / pip wheel, cold", pairs.cold, 0.50, 0.35, runs=5),
+    Comparison("bytecode", "compiling bytecode / compileall -j2", pairs.bytecode, 1.1, 1.0, runs=5),
+    Comparison("c-sdists", "eight C sdists, cold / pip wheel, cold", pairs.compiled, 0.60, 0.45, runs=3),
+    Comparison("install-tar", "install.sh / tar -xf of the tree", pairs.install_tar, 2.0, 1.3, runs=9),
+    Comparison("install-pip", "install.sh / virtualenv + pip", pairs.install_pip, 0.10, 0.06, runs=3),
+    Comparison("install-uv-bytecode", "install.sh / uv, with bytecode", pairs.install_uv, 0.25, 0.16, runs=5),
+    Comparison("install-uv", "install.sh / uv, without bytecode", pairs.install_uv_plain, 1.0, 0.8),
+    Comparison("first-start", "first start / second start", pairs.first_start, 1.1, 1.0, runs=9),
+    Comparison("size", "bundle's size / wheels and bytecode", pairs.size, 1.03, 1.01, runs=1, figure="size"),
+    Comparison("archive", "archive step / cp of the same bytes", pairs.archive, 3.0, 1.5, runs=9),
+    Comparison("many-cold", "building with 500 wheels / with 100, cold", pairs.many_cold, 5.5, 5.0, runs=3),
+    Comparison("many-warm", "building with 500 wheels / with 100, warm", pairs.many_warm, 5.5, 5.0, runs=5),
+    Comparison("many-install", "installing 500 wheels / 100", pairs.many_install, 5.5, 5.0),
     Comparison(
-        name="release-lock", title="the same with a lock / pip wheel", make=pairs.release_with_lock, bar=0.14, aim=0.10
+        "memory-build", "peak memory of a build, 2 GB wheel", pairs.memory_build, 150e6, 100e6, runs=1, figure="peak"
     ),
     Comparison(
-        name="release-small",
-        title="warm, small Flask project / Platter 1.0",
-        make=pairs.release_small,
-        bar=0.15,
-        aim=0.10,
+        "memory-install",
+        "peak memory of an installation, 2 GB wheel",
+        pairs.memory_install,
+        100e6,
+        60e6,
+        runs=1,
+        figure="peak",
+    ),
+    Comparison("first-answer-run", "from the file to an answer: .run / tar.gz", pairs.first_answer_run, 0.70, 0.60),
+    Comparison(
+        "first-answer-run-uv",
+        "from the file to an answer: .run / uv, with bytecode",
+        pairs.first_answer_run_uv,
+        0.25,
+        0.15,
         runs=5,
     ),
-    Comparison(name="cold", title="cold, --no-bytecode / pip wheel, cold", make=pairs.cold, bar=0.50, aim=0.35, runs=5),
+    Comparison("memory-run", "peak memory of a .run, 2 GB wheel", pairs.memory_run, 100e6, 60e6, runs=1, figure="peak"),
+    Comparison("help-commands", "--help-commands with us / without", pairs.help_commands, 1.15, 1.05, runs=21),
     Comparison(
-        name="bytecode", title="compiling bytecode / compileall -j2", make=pairs.bytecode, bar=1.1, aim=1.0, runs=5
+        "next-release", "install.sh --root of the next release / of the first", pairs.next_release, 0.45, 0.30, runs=9
     ),
+    Comparison("next-release-tar", "the next release / tar -xf of its tree", pairs.next_release_tar, 1.6, 1.0, runs=9),
     Comparison(
-        name="c-sdists", title="eight C sdists, cold / pip wheel, cold", make=pairs.compiled, bar=0.60, aim=0.45, runs=3
-    ),
-    Comparison(
-        name="install-tar", title="install.sh / tar -xf of the tree", make=pairs.install_tar, bar=2.0, aim=1.3, runs=9
-    ),
-    Comparison(
-        name="install-pip", title="install.sh / virtualenv + pip", make=pairs.install_pip, bar=0.10, aim=0.06, runs=3
-    ),
-    Comparison(
-        name="install-uv-bytecode",
-        title="install.sh / uv, with bytecode",
-        make=pairs.install_uv,
-        bar=0.25,
-        aim=0.16,
-        runs=5,
-    ),
-    Comparison(
-        name="install-uv", title="install.sh / uv, without bytecode", make=pairs.install_uv_plain, bar=1.0, aim=0.8
-    ),
-    Comparison(
-        name="first-start", title="first start / second start", make=pairs.first_start, bar=1.1, aim=1.0, runs=9
-    ),
-    Comparison(
-        name="size",
-        title="bundle's size / wheels and bytecode",
-        make=pairs.size,
-        bar=1.03,
-        aim=1.01,
+        "next-release-disk",
+        "disk with two releases / with one",
+        pairs.next_release_disk,
+        1.03,
+        1.02,
+        runs=1,
         figure="size",
+    ),
+    Comparison(
+        "thin-line", "thin bundle, one line changed / bundle", pairs.thin_line, 0.01, 0.003, runs=1, figure="size"
+    ),
+    Comparison(
+        "thin-upgrade",
+        "thin bundle, Django and boto3 upgraded / bundle",
+        pairs.thin_upgrade,
+        0.25,
+        0.20,
         runs=1,
+        figure="size",
     ),
-    Comparison(
-        name="archive", title="archive step / cp of the same bytes", make=pairs.archive, bar=3.0, aim=1.5, runs=9
-    ),
-    Comparison(
-        name="many-cold",
-        title="building with 500 wheels / with 100, cold",
-        make=pairs.many_cold,
-        bar=5.5,
-        aim=5.0,
-        runs=3,
-    ),
-    Comparison(
-        name="many-warm",
-        title="building with 500 wheels / with 100, warm",
-        make=pairs.many_warm,
-        bar=5.5,
-        aim=5.0,
-        runs=5,
-    ),
-    Comparison(
-        name="many-install", title="installing 500 wheels / 100", make=pairs.many_install, bar=5.5, aim=5.0, runs=7
-    ),
-    Comparison(
-        name="memory-build",
-        title="peak memory of a build, 2 GB wheel",
-        make=pairs.memory_build,
-        bar=150e6,
-        aim=100e6,
-        figure="peak",
-        runs=1,
-    ),
-    Comparison(
-        name="memory-install",
-        title="peak memory of an installation, 2 GB wheel",
-        make=pairs.memory_install,
-        bar=100e6,
-        aim=60e6,
-        figure="peak",
-        runs=1,
-    ),
-    Comparison(
-        name="help-commands",
-        title="--help-commands with us / without",
-        make=pairs.help_commands,
-        bar=1.15,
-        aim=1.05,
-        runs=21,
-    ),
+    Comparison("thin-time", "platter thin / warm build with a lock", pairs.thin_time, 0.5, 0.2, runs=5),
     # Without bars: what else there is.
-    Comparison(name="release-platter", title="warm / Platter 1.1's algorithm", make=pairs.release_algorithm, runs=3),
-    Comparison(name="release-pex", title="warm / pex", make=pairs.release_pex, runs=3),
-    Comparison(name="release-shiv", title="warm / shiv", make=pairs.release_shiv, runs=3),
-    Comparison(
-        name="install-platter", title="tar + install.sh / Platter 1.1's way", make=pairs.install_platter, runs=3
-    ),
-    Comparison(name="install-plain", title="bundle without bytecode / uv, without", make=pairs.install_plain, runs=5),
-    Comparison(name="first-answer-pex", title="from the file to an answer / pex", make=pairs.first_answer_pex, runs=3),
-    Comparison(
-        name="first-answer-pex-venv",
-        title="from the file to an answer / pex --venv",
-        make=pairs.first_answer_pex_venv,
-        runs=3,
-    ),
-    Comparison(
-        name="first-answer-shiv", title="from the file to an answer / shiv", make=pairs.first_answer_shiv, runs=3
-    ),
+    Comparison("release-platter", "warm / Platter 1.1's algorithm", pairs.release_algorithm, runs=3),
+    Comparison("release-pex", "warm / pex", pairs.release_pex, runs=3),
+    Comparison("release-shiv", "warm / shiv", pairs.release_shiv, runs=3),
+    Comparison("install-platter", "tar + install.sh / Platter 1.1's way", pairs.install_platter, runs=3),
+    Comparison("install-plain", "bundle without bytecode / uv, without", pairs.install_plain, runs=5),
+    Comparison("first-answer-pex", "from the file to an answer / pex", pairs.first_answer_pex, runs=3),
+    Comparison("first-answer-pex-venv", "from the file to an answer / pex --venv", pairs.first_answer_pex_venv, runs=3),
+    Comparison("first-answer-shiv", "from the file to an answer / shiv", pairs.first_answer_shiv, runs=3),
 )

@@ -82,6 +82,21 @@ class Installs:
 
         return self._side("ours", "tar xzf + install.sh", run)
 
+    def run_file(self, builds: Builds) -> Side:
+        """From the one file: `sh STEM.run DST`."""
+        side = builds.ours("--format=run")
+        side.prepare()
+        side.run()
+        built = only_file(self.yard.work / f"ours-{self.application.name}" / "project" / "dist", ".run")
+        artifact = self.yard.fresh(f"run-{self.application.name}") / built.name
+        shutil.move(built, artifact)
+
+        def run(folder: Path) -> Figures:
+            command: list[str | Path] = ["sh", artifact, "--quiet", "--python", self.yard.python, folder]
+            return self.yard.run(*command, environ=self._bare())
+
+        return self._side("ours", "sh STEM.run", run)
+
     def tar(self) -> Side:
         """`tar -xf` of the finished tree: no installer can do less."""
         archive = self.yard.work / f"finished-{self.application.name}.tar"
@@ -138,6 +153,37 @@ class Installs:
             return total + self.yard.run(*install, *options, "--python", folder, self.application.name)
 
         return self._side("uv", f"uv venv + uv pip install{' --compile-bytecode' if bytecode else ''}", run)
+
+    def uv_with_tar(self) -> Side:
+        """From the one file: `tar xzf` of the wheels, `uv venv`, `uv pip install --compile-bytecode`."""
+        wheels = self.yard.work / f"wheels-{self.application.name}.tar.gz"
+        self.yard.run("tar", "-czf", wheels, "-C", self._wheels, *(path.name for path in self._wheels.glob("*.whl")))
+
+        def run(folder: Path) -> Figures:
+            uv, place = self.peers.bin("uv") / "uv", self.yard.fresh("uv-from-tar")
+            total = self.yard.run("tar", "-xzf", wheels, "-C", place)
+            total += self.yard.run(uv, "venv", "--quiet", "--no-project", "--python", self.yard.python, folder)
+            install: list[str | Path] = [uv, "pip", "install", "--quiet", "--no-cache", "--no-index"]
+            more: list[str | Path] = [
+                "--find-links",
+                place,
+                "--compile-bytecode",
+                "--python",
+                folder,
+                self.application.name,
+            ]
+            return total + self.yard.run(*install, *more)
+
+        return self._side("uv", "tar xzf + uv venv + uv pip install --compile-bytecode", run)
+
+    def and_start(self, side: Side, who: str) -> Side:
+        """A side's installation, then the application's first answer."""
+
+        def run() -> Figures:
+            program = self.yard.work / f"installed-{who}" / "bin" / self.application.name
+            return side.run() + self.yard.run(program, environ=self._bare())
+
+        return Side(label=f"{side.label}, first start", run=run, prepare=side.prepare, check=side.check)
 
     def pair(self, ours: Side, peer: Side) -> Pair:
         return Pair(ours=ours, peer=peer, check=self._agree)

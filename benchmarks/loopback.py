@@ -14,7 +14,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from benchmarks.wheels import metadata
-from platter_setuptools.ground.files import sha256_of_file
+from platter_setuptools.runtime.files import sha256_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

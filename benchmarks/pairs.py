@@ -183,6 +183,19 @@ def _first_answer(bench: Workbench, side: Side, name: str, cache: str) -> Pair:
     )
 
 
+def first_answer_run(bench: Workbench) -> Pair:
+    installs = bench.installs
+    ours = installs.and_start(installs.run_file(bench.builds), "ours")
+    # Both sides install into the same folder, in turns.
+    return Pair(ours=ours, peer=installs.and_start(installs.with_tar(), "ours"))
+
+
+def first_answer_run_uv(bench: Workbench) -> Pair:
+    installs = bench.installs
+    ours = installs.and_start(installs.run_file(bench.builds), "ours")
+    return installs.pair(ours, installs.and_start(installs.uv_with_tar(), "uv"))
+
+
 def many_cold(bench: Workbench) -> Pair:
     more, fewer = bench.swarm(500, cold=True), bench.swarm(100, cold=True)
     return Pair(ours=more.ours(label="500 wheels, cold"), peer=fewer.ours(label="100 wheels, cold"))
@@ -211,6 +224,35 @@ def memory_build(bench: Workbench) -> Pair:
 def memory_install(bench: Workbench) -> Pair:
     installs = Installs.unpacked(bench.huge)
     return Pair(ours=installs.ours(label="install.sh, 2 GB wheel"))
+
+
+def memory_run(bench: Workbench) -> Pair:
+    installs = Installs.unpacked(bench.huge)
+    return Pair(ours=installs.run_file(bench.huge))
+
+
+def next_release(bench: Workbench) -> Pair:
+    return bench.releases.next_release()
+
+
+def next_release_tar(bench: Workbench) -> Pair:
+    return bench.releases.next_release_tar()
+
+
+def next_release_disk(bench: Workbench) -> Pair:
+    return bench.releases.disk()
+
+
+def thin_line(bench: Workbench) -> Pair:
+    return bench.releases.thin_line()
+
+
+def thin_upgrade(bench: Workbench) -> Pair:
+    return bench.releases.thin_upgrade()
+
+
+def thin_time(bench: Workbench) -> Pair:
+    return bench.releases.thin_time()
 
 
 def help_commands(bench: Workbench) -> Pair:

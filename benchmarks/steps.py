@@ -14,25 +14,25 @@ import sys
 import time
 from pathlib import Path
 
-from platter_setuptools.ground.progress import Quiet
-from platter_setuptools.ground.run import Processes
-from platter_setuptools.ground.values import Origin
-from platter_setuptools.steps.bundle.archive import write_archive
-from platter_setuptools.steps.bundle.bootstrap import FOLDER as BOOTSTRAP
-from platter_setuptools.steps.bundle.members import from_bytes, from_file
-from platter_setuptools.steps.bundle.sinks import deflated
-from platter_setuptools.steps.store import Store
-from platter_setuptools.steps.target import find_target
-from platter_setuptools.steps.wheels.bytecode import compile_wheels
-from platter_setuptools.steps.wheels.wheelfile import open_wheel
+from platter_setuptools.bundle.archive import stage_archive
+from platter_setuptools.bundle.bootstrap import FOLDER as BOOTSTRAP
+from platter_setuptools.bundle.compressors import deflated
+from platter_setuptools.bundle.members import from_bytes, from_file
+from platter_setuptools.runtime.processes import Runner
+from platter_setuptools.runtime.progress import Progress
+from platter_setuptools.targets.find import find_interpreter
+from platter_setuptools.values import Origin
+from platter_setuptools.wheel_cache import WheelCache
+from platter_setuptools.wheels.bytecode import compile_wheels
+from platter_setuptools.wheels.metadata import open_wheel
 
 
 def compile_all(wheels: Path, work: Path) -> float:
-    run = Processes()
-    target = find_target(None, run)
+    run = Runner()
+    target = find_interpreter(None, run)
     opened = [open_wheel(path, Origin.STORE) for path in sorted(wheels.glob("*.whl"))]
     began = time.perf_counter()
-    compile_wheels(opened, target, Store(work / "store"), run, Quiet(sys.stderr), work)
+    compile_wheels(opened, target, WheelCache(work / "store"), run, Progress(sys.stderr), work)
     return time.perf_counter() - began
 
 
@@ -49,7 +49,7 @@ def archive(bundle: Path, output: Path) -> float:
         for name, digest in sums.items()
     ]
     began = time.perf_counter()
-    write_archive(members, bundle.name, "tar.gz", output, 1_700_000_000)
+    stage_archive(members, bundle.name, "tar.gz", output, 1_700_000_000).commit()
     return time.perf_counter() - began
 
 

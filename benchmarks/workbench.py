@@ -11,6 +11,7 @@ from benchmarks.builds import Builds
 from benchmarks.installs import Installs
 from benchmarks.loopback import serving
 from benchmarks.peers import Peers
+from benchmarks.releases import Releases
 
 if TYPE_CHECKING:
     import contextlib
@@ -47,6 +48,10 @@ class Workbench:
     @functools.cached_property
     def installs(self) -> Installs:
         return Installs.unpacked(self.builds)
+
+    @functools.cached_property
+    def releases(self) -> Releases:
+        return Releases(self)
 
     @functools.cached_property
     def lock(self) -> Path:

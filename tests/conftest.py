@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import uv
 
 from support import projects
-from support.doors import Yard
+from support.front_ends import PLATTER, Yard
 from support.index import Index, tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytest_plugins = ["faults.ledger"]  # for its options, which must be known before its folder is looked into
 pytest.register_assert_rewrite("faults.server", "faults.builds")
@@ -29,6 +30,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # The same with SIGINT, which a shell script lets its background commands ignore.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return no workers for single files and tests, and as many as there are processors for all the others."""
+    return 0 if all(Path(one.partition("::")[0]).is_file() for one in config.args) else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -41,6 +47,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _index_answers() -> bool:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-deps", "six"]
     return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder for all processes of this test run, and for no other run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +98,31 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"UV_CACHE_DIR": str(folder / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(folder / "wheels")}
 
 
+@pytest.fixture(scope="session")
+def cache_with_tools(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: dict[str, str]) -> Path:
+    """A wheel cache that holds what every build needs, compiled: half of the time of a first build goes into that."""
+    folder = tmp_path_factory.mktemp("cache-with-tools")
+    pyproject = projects.QUICK.replace('"leaf"', "")
+    project = projects.hello(folder / "project", {"pyproject.toml": pyproject, "backend/tiny.py": projects.BACKEND})
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": index.url,
+        **caches,
+        "PLATTER_BUILD_WHEEL_CACHE": str(folder / "wheels"),
+    }
+    subprocess.run([PLATTER, "build", "--quiet"], cwd=project, env=environ, check=True, stdout=subprocess.DEVNULL)
+    return folder / "wheels"
+
+
+@pytest.fixture
+def own_caches(cache_with_tools: Path, tmp_path: Path) -> dict[str, str]:
+    """Caches that no other test uses: nothing but the tools of every build is in the wheel cache."""
+    shutil.copytree(cache_with_tools, tmp_path / "wheels")
+    return {"UV_CACHE_DIR": str(tmp_path / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels")}
+
+
 @pytest.fixture
 def yard(tmp_path: Path, index: Index, caches: dict[str, str]) -> Iterator[Yard]:
     """A place to build in, offline. Sees that nothing is left in TMPDIR when the test ends."""
@@ -93,6 +131,7 @@ def yard(tmp_path: Path, index: Index, caches: dict[str, str]) -> Iterator[Yard]
         "LC_ALL": "C.UTF-8",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_INDEX_URL": index.url,
+        "PLATTER_BUILD_NO_PIP": "yes",  # its thousand files are most of what a small bundle installs
         **caches,
     }
     yield from _opened(tmp_path, environ)
@@ -106,9 +145,9 @@ def network_yard(tmp_path: Path, caches: dict[str, str]) -> Iterator[Yard]:
 
 
 @pytest.fixture(scope="session")
-def tool(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], tuple[str, ...]]:
+def tool(shared_folder: Path) -> Callable[[str, str], tuple[str, ...]]:
     """The words that run a program of a distribution that is no friend of ours in one environment."""
-    cache = tmp_path_factory.mktemp("tools")
+    cache = shared_folder / "uv-tools"
 
     def words(distribution: str, program: str) -> tuple[str, ...]:
         # As this machine's uv is configured, also where a test has an environment of its own.

@@ -2,7 +2,7 @@
 
 import sys
 
-from platter_setuptools.cli import program
+from platter_setuptools.cli.command_line import program
 
 if __name__ == "__main__":
     sys.exit(program())

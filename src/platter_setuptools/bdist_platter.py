@@ -1,4 +1,4 @@
-"""The setuptools command `bdist_platter`: a bundle beside the sdist and the wheel, in one `setup()` call."""
+"""The setuptools command `bdist_platter`: build a bundle beside the sdist and the wheel, in one `setup()` call."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from setuptools import Command
 from setuptools.errors import BaseError
 
-from platter_setuptools.frontends import asked_folder, check_kept, output_beside, refuse_windows, signals_told, told
-from platter_setuptools.ground.configuration import SECTION, from_pyproject
-from platter_setuptools.ground.dialects import find, merge, read_environment, read_strings
-from platter_setuptools.ground.errors import PlatterError, ProjectBuildError, UsageError
-from platter_setuptools.ground.options import OPTIONS, Kind, Option
-from platter_setuptools.ground.temporary import temporary_folder
-from platter_setuptools.ground.times import reproducible_build, source_date_epoch
-from platter_setuptools.ground.ziptimes import set_times
-from platter_setuptools.steps.checkout import Checkout
+from platter_setuptools.config.files import SECTION, from_pyproject
+from platter_setuptools.config.option_sources import find, merge, read_environment, read_strings
+from platter_setuptools.config.options import OPTIONS, Kind, Option
+from platter_setuptools.errors import PlatterError, ProjectBuildError, UsageError
+from platter_setuptools.frontends import (
+    asked_folder,
+    check_kept,
+    format_error,
+    output_beside,
+    refuse_windows,
+    setuptools_builds,
+    signals_as_exits,
+)
+from platter_setuptools.runtime.reproducible import set_times, source_date_epoch
+from platter_setuptools.runtime.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from platter_setuptools.ground.options import Options
-    from platter_setuptools.workshop import Workshop
+    from platter_setuptools.config.options import Options
+    from platter_setuptools.context import BuildContext
 
 
 _VERBOSITY = ("quiet", "verbose")
@@ -39,7 +45,7 @@ def _long_name(option: Option) -> str:
 
 
 def _attributes(option: Option) -> list[str]:
-    """The command line's names for it, and what setup.cfg may call it, where setuptools leaves dashes as they are."""
+    """Return its names on the command line and in setup.cfg, where setuptools keeps dashes."""
     names = {_long_name(option), option.name, *(alias.removeprefix("--") for alias in option.aliases)}
     return sorted(names | {name.replace("-", "_") for name in names})
 
@@ -48,7 +54,7 @@ def _row(option: Option) -> tuple[str, str | None, str]:
     name = _long_name(option) + ("" if option.kind is Kind.FLAG else "=")
     # -q and -v belong to setup.py itself and mean the same there.
     short = {"output": "d", "quiet": None, "verbose": None}.get(option.name, option.short)
-    hint = {Kind.NAMES: " (several: with commas)", Kind.LINES: "", Kind.PATHS: ""}.get(option.kind, "")
+    hint = " (several: with commas)" if option.kind is Kind.NAMES else ""
     return name, short, option.help.replace(" (repeatable)", hint)
 
 
@@ -58,7 +64,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
     description = "create a self-installing bundle with all dependencies, for servers without a network"
     user_options: ClassVar[list[tuple[str, str | None, str]]] = [
         *map(_row, OPTIONS),
-        ("output=", "o", "as --dist-dir, as the command line of platter calls it"),
+        ("output=", "o", "the same as --dist-dir, as in platter build"),
         *((f"{alias.removeprefix('--')}=", None, f"as --{one.name}") for one in OPTIONS for alias in one.aliases),
     ]
 
@@ -75,15 +81,15 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
     def run(self) -> None:
         from platter_setuptools.assemble import assemble  # noqa: PLC0415 - --help-commands loads this module
-        from platter_setuptools.ground.progress import open_progress  # noqa: PLC0415
-        from platter_setuptools.ground.run import Processes  # noqa: PLC0415
-        from platter_setuptools.ground.streams import keep_standard_descriptors  # noqa: PLC0415
+        from platter_setuptools.runtime.processes import Runner  # noqa: PLC0415
+        from platter_setuptools.runtime.progress import open_progress  # noqa: PLC0415
+        from platter_setuptools.runtime.streams import keep_standard_descriptors  # noqa: PLC0415
 
         keep_standard_descriptors()
         options = self.options
         with (
             _as_setuptools_error(verbose=options.verbose),
-            signals_told(),
+            signals_as_exits(),
             open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
         ):
             if options.prebuild_script and self._wheel_is_ready:
@@ -92,20 +98,21 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
                 options,
                 source=Path.cwd(),
                 tree=Path.cwd(),
+                version=self.distribution.get_version(),
                 project_wheel=self._project_wheel,
-                run=Processes(progress.detail),
+                run=Runner(progress.detail),
                 progress=progress,
             )
         self.distribution.dist_files.append(("bdist_platter", "any", os.fspath(artifact.path)))
 
     def _check_names(self) -> None:
-        """Raises UsageError for a wrong key in a file, with the right one: distutils would not know it."""
+        """Raise UsageError for an unknown key in a file, with a suggestion: distutils' own error has none."""
         for key, (where, _value) in self.distribution.get_option_dict(SECTION).items():
             if not hasattr(self, key):
                 find(key, f"{where} [{SECTION}]")
 
     def _refuse_abbreviations(self) -> None:
-        """Raises UsageError for a beginning of an option's name, which distutils takes for the option."""
+        """Raise UsageError for an abbreviated option, which distutils would accept."""
         others = set(getattr(self.distribution, "commands", ())) - {SECTION}
         words = itertools.dropwhile(lambda word: word != SECTION, self.distribution.script_args or ())
         known = sorted(name.rstrip("=") for name, _short, _help in self.user_options)
@@ -122,10 +129,10 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         configured: dict[str, dict[str, str]] = {}  # by file: setup.cfg, or another that distutils reads
         spoken = self.distribution.get_option_dict(SECTION)
         for option, name in ((one, name) for one in OPTIONS for name in _attributes(one)):
-            # distutils gives every command a `verbose` of its own accord: only what was said counts.
+            # distutils sets `verbose` on every command: use it only if the user set it.
             value = getattr(self, name) if name in spoken or option.name not in _VERBOSITY else None
             if value is not None:
-                # What a configuration file says is weaker than the environment, which distutils does not know.
+                # A configuration file ranks below the environment, which distutils does not read.
                 where = str(spoken[name][0]) if name in spoken else ""
                 weaker = where.endswith(".cfg")
                 said_there = configured.setdefault(where, {}) if weaker else given
@@ -154,14 +161,12 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
     def _wheel_is_ready(self) -> bool:
         return bool(self.distribution.have_run.get("bdist_wheel"))
 
-    def _project_wheel(self, workshop: Workshop, _output: Path) -> Path:
-        """The wheel that this setup() call has built, or builds now: what a door hands to `assemble`."""
+    def _project_wheel(self, context: BuildContext, _output: Path) -> Path:
+        """Return the wheel that this setup() call has built, or build it."""
         if not self._wheel_is_ready:
-            commit_time = Checkout(Path.cwd(), workshop.run).commit_time
             with (
-                workshop.progress.hand_over(f"Building the project's wheel for {workshop.target}"),
-                self._tree_left_clean(workshop.work),
-                reproducible_build(Path.cwd(), commit_time),
+                setuptools_builds(context, context.checkout.commit_time),
+                self._tree_left_clean(context.work),
                 _few_words(verbose=self.options.verbose),
             ):
                 self._build_wheel()
@@ -173,7 +178,7 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         return wheel
 
     def _build_wheel(self) -> None:
-        """Run bdist_wheel, which writes where it is told to from the first byte on: its folder gets what is whole."""
+        """Run bdist_wheel in a temporary folder, and move the finished wheel into its `dist_dir`."""
         command = self._command("bdist_wheel")
         command.ensure_finalized()
         given, files = command.dist_dir, self.distribution.dist_files
@@ -185,19 +190,19 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
                 self.run_command("bdist_wheel")
             finally:
                 command.dist_dir = given
-            for path in draft.iterdir():  # a bdist_wheel of the project's own may write more than one file
+            for path in draft.iterdir():  # the project's own bdist_wheel may write more than one file
                 path.replace(folder / path.name)
             for index, (kind, python, file) in enumerate(files):
                 if Path(file).parent == draft:
                     files[index] = (kind, python, os.fspath(Path(given, Path(file).name)))
 
     def _command(self, name: str) -> Any:
-        """Another command of this setup() call; its options are attributes that only it knows."""
+        """Return another command of this setup() call; its options are attributes."""
         return self.distribution.get_command_obj(name)
 
     @contextlib.contextmanager
     def _tree_left_clean(self, work: Path) -> Iterator[None]:
-        """Let the build's by-products go to a folder that is thrown away, unless the project says where they go."""
+        """Put the build's by-products into a temporary folder, unless the project configures another."""
         distribution = self.distribution
         earlier = {name for name, command in distribution.command_obj.items() if command.finalized}
         wheel, bdist, build, egg_info = map(self._command, ("bdist_wheel", "bdist", "build", "egg_info"))
@@ -208,13 +213,13 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
         if not egg_info.finalized and egg_info.egg_base is None:
             base = work / "egg-info"
             base.mkdir()
-            # An unpacked sdist lists in its SOURCES.txt the data files that only version control knew.
+            # SOURCES.txt of an unpacked sdist lists data files that only version control knew.
             for folder in Path((distribution.package_dir or {}).get("", ".")).glob("*.egg-info"):
                 if folder.is_dir():
                     shutil.copytree(folder, base / folder.name)
             egg_info.egg_base = os.fspath(base)
         yield
-        # Commands that come later in this call shall not look for their results in that folder.
+        # Later commands of this call must not look for results in that folder.
         for name in distribution.command_obj.keys() - earlier - {"bdist_wheel"}:
             del distribution.command_obj[name]
             distribution.have_run.pop(name, None)
@@ -222,12 +227,12 @@ class bdist_platter(Command):  # noqa: N801 - the name of the command
 
 @contextlib.contextmanager
 def _few_words(*, verbose: bool) -> Iterator[None]:
-    """Leave out the line per file that building a wheel prints; warnings stay."""
+    """Suppress the line per file that building a wheel prints; keep warnings."""
     level = logging.root.level  # distutils logs there
     with warnings.catch_warnings():
         if not verbose:
             logging.root.setLevel(logging.WARNING)
-            # bdist_wheel runs `install` itself, and nobody here can do anything about that.
+            # bdist_wheel itself runs `install`.
             warnings.filterwarnings("ignore", message="(?s).*setup.py install is deprecated")
         try:
             yield
@@ -237,8 +242,8 @@ def _few_words(*, verbose: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_setuptools_error(*, verbose: bool) -> Iterator[None]:
-    """Let setup() tell about our errors as it does about its own: `error: …`, without a traceback."""
+    """Let setup() print our errors like its own: `error: …`, without a traceback."""
     try:
         yield
     except PlatterError as error:
-        raise BaseError(told(error, verbose=verbose)) from error
+        raise BaseError(format_error(error, verbose=verbose)) from error

@@ -1,140 +1,236 @@
-"""From a set of wheels to the bundle: checked, compiled, described, and written."""
+"""From a set of wheels to the bundle: check, compile, describe and write it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from platter_setuptools.bundle.archive import StagedArchive, archive_name, stage_archive
+from platter_setuptools.bundle.bootstrap import FOLDER as BOOTSTRAP
+from platter_setuptools.bundle.checksums import checksums
+from platter_setuptools.bundle.joined import members_of
+from platter_setuptools.bundle.manifest import Manifest, stem
+from platter_setuptools.bundle.members import Member, from_text
+from platter_setuptools.bundle.sbom import bill_of_materials
 from platter_setuptools.complete_set import asked_for
-from platter_setuptools.ground.consent import GIVEN, Consent
-from platter_setuptools.steps.bundle.archive import archive_name, write_archive
-from platter_setuptools.steps.bundle.bootstrap import FOLDER as BOOTSTRAP
-from platter_setuptools.steps.bundle.bundles import ReplaceableCheck
-from platter_setuptools.steps.bundle.manifest import Manifest, checksums, stem
-from platter_setuptools.steps.bundle.members import Member, from_text
-from platter_setuptools.steps.bundle.sbom import bill_of_materials
-from platter_setuptools.steps.wheels.bytecode import compile_wheels
-from platter_setuptools.steps.wheels.check import check_set, told_of_repairs
-from platter_setuptools.steps.wheels.forgotten import warn_of_forgotten
-from platter_setuptools.steps.wheels.needs import find_needs, warnings
-from platter_setuptools.steps.wheels.scripts import check_attributes, check_scripts
-from platter_setuptools.steps.wheels.soundness import check_case, check_places, examine_wheels
+from platter_setuptools.contexts import installer_of, lowest, virtualenv_of
+from platter_setuptools.errors import InterruptedBuildError, PlatterError
+from platter_setuptools.inspect.find import ReplaceableCheck, targets_for
+from platter_setuptools.runtime.progress import BufferedProgress, DistinctWarnings, Progress
+from platter_setuptools.runtime.signals import signals_held_back
+from platter_setuptools.wheels.bytecode import compile_wheels
+from platter_setuptools.wheels.check import check_set, told_of_repairs
+from platter_setuptools.wheels.entry_points import check_attributes, check_scripts
+from platter_setuptools.wheels.package_data import warn_of_forgotten
+from platter_setuptools.wheels.record_check import check_case, check_places, contested
+from platter_setuptools.wheels.system_libraries import check_libc, find_system_libraries, warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
-    from platter_setuptools.ground.progress import Progress
-    from platter_setuptools.ground.values import Wheel
-    from platter_setuptools.steps.checkout import Checkout
-    from platter_setuptools.steps.wheels.check import Described
-    from platter_setuptools.workshop import Workshop
-
-    Written = tuple[Path, int, str | None]  # the bundle, its size in bytes, and its SHA-256 if it is a file
+    from platter_setuptools.context import BuildContext
+    from platter_setuptools.values import Wheel
+    from platter_setuptools.wheels.check import Asked, WheelWithMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Contents:
+    """The wheels of a bundle: those that it installs, and virtualenv's."""
+
+    wheels: Sequence[Sequence[WheelWithMetadata]]  # for each target
+    virtualenv: Sequence[Wheel]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Staged:
+    contents: _Contents
+    archive: StagedArchive
+    progress: BufferedProgress
+
+
 class BundleWriter:
-    """Writes the bundle of one project into the options' output folder."""
+    """Writes the bundle of one project into the options' output folder.
 
-    workshop: Workshop
-    project: Described
-    checkout: Checkout
-    _check: ReplaceableCheck = field(init=False)
+    From the beginning of the block on it stages, in the background, the bundle that the last build's wheels would make.
+    """
 
-    def __post_init__(self) -> None:
-        check = ReplaceableCheck(self.workshop.target.abi, self.workshop.store)
-        object.__setattr__(self, "_check", check)  # it is frozen
+    def __init__(self, contexts: Sequence[BuildContext], projects: Sequence[WheelWithMetadata]) -> None:
+        """Each target has a context, and a wheel of the project, which may be the same."""
+        self._contexts, self._context, self._projects = contexts, contexts[0], projects
+        targets = [context.target for context in contexts]
+        told = targets_for((target.abi, target.libc) for target in targets)
+        self._check_replaceable = ReplaceableCheck(told, self._context.cache)
+        self._stem = stem(projects[0].wheel, targets, with_python=self._context.options.name_with_python)
+        self._staging: Future[_Staged] | None = None
+        self._unwanted = threading.Event()
 
-    def check_replaceable(self) -> None:
-        """Raise if what lies where the bundle is to be must not be replaced."""
-        workshop, options = self.workshop, self.workshop.options
-        name = stem(self.project.wheel, workshop.target, with_python=options.name_with_python)
-        self._check(options.output / archive_name(name, options.format))
+    def __enter__(self) -> BundleWriter:  # noqa: PYI034 - Self came with Python 3.11
+        options = self._context.options
+        # Scripts and signers act on what is really written.
+        if not (options.has_scripts or options.sign_with) and options.output.is_dir():
+            self._staging = self._context.background.start(self._stage_expected)
+        return self
 
-    def write(
-        self,
-        wheels: Sequence[Described],
-        progress: Progress,
-        consent: Consent = GIVEN,
-        virtualenv: Sequence[Wheel] | None = None,
-    ) -> Written:
-        """Make the bundle of these wheels; it appears in the output folder with the consent.
+    def __exit__(self, *_: object) -> None:
+        self._unwanted.set()
+        if self._staging:
+            self._staging.add_done_callback(_discard)  # which does nothing to one that was committed
 
-        With `virtualenv` its wheels are these, and not those that the build's tools turn out to be.
-        """
-        workshop, options = self.workshop, self.workshop.options
-        members = self._contents(wheels, progress, virtualenv)
+    def write(self, wheels: Sequence[Sequence[WheelWithMetadata]]) -> StagedArchive:
+        """Write the bundle of these wheels of each target, and give it its name in the output folder."""
+        context = self._context
+        contents = _Contents(wheels=wheels, virtualenv=virtualenv_of(self._contexts))
+        archive = self._staged(contents) or self._stage(contents, context.progress)
+        try:
+            self._check_replaceable(archive.path)
+            with signals_held_back():  # it is there, or it is not, when a signal ends the build
+                archive.commit()
+                self._check_replaceable.remember(archive.path)
+        finally:
+            archive.discard()
+        return archive
+
+    def _staged(self, contents: _Contents) -> StagedArchive | None:
+        """Return the archive that was staged, if it has exactly these contents; tell what was found on the way."""
+        if not self._staging:
+            return None
+        if self._expected() != contents:
+            self._unwanted.set()
+        # What failed there is done again in its turn, and tells why.
+        with contextlib.suppress(PlatterError, OSError):
+            staged = self._staging.result()
+            if staged.contents == contents:
+                staged.progress.replay(self._context.progress)
+                return staged.archive
+            staged.archive.discard()
+        return None
+
+    def _stage_expected(self) -> _Staged:
+        contents, progress = self._expected(), BufferedProgress()
+        if not contents:
+            raise InterruptedBuildError("there is nothing to go by", hint="build it without")
+        archive = self._stage(contents, progress, self._go_on)
+        return _Staged(contents=contents, archive=archive, progress=progress)
+
+    def _expected(self) -> _Contents | None:
+        """Return what the bundle will hold if the resolver answers as it did last time."""
+        both = zip(self._contexts, self._projects, strict=True)
+        wheels = [found for context, project in both if (found := context.prefetch.wheels_for(project))]
+        virtualenv = lowest(self._contexts).prefetch.virtualenv()
+        complete = virtualenv and len(wheels) == len(self._contexts)
+        return _Contents(wheels=wheels, virtualenv=virtualenv) if complete and virtualenv else None
+
+    def _go_on(self) -> None:
+        if self._unwanted.is_set() or self._context.run.stopped:
+            raise InterruptedBuildError("the staged bundle is not wanted", hint="build it without")
+
+    def _stage(
+        self, contents: _Contents, progress: Progress, interrupt: Callable[[], object] = lambda: None
+    ) -> StagedArchive:
+        context, options, name = self._context, self._context.options, self._stem
+        file = archive_name(name, options.format)
+        self._check_replaceable(options.output / file)
+        members = self._contents(contents, progress)
         if options.has_scripts:
             members += self._run_postbuild(members, progress)
         members.append(checksums(members))
-        if workshop.signer:
-            members.append(workshop.signer.sign(members[-1], progress, workshop.work))
-        name = stem(self.project.wheel, workshop.target, with_python=options.name_with_python)
-        with progress.step(f"Writing {archive_name(name, options.format)}"):
-            output, mtime = options.output, workshop.mtime
-            written = write_archive(members, name, options.format, output, mtime, consent, self._check)
-        self._check.remember(written[0])
-        return written
+        if context.signer:
+            members.append(context.signer.sign(members[-1], progress, context.work))
+        with progress.step(f"Writing {file}"):
+            return stage_archive(members, name, options.format, options.output, context.mtime, interrupt)
 
-    def _contents(
-        self, wheels: Sequence[Described], progress: Progress, virtualenv: Sequence[Wheel] | None
-    ) -> list[Member]:
+    def _contents(self, contents: _Contents, progress: Progress) -> list[Member]:
         """Check the wheels, and return what the bundle holds but for checksums and what build scripts add."""
-        workshop, project, options, target = self.workshop, self.project, self.workshop.options, self.workshop.target
-        store, run, work = workshop.store, workshop.run, workshop.work
-        asked = asked_for(workshop, project)
-        with progress.step(f"Checking {len(wheels)} wheels"):
-            check_set(wheels, asked, target)
-            needs = find_needs([one.wheel for one in wheels], target, store, run, work)
-            tools = workshop.tools.virtualenv if virtualenv is None else virtualenv
-            places = examine_wheels([*(one.wheel for one in wheels), *tools], store, run)
-        for warning in (*warnings(needs), *map(told_of_repairs, wheels)):
-            if warning:
-                progress.warn(warning)
-
-        compiled = [] if options.no_bytecode else [one.wheel for one in wheels]
-        manifest = Manifest(
-            project=project,
-            wheels=wheels,
-            bytecode=compile_wheels(compiled, target, store, run, progress, work),
-            target=target,
-            needs=needs,
-            extras=options.extras,
-            groups=options.group,
-            excluded=sorted(asked.excluded),
-            name_with_python=options.name_with_python,
-            revision=self.checkout.revision,
-            amendments=asked.amendments,
-            system_site_packages=options.finds_system_packages,
-            case_sensitive=check_case([places[one.wheel] for one in wheels], target.platform, progress),
-        )
-        check_places(manifest.in_order, places, progress)
-        check_scripts(wheels, [project], places, asked, progress)
-        check_attributes(project, progress)
-        warn_of_forgotten(self.checkout.tree, self.checkout.tracked, places[project.wheel], progress)
+        told = DistinctWarnings(progress) if len(self._contexts) > 1 else progress
+        self._context.analyser.analyse_all(contents.virtualenv)  # which raises an error for one that is not sound
+        both = zip(self._contexts, self._projects, strict=True)
+        asked = [asked_for(context, project) for context, project in both]
+        parts = zip(self._contexts, self._projects, contents.wheels, asked, strict=True)
+        manifests = [_manifest(*part, told) for part in parts]
         return [
-            *manifest.members(),
-            bill_of_materials(manifest, asked),
+            *members_of(manifests),
+            bill_of_materials(self._stem, manifests, asked),
             *self._requirements(),
-            *(workshop.installer if virtualenv is None else workshop.installer_with(virtualenv)),
+            *installer_of(self._contexts, contents.virtualenv),
         ]
 
     def _requirements(self) -> list[Member]:
-        if not self.workshop.options.requirements:
+        if not self._context.options.requirements:
             return []
-        return [from_text("data/requirements.txt", self.workshop.dependencies.requirements.as_text())]
+        return [from_text("data/requirements.txt", self._context.dependencies.requirements.as_text())]
 
     def _run_postbuild(self, members: list[Member], progress: Progress) -> list[Member]:
-        """Let the post-build script, if there is one, see the bundle; return what the build scripts added to it."""
-        script, stage = self.workshop.options.postbuild_script, self.workshop.stage
+        """Show the bundle to the post-build script, if there is one; return what the build scripts added to it."""
+        script, folders = self._context.options.postbuild_script, self._context.script_folders
         if script:
-            stage.place(member for member in members if not member.name.startswith(BOOTSTRAP))
-            run_script(script, self.workshop, progress)
-        return stage.take(members)
+            folders.place(member for member in members if not member.name.startswith(BOOTSTRAP))
+            _run_script(script, self._context, progress)
+        return folders.take(members)
 
 
-def run_script(script: Path, workshop: Workshop, progress: Progress) -> None:
-    """Run a build script in the folder of the bundle. Raises ScriptError if it fails."""
+def _manifest(
+    context: BuildContext,
+    project: WheelWithMetadata,
+    wheels: Sequence[WheelWithMetadata],
+    asked: Asked,
+    progress: Progress,
+) -> Manifest:
+    """Check the wheels for one target, compile them, and return their manifest."""
+    options, target, cache, run = context.options, context.target, context.cache, context.run
+    named = f" for {target}" if context.several else ""
+    with progress.step(f"Checking {len(wheels)} wheels{named}"):
+        check_set(wheels, asked, target)
+        found = context.analyser.analyse_all([one.wheel for one in wheels])
+        needs = find_system_libraries({wheel: analysis.linkage for wheel, analysis in found.items()}, target)
+        check_libc(needs, target)
+        places = {wheel: analysis.places for wheel, analysis in found.items()}
+    for warning in (*warnings(needs), *map(told_of_repairs, wheels)):
+        if warning:
+            progress.warn(warning)
+
+    compiler = None if options.no_bytecode else context.compiler
+    if not (compiler or options.no_bytecode):
+        progress.warn(
+            f"no bytecode: there is no Python {target.version} here to compile it; install.sh --compile does that"
+        )
+    manifest = Manifest(
+        project=project,
+        wheels=wheels,
+        bytecode=compile_wheels([one.wheel for one in wheels], compiler, cache, run, progress, context.work),
+        target=target,
+        needs=needs,
+        extras=options.extras,
+        groups=options.group,
+        excluded=sorted(asked.excluded),
+        revision=context.checkout.revision,
+        amendments=asked.amendments,
+        system_site_packages=options.finds_system_packages,
+        case_sensitive=check_case([places[one.wheel] for one in wheels], target.platform, progress),
+        contested=contested({one.wheel: places[one.wheel] for one in wheels}),
+        interpreter=context.interpreter,
+    )
+    check_places(manifest.in_order, places, progress)
+    check_scripts(wheels, [project], places, asked, progress)
+    check_attributes(project, progress)
+    warn_of_forgotten(context.checkout.tree, context.checkout.tracked, places[project.wheel], progress)
+    return manifest
+
+
+def run_prebuild_script(context: BuildContext) -> None:
+    """Run the pre-build script, if there is one. Raise ScriptError if it fails."""
+    if context.options.prebuild_script:
+        _run_script(context.options.prebuild_script, context, context.progress)
+
+
+def _run_script(script: Path, context: BuildContext, progress: Progress) -> None:
     with progress.step(f"Running {script.name}"):
-        workshop.stage.run_script(script)
+        context.script_folders.run_script(script)
+
+
+def _discard(staging: Future[_Staged]) -> None:
+    if not staging.exception():
+        staging.result().archive.discard()

@@ -1,94 +1,176 @@
-"""The complete set: a project's wheel, and all that it needs on every patch release of the target's Python."""
+"""The complete set: a project's wheel and everything that it needs on any patch release of the target's Python."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from platter_setuptools.ground.errors import DependencyError, UsageError
-from platter_setuptools.ground.values import Origin
-from platter_setuptools.steps.wheels.check import Asked, Described, check_extras, needed_by_other_patches
-from platter_setuptools.steps.wheels.wheelfile import describe, describe_once, open_wheel
+from platter_setuptools.errors import DependencyError, UsageError, WheelError
+from platter_setuptools.values import Origin
+from platter_setuptools.wheels.check import Asked, WheelWithMetadata, check_extras, check_fits, needed_by_other_patches
+from platter_setuptools.wheels.metadata import describe, open_wheel, tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from platter_setuptools.steps.resolving.lock import Lock
-    from platter_setuptools.workshop import Workshop
+    from platter_setuptools.context import BuildContext
+    from platter_setuptools.resolve.lock import Lock
+    from platter_setuptools.values import Wheel
 
-    # How a front end gets the project's own wheel: it builds it into a folder, with the workshop's tools or its own.
-    ProjectWheel = Callable[[Workshop, Path], Path]
+    # A front end's way to get the project's wheel: it builds it into the folder, and returns its path.
+    ProjectWheel = Callable[[BuildContext, Path], Path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteSet:
-    """What was resolved, and the wheels that the target takes of it; the project's own is the last."""
+    """A lock, and the wheels that the target takes from it; the project's own is the last."""
 
     lock: Lock
-    wheels: list[Described]
+    wheels: list[WheelWithMetadata]
 
 
-def build_project(workshop: Workshop, project_wheel: ProjectWheel) -> Described:
-    """Return the project's wheel. Raises UsageError for an extra that it does not have."""
-    output = workshop.work / "project"
+def build_project(context: BuildContext, project_wheel: ProjectWheel) -> WheelWithMetadata:
+    """Return the project's wheel. Raise UsageError if the options name an extra that it lacks, or exclude it."""
+    output = context.work / "project"
     output.mkdir()
-    wheel = open_wheel(project_wheel(workshop, output), Origin.PROJECT)
-    project = Described(wheel=wheel, description=describe(wheel))
-    check_extras(project, workshop.options.extras)
+    wheel = open_wheel(project_wheel(context, output), Origin.PROJECT)
+    project = WheelWithMetadata(wheel=wheel, description=describe(wheel))
+    check_extras(project, context.options.extras)
+    asked_for(context, project)
     return project
 
 
-def asked_for(workshop: Workshop, project: Described) -> Asked:
-    """Return what the options ask for beside the project. Raises UsageError if they exclude the project itself."""
-    excluded = frozenset(map(canonicalize_name, workshop.options.exclude))
+def build_projects(contexts: Sequence[BuildContext], project_wheel: ProjectWheel) -> list[WheelWithMetadata]:
+    """Return the project's wheel for each target: one of an earlier target if it fits, else one that is built for it.
+
+    Raise WheelError if a front end has no wheel for a target, and as build_project does.
+    """
+    projects: list[WheelWithMetadata] = []
+    for context in contexts:
+        target = context.target
+        known = next((one for one in projects if not tags_of(one.wheel).isdisjoint(target.tags)), None)
+        project = known or build_project(context, project_wheel)
+        if not known and project.wheel in (one.wheel for one in projects):
+            raise WheelError(
+                f"{project.wheel.filename} does not fit {target}",
+                hint="`platter build` of the source tree builds a wheel for each target; or leave this one out",
+            )
+        check_fits(project, target)
+        projects.append(project)
+    if len(names := {f"{one.wheel.name} {one.wheel.version}" for one in projects}) > 1:
+        raise WheelError(
+            f"the project is {' and '.join(sorted(names))}, as each target builds it",
+            hint="let its version not depend on the Python that builds it",
+        )
+    return projects
+
+
+def choose_wheels(
+    contexts: Sequence[BuildContext], projects: Sequence[WheelWithMetadata]
+) -> list[list[WheelWithMetadata]]:
+    """Return the wheels of the bundle for each target, by the lock that the options name or resolved for it.
+
+    The project's own is the last.
+    """
+    chosen = [_choose(context, project) for context, project in zip(contexts, projects, strict=True)]
+    names = {package.name for one in chosen for package in one.lock.pylock.packages}
+    excluded = asked_for(contexts[0], projects[0]).excluded
+    if useless := sorted(excluded - names - {"pip"}):
+        contexts[0].progress.warn(f"exclude {', '.join(useless)}: it would not be in the bundle anyway")
+    return _shared([one.wheels for one in chosen])
+
+
+def distinct(sets: Sequence[Sequence[WheelWithMetadata]]) -> list[Wheel]:
+    """Return the wheels of all targets, each once."""
+    return list({one.wheel.filename: one.wheel for each in sets for one in each}.values())
+
+
+def _shared(sets: Sequence[list[WheelWithMetadata]]) -> list[list[WheelWithMetadata]]:
+    """Return the sets with one wheel of each file name: of those that were built twice the first one.
+
+    Raise DependencyError if the metadata of two of them differ.
+    """
+    first: dict[str, WheelWithMetadata] = {}
+    for one in (one for each in sets for one in each):
+        known = first.setdefault(one.wheel.filename, one)
+        if known.wheel.sha256 != one.wheel.sha256 and known.description.requires != one.description.requires:
+            raise DependencyError(
+                f"{one.wheel.filename} requires other distributions when it is built for another target",
+                hint="build a bundle for each of the targets, or choose a version that has wheels",
+            )
+    return [[first[one.wheel.filename] for one in each] for each in sets]
+
+
+def _choose(context: BuildContext, project: WheelWithMetadata) -> CompleteSet:
+    options = context.options
+    if given := context.dependencies.given_lock(project.wheel.name):
+        context.prefetch.wait()
+        chosen = collect_set(context, project, given)
+    else:
+        request = context.dependencies.request(project.wheel.path)
+        named = f" for {context.target}" if context.several else ""
+        with context.progress.step(f"Resolving {project.description.name} {project.wheel.version}{named}"):
+            lock = context.prefetch.lock_for(request) or context.resolvers.resolve(request)
+        chosen = complete_set(context, project, lock)
+    excluded = asked_for(context, project).excluded
+    if options.no_pip or "pip" in excluded or any(one.wheel.name == "pip" for one in chosen.wheels):
+        return chosen
+    pip = context.analyser.describe(context.tools.pip)
+    return dataclasses.replace(chosen, wheels=[*chosen.wheels[:-1], pip, project])
+
+
+def asked_for(context: BuildContext, project: WheelWithMetadata) -> Asked:
+    """Return what the options ask for beside the project. Raise UsageError if they exclude the project itself."""
+    excluded = frozenset(map(canonicalize_name, context.options.exclude))
     if project.wheel.name in excluded:
         raise UsageError(
             f"exclude: {project.wheel.name} is the project itself", hint="name distributions that it depends on"
         )
     return Asked(
-        extras={project.wheel.name: frozenset(workshop.options.extras)},
-        groups=workshop.dependencies.groups,
+        extras={project.wheel.name: frozenset(context.options.extras)},
+        groups=context.dependencies.groups,
         excluded=excluded,
-        amendments=workshop.dependencies.amendments,
+        amendments=context.dependencies.amendments,
     )
 
 
-def complete_set(workshop: Workshop, project: Described, lock: Lock) -> CompleteSet:
-    """Collect what was resolved for the project, and add what only other patch releases of the target's Python need.
+def complete_set(context: BuildContext, project: WheelWithMetadata, lock: Lock) -> CompleteSet:
+    """Collect the wheels of the lock, and add what only other patch releases of the target's Python need.
 
-    Servers may have any of them: what wheels require there is resolved in further rounds. Raises DependencyError, and
-    WheelError if wheels do not fit the target.
+    Servers may have any patch release: what wheels require there is resolved in further rounds. Raise DependencyError,
+    and WheelError if wheels do not fit the target.
     """
-    target, more = workshop.target, tuple[str, ...]()
+    target, more = context.target, tuple[str, ...]()
     title = f"Resolving {project.description.name} {project.wheel.version} for all patch releases of Python"
     while True:
-        found = collect_set(workshop, project, lock)
-        new = needed_by_other_patches(found.wheels, asked_for(workshop, project), target)
+        found = collect_set(context, project, lock)
+        new = needed_by_other_patches(found.wheels, asked_for(context, project), target)
         if set(new) <= set(more):
             return found
         more += new
         try:
-            with workshop.progress.step(f"{title} {target.version}"):
-                lock = workshop.resolvers.resolve(workshop.dependencies.request(project.wheel.path, more))
+            with context.progress.step(f"{title} {target.version}"):
+                lock = context.resolvers.resolve(context.dependencies.request(project.wheel.path, more))
         except DependencyError as error:
-            workshop.progress.warn(f"on some patch releases of Python {target.version}: {error.message}")
+            context.progress.warn(f"on some patch releases of Python {target.version}: {error.message}")
             return found
 
 
-def collect_set(workshop: Workshop, project: Described, lock: Lock) -> CompleteSet:
-    """Return the set that a lock makes. Raises DependencyError, and WheelError for a file with a wrong hash."""
-    options, resolver, asked = workshop.options, workshop.resolvers.project, asked_for(workshop, project)
+def collect_set(context: BuildContext, project: WheelWithMetadata, lock: Lock) -> CompleteSet:
+    """Collect the wheels of the lock. Raise DependencyError, and WheelError for a file with a wrong hash."""
+    options, resolver, asked = context.options, context.resolvers.project, asked_for(context, project)
     lock = resolver.check_required(lock, [*project.description.requires, *asked.groups])
-    collected = workshop.collect(
+    collected = context.collector.collect(
         lock,
         extras=options.extras,
         groups=options.group,
         leave_out=[project.wheel.name, *asked.excluded],
-        look=workshop.look_into,
+        look=context.analyser.analyse_all,
     )
-    found = [Described(wheel=wheel, description=describe_once(wheel, workshop.store)) for wheel in collected]
+    found = [context.analyser.describe(wheel) for wheel in collected]
     resolver.check_required(lock, [each for one in found for each in one.description.requires])
     return CompleteSet(lock=lock, wheels=[*found, project])

@@ -1,4 +1,4 @@
-"""Dependencies: what the options, the project, and pip's and uv's configuration say about them, each read once."""
+"""Dependencies: what the options, the project, and the configuration of pip and uv say about them, each read once."""
 
 from __future__ import annotations
 
@@ -11,54 +11,65 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from platter_setuptools.ground.files import absolute, located
-from platter_setuptools.ground.threads import Later
-from platter_setuptools.steps.resolving import uv_project
-from platter_setuptools.steps.resolving.groups import read_groups
-from platter_setuptools.steps.resolving.indexes import IndexSettings, read_settings
-from platter_setuptools.steps.resolving.lock import Lock, read_lock
-from platter_setuptools.steps.resolving.pins import Pins, find_pins
-from platter_setuptools.steps.resolving.pip_config import pip_config_files
-from platter_setuptools.steps.resolving.requirements import Line, Requirements, installed_pip, read_requirements
-from platter_setuptools.steps.resolving.resolver import Request, requirement_line
-from platter_setuptools.steps.resolving.uv_amendments import amendments_of
-from platter_setuptools.steps.resolving.uv_config import UvConfig, is_set, read_config
-from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings, any_not_isolated, settings_of
+from platter_setuptools.resolve import uv_project
+from platter_setuptools.resolve.amendments import amendments_of
+from platter_setuptools.resolve.hashed_requirements import Pins, find_pins
+from platter_setuptools.resolve.lock import Lock, read_lock
+from platter_setuptools.resolve.pip_config import pip_config_files, read_settings
+from platter_setuptools.resolve.requirements import (
+    NOTHING,
+    Line,
+    Requirements,
+    installed_pip,
+    read_groups,
+    read_requirements,
+    requirement_line,
+)
+from platter_setuptools.resolve.resolver import Request
+from platter_setuptools.resolve.uv_config import UvConfig, check_config, is_set, read_config
+from platter_setuptools.runtime.files import located
+from platter_setuptools.wheels.build_settings import BuildSettings, any_not_isolated, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     from packaging.requirements import Requirement
 
-    from platter_setuptools.ground.amendments import Amendment
-    from platter_setuptools.ground.options import Options
-    from platter_setuptools.ground.progress import Progress
-    from platter_setuptools.ground.run import Runner
-    from platter_setuptools.steps.store import Store
-    from platter_setuptools.steps.target import Target
+    from platter_setuptools.config.options import Options
+    from platter_setuptools.resolve.amendments import Amendment
+    from platter_setuptools.resolve.indexes import IndexSettings
+    from platter_setuptools.runtime.concurrency import Background
+    from platter_setuptools.runtime.processes import Runner
+    from platter_setuptools.runtime.progress import Progress
+    from platter_setuptools.targets.find import Machines
+    from platter_setuptools.wheel_cache import WheelCache
 
 
 class Dependencies:
-    """What is said about the dependencies of the project in the folder `source`. `pip` is the wheel of a pip."""
+    """The dependencies of the project in the folder `source`, as configured. `pip` is a wheel of pip."""
 
     def __init__(
         self,
         options: Options,
         source: Path,
-        target: Target,
+        machines: Machines,
         *,
         run: Runner,
         progress: Progress,
-        store: Store,
+        cache: WheelCache,
         work: Path,
+        background: Background,
         pip: Callable[[], Path],
     ) -> None:
-        self.options, self.source, self.target, self.store = options, source, target, store
+        self.options, self.source, self.cache = options, source, cache
+        self.target, self.host = machines.target, machines.host
         self.run, self.progress, self.work, self._pip = run, progress, work, pip
+        self._background = background
 
     @property
     def shares_environment(self) -> bool:
-        """Whether some builds use the build scripts' virtual environment."""
+        """Return whether some builds use the build scripts' virtual environment."""
         return any_not_isolated(self.settings, self.uv_builds)
 
     @functools.cached_property
@@ -75,38 +86,41 @@ class Dependencies:
 
     @property
     def all_settings(self) -> IndexSettings:
-        """The settings with the URLs that requirements files name, which are known for their credentials."""
-        more = (*self.requirements.urls(), *(one.url for one in self.groups if one.url))
+        """Return the settings with the URLs in requirements files and sources, which may have credentials."""
+        said = (self.requirements, self._secret_sources)
+        more = [*(url for one in said for url in one.urls()), *(one.url for one in self.groups if one.url)]
         return dataclasses.replace(self.settings, more_urls=(*self.settings.more_urls, *more))
 
     def build_settings(self, name: NormalizedName, lock: Lock | None = None) -> BuildSettings:
-        """What the user says about the build of one distribution; see settings_of."""
+        """Return the user's settings for the build of one distribution; see settings_of."""
         found = settings_of(name, self.settings, self.uv_builds, lock, self.requirements)
         return dataclasses.replace(found, limits=self._build_limits)
 
     @functools.cached_property
     def _build_limits(self) -> tuple[str, ...]:
-        """All that limits the requirements of builds, by pip's configuration or uv's."""
+        """Return all constraints on the requirements of builds, in pip's configuration or uv's."""
         said = [line.text for line in self.build_constraints.lines]
         if self.options.resolver == "uv":
-            files = [located(one, Path.cwd()) for one in os.environ.get("UV_BUILD_CONSTRAINT", "").split()]
-            said += [line.text for line in self._read((), files).lines]
+            said += [line.text for line in self._read((), self._places_in("UV_BUILD_CONSTRAINT")).lines]
             said += map(str, self.uv_config.option("build-constraint-dependencies") or ())
         return tuple(said)
 
     @functools.cached_property
     def uv_config(self) -> UvConfig:
-        """What uv is configured to do where the project is."""
-        return read_config(self.source, os.environ)
+        """Return uv's configuration for the project. Raise UsageError for what uv cannot read."""
+        config = read_config(self.source, os.environ)
+        if config.table:
+            check_config(self.source, self.run)
+        return config
 
     @property
     def uv_builds(self) -> UvConfig:
-        """The same, as far as it counts for builds."""
+        """Return the part of uv's configuration that applies to builds."""
         return self.uv_config if self.options.resolver == "uv" else UvConfig()
 
     @functools.cached_property
     def amendments(self) -> tuple[Amendment, ...]:
-        """What uv was told to put in the place of distributions' own requirements, now or when it wrote the lock."""
+        """Return the requirements that uv's configuration or the lock replaces."""
         lock = self.options.lock
         if lock is not None and lock.name == uv_project.LOCK:
             return uv_project.amendments_of_lock(lock)
@@ -116,61 +130,60 @@ class Dependencies:
         return (*amendments_of(told), *self.uv_config.amendments)
 
     def _told(self, variable: str) -> list[str]:
-        """The requirements in the files that one of uv's variables names."""
-        files = [absolute(one, Path.cwd()) for one in os.environ.get(variable, "").split()]
-        return [line.text for line in self._read(files, ()).lines if line.requirement]
+        """Return the requirements in the files that one of uv's variables names."""
+        files = map(Path, self._places_in(variable))
+        return [line.text for line in self._read([*files], ()).lines if line.requirement]
 
     @functools.cached_property
     def groups(self) -> tuple[Requirement, ...]:
-        """What the options' dependency groups require."""
+        """Return what the options' dependency groups require."""
         return read_groups(self.source, self.options.group)
 
     def read_requirements(self) -> None:
-        """Begin, in the background, to read requirements and constraints files. A build script may write them."""
-        _ = self._requirements, self._build_constraints
+        """Start reading requirements and constraints files in the background. A build script may write them."""
+        _ = self._files
 
     @property
     def requirements(self) -> Requirements:
-        """What the files of options and of pip's configuration require and limit; waits until they are read."""
-        return self._requirements.result()
-
-    @functools.cached_property
-    def _requirements(self) -> Later[Requirements]:
-        options = self.options
-        said = os.environ.get("UV_CONSTRAINT", "").split() if options.resolver == "uv" else ()
-        of_uv = [located(one, Path.cwd()) for one in said]
-        constraints = (*self.settings.constraints, *of_uv, *map(str, options.constraints))
-        return Later(functools.partial(self._read, options.requirements, constraints))
+        """Return what the files of options and pip's configuration require and limit; wait until they are read."""
+        return self._files.result()[0]
 
     @property
     def build_constraints(self) -> Requirements:
-        """What limits the requirements of builds; waits until it is read."""
-        return self._build_constraints.result()
+        """Return the constraints on the requirements of builds; wait until they are read."""
+        return self._files.result()[1]
 
     @functools.cached_property
-    def _build_constraints(self) -> Later[Requirements]:
-        return Later(functools.partial(self._read, (), self.settings.build_constraints))
+    def _files(self) -> Future[tuple[Requirements, Requirements]]:
+        options, settings = self.options, self.settings
+        of_uv = self._places_in("UV_CONSTRAINT") if options.resolver == "uv" else []
+        constraints = (*settings.constraints, *of_uv, *map(str, options.constraints))
+        return self._background.start(
+            lambda: (self._read(options.requirements, constraints), self._read((), settings.build_constraints))
+        )
+
+    def _places_in(self, variable: str) -> list[str]:
+        """Return the files, by absolute paths or URLs, that one of uv's variables names."""
+        return [located(one, Path.cwd()) for one in os.environ.get(variable, "").split()]
 
     def _read(self, files: Sequence[Path], constraints: Sequence[str]) -> Requirements:
         return read_requirements(
             files,
             constraints,
-            pip=self._pip_to_read_with,
+            # The pip that is installed here is compiled already: it takes half the time of a wheel.
+            pip=lambda: (installed_pip() if os.fspath(self.host.executable) == sys.executable else None) or self._pip(),
             target=self.target,
+            host=self.host,
             settings=self.settings,
             project=self.source,
             run=self.run,
-            store=self.store,
+            cache=self.cache,
             work=self.work,
             offline=self.options.no_download,
         )
 
-    def _pip_to_read_with(self) -> Path:
-        own = installed_pip() if self.options.python is None else None
-        return own or self._pip()
-
     def given_lock(self, name: str) -> Lock | None:
-        """The lock that the options name, for the project of this name. Raises DependencyError."""
+        """Return the lock that the options name, for the project of this name. Raise DependencyError."""
         options = self.options
         if options.lock is None:
             return None
@@ -181,9 +194,9 @@ class Dependencies:
         )
 
     def request(self, project: Path, more: Sequence[str] = (), *, universal: bool = False) -> Request:
-        """What is to be resolved: what the project's wheel requires, the options' requirements files, and `more`.
+        """Return what is to be resolved: requirements of the project's wheel, of requirements files, and `more`.
 
-        All constraints hold. Where requirements or constraints have hashes, they name all there is to take.
+        All constraints apply. If requirements or constraints have hashes, they must name everything.
         """
         options = self.options
         said, build = self.requirements, self.build_constraints
@@ -192,34 +205,42 @@ class Dependencies:
         name = canonicalize_name(project.name.partition("-")[0])
         lines = (requirement_line(project, name, options.extras), *map(str, self.groups), *more)
         # The project itself, as `-e .` for one, is in the bundle as this wheel.
-        said = said.with_wheel(self.source, lambda extras: requirement_line(project, name, extras))
+        said = said.with_wheel(project, name, self.source)
         request = Request(requirements=lines, universal=universal, said=said, build=build, project=project)
-        if options.resolver == "uv" and uv_project.uses_sources(self.source, name):
-            secret = self._secret_sources()
-            limits = [
-                Line(where="[tool.uv.sources]", constraint=True, text=text, shown=text)
-                for texts in secret.values()
-                for text in texts
-            ]
+        if options.resolver != "uv":
+            return request
+        secret = self._secret_sources.lines
+        said = dataclasses.replace(said, lines=(*said.lines, *secret))
+        no_sources = tuple(dict.fromkeys(line.text.partition(" @ ")[0] for line in secret))
+        request = dataclasses.replace(request, said=said, no_sources=no_sources)
+        if uv_project.uses_sources(self.source, name):
             request = dataclasses.replace(
                 request,
-                said=dataclasses.replace(said, lines=(*said.lines, *limits)),
                 tree=self.source / "pyproject.toml",
                 extras=options.extras,
                 groups=options.group,
                 sources=tuple(uv_project.source_urls(self.source)),
-                no_sources=(*self._lost_sources, *secret),
+                no_sources=(*self._lost_sources, *no_sources),
             )
         return request
 
-    def _secret_sources(self) -> dict[str, list[str]]:
-        """The repositories that uv is not to know by its own way, since their URLs have passwords."""
+    @functools.cached_property
+    def _secret_sources(self) -> Requirements:
+        """Return repositories whose URLs have passwords as constraints, since uv would show them.
+
+        They are those of the project and of local source trees that it or requirements files name.
+        """
         no_sources = os.environ.get("UV_NO_SOURCES_PACKAGE", "").split()
         without = {*map(canonicalize_name, no_sources), *self.uv_config.names("no-sources-package")}
         if is_set(os.environ, "UV_NO_SOURCES") or self.uv_config.option("no-sources"):
-            return {}
-        found = uv_project.repositories_with_login(self.source)
-        return {name: texts for name, texts in found.items() if name not in without}
+            return NOTHING
+        found: dict[str, list[str]] = {}
+        named = [*map(str, self.groups), *(line.text for line in self.requirements.lines)]
+        for tree in (*sorted(uv_project.local_trees(named, self.source)), self.source):  # the project's count most
+            found |= uv_project.repositories_with_login(tree)
+        texts = [text for name in found.keys() - without for text in found[name]]
+        lines = (Line(where="[tool.uv.sources]", constraint=True, text=text, shown=text) for text in sorted(texts))
+        return Requirements(lines=tuple(lines))
 
     @functools.cached_property
     def _lost_sources(self) -> tuple[str, ...]:
@@ -231,5 +252,15 @@ class Dependencies:
         return lost
 
     def pins(self, *, universal: bool) -> Pins | None:
-        """The hashes that requirements files demand, if they do."""
+        """Return the hashes that requirements files require, if any."""
         return find_pins(self.requirements, required=self.settings.require_hashes, universal=universal)
+
+
+def warn_of_unused_locks(tree: Path, progress: Progress) -> None:
+    """Warn of a lock beside the project that is not used: it is easily believed to be."""
+    if (tree / "PKG-INFO").is_file():  # an sdist was unpacked there
+        return
+    for name in ("pylock.toml", "uv.lock"):
+        if (tree / name).is_file():
+            progress.warn(f"{name} is not used: --lock {name} takes it")
+            return

@@ -1,4 +1,4 @@
-"""What doors share: the folders of build frontends (build, pip, uv, cibuildwheel), and how errors are told to them."""
+"""What front ends share: the output folders of build frontends, and how errors are reported to them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import contextlib
 import os
 import re
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.dialects import Source
-from platter_setuptools.ground.errors import UsageError
-from platter_setuptools.ground.interrupts import signals_as_errors, what_stopped
-from platter_setuptools.ground.streams import standard_error
+from platter_setuptools.config.option_sources import Choice
+from platter_setuptools.errors import UsageError
+from platter_setuptools.runtime.signals import signals_as_errors, what_stopped
+from platter_setuptools.runtime.streams import standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from platter_setuptools.ground.errors import PlatterError
+    from platter_setuptools.config.option_sources import Source
+    from platter_setuptools.context import BuildContext
+    from platter_setuptools.errors import PlatterError
 
-# Where frontends unpack what they build from, and where pip has wheels built that it takes away at once.
+# Temporary folders in which frontends unpack and build.
 _THROWN_AWAY = re.compile(
     r"""/(
         build-via-sdist-\w{8}                                             # build
@@ -32,41 +34,41 @@ _THROWN_AWAY = re.compile(
 
 
 def refuse_windows() -> None:
-    """What every door begins with. Raises UsageError."""
+    """Raise UsageError on Windows. Every front end begins with this."""
     if os.name == "nt":
         raise UsageError("bundles are for POSIX servers, and cannot be built on Windows", hint="use WSL")
 
 
 def asked_folder(dist_dir: Path) -> Path | None:
-    """The folder that a frontend wants setuptools' wheel in; None if `dist_dir` is no frontend's doing."""
-    # setuptools' backend builds in a folder of its own below that one.
+    """Return the folder that a frontend wants setuptools' wheel in; None if no frontend set `dist_dir`."""
+    # setuptools' backend builds in a temporary folder inside that one.
     return dist_dir.parent if dist_dir.name.startswith(".tmp-") else None
 
 
 def output_beside(wheel_folder: Path, project: Path) -> Source:
-    """The output that a frontend implies: weaker than what a person says now, stronger than the project's files.
+    """Return the output that a frontend implies: below command line and environment, above the project's files.
 
-    A file's relative output would be lost in the copy that many frontends build from.
+    A relative output in a file would be lost with the copy that many frontends build from.
     """
     folder = project / "dist" if is_thrown_away(wheel_folder) else wheel_folder
-    return Source(where="the frontend", values={"output": folder})
+    return {"output": Choice(value=folder, place="the frontend")}
 
 
 def check_kept(output: Path) -> None:
-    """Raises UsageError if the frontend will throw away what is put there."""
+    """Raise UsageError if the frontend will delete this folder."""
     if is_thrown_away(output):
         raise UsageError(
-            f"the build frontend throws {output} away, and the bundle in it",
+            f"the build frontend deletes {output}, and the bundle in it",
             hint="name another by its full path: -C platter.output=/path with platter_setuptools.build_meta,"
             " else PLATTER_BUILD_OUTPUT=/path in the environment",
         )
 
 
 @contextlib.contextmanager
-def signals_told() -> Iterator[None]:
-    """Let a signal end this process with a shell's exit code for it (130, 143) and one line instead of a traceback.
+def signals_as_exits() -> Iterator[None]:
+    """End this process after a signal with a shell's exit code for it (130, 143) and one line instead of a traceback.
 
-    Not by the signal itself: the process is the front end's, which has cleaning up of its own to do.
+    The process does not end by the signal itself, since the front end may have to clean up.
     """
     try:
         with signals_as_errors():
@@ -80,10 +82,21 @@ def signals_told() -> Iterator[None]:
         raise SystemExit(128 + number) from None
 
 
-def told(error: PlatterError, *, verbose: bool = False) -> str:
-    """Print the last lines of the tool that failed, and give the rest as one text for an error of another kind.
+@contextlib.contextmanager
+def setuptools_builds(context: BuildContext, commit_time: int | None) -> Iterator[None]:
+    """Let setuptools build the project's wheel in the current folder, reproducibly. It may write to the terminal."""
+    from platter_setuptools.runtime.reproducible import reproducible_build  # noqa: PLC0415 - `platter` needs neither
+    from platter_setuptools.runtime.setuptools_config import left_clean  # noqa: PLC0415
 
-    With `verbose` the traceback of the error that is being handled is printed first.
+    title, here = f"Building the project's wheel for {context.target}", Path.cwd()
+    with context.progress.hand_over(title), left_clean([here], keep=True), reproducible_build(here, commit_time):
+        yield
+
+
+def format_error(error: PlatterError, *, verbose: bool = False) -> str:
+    """Print the last lines of the tool that failed. Return message and hint as one text.
+
+    With `verbose`, first print the traceback of the error that is being handled.
     """
     if verbose:
         traceback.print_exc(file=standard_error())
@@ -93,5 +106,5 @@ def told(error: PlatterError, *, verbose: bool = False) -> str:
 
 
 def is_thrown_away(folder: Path) -> bool:
-    """Whether a frontend made this folder for its own use."""
+    """Whether this is a temporary folder of a frontend."""
     return bool(_THROWN_AWAY.search(folder.as_posix()))

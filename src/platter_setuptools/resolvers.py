@@ -1,4 +1,4 @@
-"""The resolvers of one build: for the project, for build environments, and for the tools that every bundle brings."""
+"""The resolvers of one build: for the project, for build environments, and for the tools in every bundle."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import contextlib
 import dataclasses
 import functools
 import os
+import time
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.errors import DependencyError, PlatterError
-from platter_setuptools.ground.threads import Later
-from platter_setuptools.steps.resolving import uv_project
-from platter_setuptools.steps.resolving.indexes import IndexSettings, for_builds, for_tools
-from platter_setuptools.steps.resolving.named_indexes import named_indexes
-from platter_setuptools.steps.resolving.pins import find_pins
-from platter_setuptools.steps.resolving.remembered import RememberingResolver
-from platter_setuptools.steps.resolving.resolver import PipResolver, Request, Resolver, UvResolver
-from platter_setuptools.steps.resolving.uv import without
-from platter_setuptools.steps.resolving.uv_config import is_set
-from platter_setuptools.steps.wheelhouse.checked import CheckedResolver
+from platter_setuptools.errors import DependencyError, PlatterError
+from platter_setuptools.resolve import uv_project
+from platter_setuptools.resolve.answer_cache import RememberingResolver
+from platter_setuptools.resolve.hashed_requirements import find_pins
+from platter_setuptools.resolve.indexes import IndexSettings, for_builds, for_tools, private_indexes
+from platter_setuptools.resolve.resolver import PipResolver, Request, Resolver, UvResolver
+from platter_setuptools.resolve.uv import uv_platform, without
+from platter_setuptools.resolve.uv_config import is_set
+from platter_setuptools.targets.target import LAST_PATCH
+from platter_setuptools.wheels.lock_check import CheckedResolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from packaging.version import Version
 
     from platter_setuptools.dependencies import Dependencies
-    from platter_setuptools.ground.run import Runner
-    from platter_setuptools.steps.resolving.lock import Lock
-    from platter_setuptools.steps.store import Store
+    from platter_setuptools.resolve.lock import Lock
+    from platter_setuptools.runtime.concurrency import Background
+    from platter_setuptools.runtime.processes import Runner
+    from platter_setuptools.targets.target import Target
+    from platter_setuptools.wheel_cache import WheelCache
 
-_LAST_PATCH = 99  # later than the last that any Python will have
+_KIND = "newer"
+_DAY = 24 * 60 * 60
 
 
 class Resolvers:
@@ -45,16 +49,18 @@ class Resolvers:
         self,
         dependencies: Dependencies,
         *,
-        store: Store,
+        cache: WheelCache,
         run: Runner,
         work: Path,
+        background: Background,
         shared_python: Callable[[], Path],
         pip: Callable[[], Path],
     ) -> None:
-        self.dependencies, self.target, self.progress = dependencies, dependencies.target, dependencies.progress
-        self.options, self.store, self.run, self.work = dependencies.options, store, run, work
-        self._shared_python, self._pip = shared_python, pip
-        self._resolved: tuple[Lock, Later[dict[str, Version]] | None] | None = None
+        self.dependencies, self.progress = dependencies, dependencies.progress
+        self.target, self.host = dependencies.target, dependencies.host
+        self.options, self.cache, self.run, self.work = dependencies.options, cache, run, work
+        self._background, self._shared_python, self._pip = background, shared_python, pip
+        self._newer: Future[dict[str, list[str]]] | None = None
 
     @functools.cached_property
     def project(self) -> CheckedResolver:
@@ -62,55 +68,58 @@ class Resolvers:
         options, settings = self.options, self.dependencies.settings
         # Without isolation a resolver that needs metadata builds in the environment too.
         shared = self.dependencies.shares_environment
-        python = self._shared_python() if shared else self.target.executable
+        python = self._shared_python() if shared else self.host.executable
         if options.resolver == "uv":
-            return self._checked(self._uv(python, settings), lambda: self.dependencies.all_settings)
-        pip = PipResolver(
+            resolver: Resolver = self._uv(python, self.target, settings)
+        else:
+            resolver = self._pip_resolver(python, self.target, settings)
+        return self._checked(resolver, self.target, lambda: self.dependencies.all_settings)
+
+    def _pip_resolver(self, python: Path, target: Target, settings: IndexSettings) -> PipResolver:
+        return PipResolver(
             python=python,
+            target=self._other(target),
             pip=self._pip,
             settings=settings,
             run=self.run,
             work=self.work,
             project=self.dependencies.source,
         )
-        return self._checked(pip, lambda: self.dependencies.all_settings)
 
-    def _checked(self, resolver: Resolver, settings: Callable[[], IndexSettings]) -> CheckedResolver:
+    def _other(self, target: Target) -> Target | None:
+        """Return the target if it is not the interpreter that resolves."""
+        return None if target is self.host else target
+
+    def _checked(self, resolver: Resolver, target: Target, settings: Callable[[], IndexSettings]) -> CheckedResolver:
         return CheckedResolver(
             resolver=resolver,
-            target=self.target,
+            target=target,
             settings=settings,
-            store=self.store,
+            cache=self.cache,
             progress=self.progress,
             work=self.work,
             run=self.run,
-            indexes=lambda said: named_indexes(
+            private_indexes=lambda said: private_indexes(
                 settings(), self.dependencies.uv_config if self.options.resolver == "uv" else None, said
             ),
         )
 
     def resolve(self, request: Request) -> Lock:
         """Resolve. Raises DependencyError, and WheelError if an index has none of the files that hashes allow."""
-        resolve = self._remembering(self.project, None if self.options.resolver == "uv" else "pip")
-        newest = self._begin_newest(request)
+        resolve = self._remembering(self.project, None if self.options.resolver == "uv" else "pip", self.target)
         try:
             # Servers may have any patch release of this Python.
             lock = resolve(dataclasses.replace(request, python_version=f"{self.target.version}.0"))
         except DependencyError:
             lock = resolve(request)
-        self._resolved = lock, newest
+        self._newer = self._begin_newer(request, lock)
         pins = self.dependencies.pins(universal=request.universal)
         return pins.hold(lock) if pins else lock
 
     def tell_of_newer(self) -> None:
         """Warn of what is newer than the last answer, and needs a later patch release of the target's Python."""
-        lock, newest = self._resolved or (None, None)
-        versions = newest.result() if newest else {}
-        found = [
-            f"{name} {versions[name]} ({version} is taken)"
-            for name, version in (_versions(lock) if lock else {}).items()
-            if name in versions and versions[name] > version
-        ]
+        newer = self._newer.result() if self._newer else {}
+        found = [f"{name} {version} ({taken} is taken)" for name, (version, taken) in newer.items()]
         if found:
             version = self.target.version
             self.progress.warn(
@@ -118,69 +127,84 @@ class Resolvers:
                 f"bundle is for all of Python {version}; require a newer one, and the bundle needs that patch release"
             )
 
-    def _begin_newest(self, request: Request) -> Later[dict[str, Version]] | None:
-        """Begin, in the background, to find out what a resolver would take for the last of all patch releases."""
+    def _begin_newer(self, request: Request, lock: Lock) -> Future[dict[str, list[str]]] | None:
+        """Begin, in the background, to find what a resolver would take for the last of all patch releases.
+
+        The result has the newer version and the one that `lock` takes, by name. It is only told, so once a day will do
+        for one answer to one question.
+        """
         if self.options.resolver != "uv" or self.options.no_download or request.no_deps:
             return None
-        later = dataclasses.replace(request, python_version=f"{self.target.version}.{_LAST_PATCH}", fresh=False)
-        resolve = self.project.resolver
+        later = dataclasses.replace(request, python_version=f"{self.target.version}.{LAST_PATCH}", fresh=False)
+        key = self._remembering(self.project, None, self.target).question(later)
+        taken, resolve = _versions(lock), self.project.resolver
+        context = [int(time.time() // _DAY), {name: str(version) for name, version in taken.items()}]
 
-        def newest() -> dict[str, Version]:
-            with contextlib.suppress(PlatterError):
-                return _versions(resolve(later))
+        def newer() -> dict[str, list[str]]:
+            with contextlib.suppress(PlatterError, LookupError, TypeError, ValueError):  # a note may hold anything
+                noted = self.cache.recall(_KIND, key)
+                if noted and noted[0] == context:
+                    return {name: [version, instead] for name, (version, instead) in noted[1].items()}
+                newest = _versions(resolve(later))
+                found = {
+                    name: [str(newest[name]), str(version)]
+                    for name, version in taken.items()
+                    if name in newest and newest[name] > version
+                }
+                self.cache.note(_KIND, key, [context, found])
+                return found
             return {}
 
-        return Later(newest)
+        return self._background.start(newer)
 
     def resolve_for_build(self, requirements: Sequence[str]) -> Lock:
         """Resolve what a build requires, by the constraints of builds."""
         said = self.dependencies.build_constraints
-        resolve = self._remembering(self._for_builds, self.dependencies.uv_config.toml(builds=True))
+        resolve = self._remembering(self._for_builds, self.dependencies.uv_config.toml(builds=True), self.host)
         lock = resolve(Request(requirements=tuple(requirements), said=said, build=said))
         pins = find_pins(said)
         # They name what they limit, and not all there is to take.
         return dataclasses.replace(pins, required=False).hold(lock) if pins else lock
 
-    def _remembering(self, resolver: Resolver, config: str | None) -> RememberingResolver:
+    def _remembering(self, resolver: Resolver, config: str | None, target: Target) -> RememberingResolver:
         """A resolver that keeps answers; `config` is what is said to it beside the settings, None for uv's own files.
 
         Without a network it gives what it has kept, and nothing else.
         """
+        dependencies = self.dependencies
         return RememberingResolver(
             resolver=resolver,
-            config=uv_project.configuration(self.dependencies.source, os.environ) if config is None else (config,),
-            settings=self.dependencies.settings,
-            target=self.target,
-            store=self.store,
+            config=uv_project.configuration(dependencies.source, dependencies.uv_config) if config is None else config,
+            settings=dependencies.settings,
+            target=target,
+            cache=self.cache,
             work=self.work,
             offline=self.options.no_download,
         )
 
-    @functools.cached_property
-    def _for_tools(self) -> CheckedResolver:
-        uv = self._uv(
-            self.target.executable,
-            for_tools(self.dependencies.settings),
-            self.dependencies.uv_config.toml(builds=False),
-        )
-        return self._checked(uv, lambda: self.dependencies.settings)
-
-    @property
-    def for_tools(self) -> RememberingResolver:
-        """Resolves what every bundle brings: not by what is said of the project's dependencies."""
-        return self._remembering(self._for_tools, self.dependencies.uv_config.toml(builds=False))
+    def for_tools(self, target: Target) -> RememberingResolver:
+        """Return what resolves the tools for a target: not by what is said of the project's dependencies."""
+        config, settings = self.dependencies.uv_config.toml(builds=False), for_tools(self.dependencies.settings)
+        resolver: Resolver = self._uv(self.host.executable, target, settings, config)
+        if target is not self.host and uv_platform(target) is None:
+            resolver = self._pip_resolver(self.host.executable, target, settings)
+        checked = self._checked(resolver, target, lambda: self.dependencies.settings)
+        return self._remembering(checked, config, target)
 
     @functools.cached_property
     def _for_builds(self) -> CheckedResolver:
         """What resolves for build environments: not by what the project says of its own dependencies."""
         if self.options.resolver != "uv":
-            return self.project
+            if self.host is self.target:
+                return self.project
+            pip = self._pip_resolver(self.host.executable, self.host, self.dependencies.settings)
+            return self._checked(pip, self.host, lambda: self.dependencies.all_settings)
         config = self.dependencies.uv_config.toml(builds=True)
-        uv = self._uv(self.target.executable, for_builds(self.dependencies.settings), config, builds=True)
-        return self._checked(uv, lambda: self.dependencies.all_settings)
+        uv = self._uv(self.host.executable, self.host, for_builds(self.dependencies.settings), config, builds=True)
+        return self._checked(uv, self.host, lambda: self.dependencies.all_settings)
 
     def _uv(
-        self, python: Path, settings: IndexSettings, config: str | None = None, *, builds: bool = False
+        self, python: Path, target: Target, settings: IndexSettings, config: str | None = None, *, builds: bool = False
     ) -> UvResolver:
         """Uv for the project or, with a `config` (a uv.toml), for tools or `builds`."""
         file = None
@@ -189,6 +213,7 @@ class Resolvers:
             file.write_text(config, "utf-8")
         return UvResolver(
             python=python,
+            target=self._other(target),
             settings=settings,
             run=self.run,
             work=self.work,

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import index as indexes
+from support.front_ends import WITH_PIP
 from support.index import Index
 from support.pages import Block, Step, blocks, says, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 # What the examples depend on: real distributions, packed again from those that we depend on ourselves.
 GOODS = ("rich", "markdown-it-py", "mdurl", "pygments", "platformdirs")
@@ -120,6 +121,7 @@ def stage(yard: Yard) -> Stage:
     (server / "bin" / "python3").symlink_to(os.path.realpath(sys.executable))
     environ = {
         **yard.environ,
+        **WITH_PIP,
         "PATH": f"{programs}:{Path(sys.executable).parent}:{yard.environ['PATH']}",
         "SERVER": str(server),
         "SERVER_PATH": f"{server}/bin:/usr/bin:/bin",

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools import cli
-from platter_setuptools.ground.configuration import from_pyproject, from_setup_cfg
-from platter_setuptools.ground.dialects import read_environment
-from platter_setuptools.payload import operate
+from platter_setuptools.cli import command_line
+from platter_setuptools.config.files import from_pyproject, from_setup_cfg
+from platter_setuptools.config.option_sources import read_environment
 from platter_setuptools.payload.options import parse as parse_install
+from platter_setuptools.payload.releases import releases_cli
 from support.pages import Block, blocks, pages, steps
 
 if sys.version_info >= (3, 11):
@@ -49,7 +49,7 @@ def test_toml(block: Block, tmp_path: Path) -> None:
     tables = tomllib.loads(block.text)
     if "platter" in tables.get("tool", {}) and block.word != "wrong file":
         (tmp_path / "pyproject.toml").write_text(block.text)
-        assert from_pyproject(tmp_path).values
+        assert from_pyproject(tmp_path)
 
 
 @pytest.mark.parametrize("block", [one for one in ALL if one.language == "ini"], ids=lambda block: block.place)
@@ -58,7 +58,7 @@ def test_ini(block: Block, tmp_path: Path) -> None:
     parser.read_string(block.text)
     if parser.has_section("bdist_platter"):
         (tmp_path / "setup.cfg").write_text(block.text)
-        assert from_setup_cfg(tmp_path).values
+        assert from_setup_cfg(tmp_path)
 
 
 @pytest.mark.parametrize("block", [one for one in ALL if one.language == "python"], ids=lambda block: block.place)
@@ -72,7 +72,7 @@ def test_shell(block: Block, tmp_path: Path) -> None:
     variables = dict(re.findall(r"^export (PLATTER_BUILD_\w+)=(.*)", block.text, re.MULTILINE))
     if variables:
         plain = {name: " ".join(shlex.split(value)) for name, value in variables.items()}
-        assert len(read_environment(plain, tmp_path).values) == len(variables)
+        assert len(read_environment(plain, tmp_path)) == len(variables)
 
 
 @pytest.mark.parametrize("page", pages())
@@ -81,18 +81,18 @@ def test_commands_that_are_named(page: str) -> None:
     for words in commands(page):
         match words:
             case ["platter", *arguments]:
-                _parsed, unknown = cli._parser().parse_known_args(arguments)
+                _parsed, unknown = command_line._parser().parse_known_args(arguments)
                 assert not unknown, words
             case [program, *arguments] if program.endswith("/install.sh") and arguments != ["--version"]:
                 assert parse_install(arguments)
             case [program, name, *_] if program.endswith("/platter") and not name.startswith("-"):
-                assert name in operate._TABLE, words
+                assert name in releases_cli._TABLE, words
 
 
 def commands(page: str) -> list[list[str]]:
     """The command lines in a page's blocks, fenced or indented, in words and without what is put around them."""
     text = re.sub(
-        r"^```.*?^```", "", (Path(__file__).parents[2] / page).read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+        r"^``.*?^``", "", (Path(__file__).parents[2] / page).read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
     )
     lines = re.findall(r"^    (\S.*)$", text, re.MULTILINE)
     for block in blocks(page):

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platter_setuptools.ground.errors import PlatterError
-from platter_setuptools.ground.options import OPTIONS
-from platter_setuptools.payload import errors, marker, untrusted
+from platter_setuptools.config.options import OPTIONS
+from platter_setuptools.errors import PlatterError
+from platter_setuptools.payload import errors, untrusted
+from platter_setuptools.payload.install import install_state
+from platter_setuptools.payload.interpreter import Interpreter
 from platter_setuptools.payload.manifest import BundledWheel, Override
+from platter_setuptools.thinning import make_thin
 from support import projects
-from support.doors import info, unpack
+from support.front_ends import info, unpack
 from support.pages import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 SEEN = """
     #!/bin/sh -e
@@ -66,12 +69,16 @@ def bundle(yard: Yard) -> Path:
 
 def test_bundle_and_release(bundle: Path, yard: Yard) -> None:
     found = info(bundle)
-    assert same(found, listed("format.md", "keys of info.json"))
-    assert same(found["targets"][0], listed("format.md", "keys of a target"))
+    assert same({"pythons", *found}, listed("format.md", "keys of info.json"))
+    of_several = {"requires_python", "wheels", "bytecode"}
+    assert same(of_several | set(found["targets"][0]), listed("format.md", "keys of a target"))
     assert same(Override._fields, listed("format.md", "keys of an override"))
+    assert same(Interpreter._fields, listed("format.md", "keys of an interpreter"))
     sometimes = {"libc", "libraries"}
     assert sometimes < set(BundledWheel._fields)
     assert all(same(sometimes | set(wheel), listed("format.md", "keys of a wheel")) for wheel in found["wheels"])
+    made = make_thin(bundle, [bundle], frozenset(), output=yard.folder / "thin", kind="dir", mtime=315532800)
+    assert same(json.loads((made.path / "thin.json").read_text()), listed("format.md", "keys of thin.json"))
     assert unknown_files(bundle) == ["data/variables"]
     script = set((bundle / "data" / "variables").read_text().split())
     assert script >= set(listed("building.md", heading="Build scripts")) == PLATTERS_VARIABLES
@@ -80,13 +87,16 @@ def test_bundle_and_release(bundle: Path, yard: Yard) -> None:
     words = ("-p", sys.executable, "--quiet", "--root", root)
     yard.run(bundle / "install.sh", *words, cwd=yard.folder)
     release = root / "versions" / "1.0"
-    assert same(json.loads((release / marker.FILE).read_text()), listed("install.md", f"keys of {marker.FILE}"))
+    assert same(
+        json.loads((release / install_state.FILE).read_text()), listed("install.md", f"keys of {install_state.FILE}")
+    )
     assert set((release / "variables").read_text().split()) >= {"HERE", "DATA_DIR", "VIRTUAL_ENV"}
     rows: list[dict[str, Any]] = json.loads(yard.run(root / "platter", "list", "--json", cwd=root).stdout)
     assert same(rows[0], listed("install.md", "keys of list --json"))
     lines = (root / "platter-journal.jsonl").read_text().splitlines()
     assert all(same(json.loads(line), listed("install.md", "keys of the journal")) for line in lines)
-    sometimes_there = {"ROOT/.platter-lock", "ROOT/.platter-commands.json"}  # during changes; with commands
+    # During changes; with commands; with an interpreter.
+    sometimes_there = {"ROOT/.platter-lock", "ROOT/.platter-commands.json", "ROOT/pythons"}
     there = {f"ROOT/{path.relative_to(root)}" for path in (*root.iterdir(), *(root / "versions").iterdir())}
     named = {name.replace("VERSION", "1.0") for name in listed("install.md", heading="Releases")}
     assert there - {"ROOT/versions"} == named - sometimes_there
@@ -97,7 +107,10 @@ def unknown_files(bundle: Path) -> list[str]:
     patterns = listed("format.md", heading="What is in it")
     files = [path.relative_to(bundle).as_posix() for path in sorted(bundle.rglob("*")) if path.is_file()]
     known = {pattern: [file for file in files if _matches(file, pattern)] for pattern in patterns}
-    assert [pattern for pattern, found in known.items() if not found] == ["SHA256SUMS.sig"]
+    assert [pattern for pattern, found in known.items() if not found] == [
+        "SHA256SUMS.sig",
+        "data/python/*.tar.gz",
+    ]
     return [file for file in files if not any(file in found for found in known.values())]
 
 

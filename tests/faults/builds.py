@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from support import projects
-from support.doors import PLATTER
+from support.front_ends import PLATTER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,22 +57,24 @@ class Builder:
         return self.folder / "scratch"
 
     @property
-    def store(self) -> Path:
+    def cache(self) -> Path:
         return self.folder / "store"
 
-    def set_up(self) -> None:
+    def set_up(self, cache: Path | None) -> None:
         projects.write(self.project, PROJECT)
         self.scratch.mkdir()
+        if cache:
+            shutil.copytree(cache, self.cache)
 
     def warm_up(self, other: Builder) -> None:
-        """Have in the store what another machine has."""
-        shutil.copytree(other.store, self.store)
+        """Have in the wheel cache what another machine has."""
+        shutil.copytree(other.cache, self.cache, dirs_exist_ok=True)
 
     def start(
         self, *options: str, prefix: Sequence[str] = (), environ: Mapping[str, str] | None = None, **process: Any
     ) -> subprocess.Popen[bytes]:
         """A build in a process group of its own. What it says goes to the file `said`."""
-        here = {"TMPDIR": self.scratch, "HOME": self.folder, "PLATTER_BUILD_WHEEL_CACHE": self.store}
+        here = {"TMPDIR": self.scratch, "HOME": self.folder, "PLATTER_BUILD_WHEEL_CACHE": self.cache}
         known = {**self.environ, **{name: os.fspath(path) for name, path in here.items()}, **(environ or {})}
         with (self.folder / "said").open("wb") as said:
             streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said}
@@ -83,11 +85,14 @@ class Builder:
     def said(self) -> str:
         return (self.folder / "said").read_text(errors="replace")
 
-    def build(self, *options: str, **process: Any) -> dict[str, str]:
-        """A build that has to succeed: it leaves nothing but its artifact, whose digests are given."""
+    def build(self, *options: str, damaged: Path | None = None, **process: Any) -> dict[str, str]:
+        """A build that has to succeed: it leaves nothing but its artifact, whose digests are given.
+
+        A file of the wheel cache that was `damaged` before may stay so, see `unused`.
+        """
         assert self.start(*options, **process).wait(300) == 0, self.said
-        assert list(self.scratch.iterdir()) == []
-        self.check_store()
+        assert sorted(self.scratch.rglob("*")) == []
+        self.check_store(but=damaged)
         assert [path.name for path in self.dist.iterdir() if path.name.startswith(".")] == []
         return self.shown()
 
@@ -96,16 +101,24 @@ class Builder:
         files = (path for path in self.dist.rglob("*") if path.is_file() and ".platter-" not in str(path))
         return {str(path.relative_to(self.dist)): digest(path) for path in files}
 
-    def check_store(self) -> None:
+    def check_store(self, but: Path | None = None) -> None:
         """What stands under a hash has it."""
-        for blob in self.store.glob("blobs/*/*/*"):
-            if not blob.name.startswith(".platter-"):
+        for blob in self.cache.glob("blobs/*/*/*"):
+            if not blob.name.startswith(".platter-") and blob != but:
                 assert digest(blob) == blob.parent.name
+
+    def unused(self, path: Path) -> bool:
+        """Whether a build does without a file of the wheel cache: when it is not there, it is not made again."""
+        path.unlink()
+        self.build()
+        return not path.exists()
 
     def wait_for_tools(self) -> None:
         """Tools that a killed build had started come to their end by themselves."""
+        quiet = 0
         for _ in range(600):
-            if not self.living():
+            quiet = 0 if self.living() else quiet + 1
+            if quiet > 1:  # one that is just being started may not show its environment
                 return
             time.sleep(0.05)
         raise AssertionError(f"still running: {self.living()}")

@@ -51,9 +51,14 @@ def duration(new_server: Callable[[], Server]) -> float:
 
 @pytest.fixture(scope="session")
 def new_builder(
-    tmp_path_factory: pytest.TempPathFactory, index: Index, caches: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory,
+    index: Index,
+    caches: dict[str, str],
+    cache_with_tools: Path,
+    pytestconfig: pytest.Config,
 ) -> Callable[[], Builder]:
-    """Makes one building machine after the other, each with a cold store."""
+    """Makes one building machine after the other. Its wheel cache is empty, or has the tools of every build at most."""
+    tools = None if pytestconfig.getoption("faults") == "full" else cache_with_tools
     environ = {
         "PATH": os.environ["PATH"],
         "LC_ALL": "C.UTF-8",
@@ -64,7 +69,7 @@ def new_builder(
 
     def make() -> Builder:
         builder = Builder(folder=tmp_path_factory.mktemp("builder"), environ=environ)
-        builder.set_up()
+        builder.set_up(tools)
         return builder
 
     return make

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -195,3 +196,12 @@ def end_group(process: subprocess.Popen[bytes], number: int, *, alone: bool = Fa
     with contextlib.suppress(ProcessLookupError):
         (os.kill if alone else os.killpg)(process.pid, number)
     process.wait(60)
+
+
+def told_of_signal(status: int, number: int, said: str) -> bool:
+    """Whether the exit status of a program that said this tells that the signal ended it.
+
+    An interpreter that SIGINT interrupts while it starts ends with status 1 and an error of its own.
+    """
+    starting = said.startswith(("Fatal Python error: init_", "Could not import runpy module"))
+    return status == -number or (status == 1 and number == signal.SIGINT and starting)

@@ -26,7 +26,7 @@ def test_builds_with_one_cold_store(
         with trial:
             builders = [new_builder() for _ in range(EIGHT)]
             shared = {
-                "PLATTER_BUILD_WHEEL_CACHE": str(builders[0].store),
+                "PLATTER_BUILD_WHEEL_CACHE": str(builders[0].cache),
                 "UV_CACHE_DIR": str(builders[0].folder / "uv"),
                 "TMPDIR": str(builders[0].scratch),
             }
@@ -36,7 +36,7 @@ def test_builds_with_one_cold_store(
             assert [one.shown() for one in builders] == [expected("tar.gz")] * EIGHT
             assert list(builders[0].scratch.iterdir()) == []
             builders[0].check_store()
-            assert not list(builders[0].store.rglob("*.tmp"))
+            assert not list(builders[0].cache.rglob("*.tmp"))
 
 
 def test_installations_into_one_folder(trials: Trials, new_server: Callable[[], Server]) -> None:

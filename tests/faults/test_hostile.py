@@ -5,26 +5,33 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
+from packaging.utils import InvalidName, canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from faults.builds import digest
-from platter_setuptools.ground.errors import PlatterError
-from platter_setuptools.ground.values import Origin
-from platter_setuptools.payload import wheel as payload_wheel
-from platter_setuptools.payload.environment import Scheme
+from platter_setuptools.errors import PlatterError
 from platter_setuptools.payload.errors import InstallError
-from platter_setuptools.payload.tree import Tree
-from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
+from platter_setuptools.payload.install.environment import Scheme
+from platter_setuptools.payload.install.tree import Tree
+from platter_setuptools.payload.wheels import wheel as payload_wheel
+from platter_setuptools.values import Origin
+from platter_setuptools.wheels.metadata import describe, open_wheel
 from support import handmade, projects
 
 if TYPE_CHECKING:
@@ -187,17 +194,29 @@ def test_wheels_that_are_built_with(trials: Trials) -> None:
         check()
 
 
+def is_fine(name: str, version: str) -> bool:
+    """Whether these can be a name (PEP 508) and a version (PEP 440), in the opinion of packaging."""
+    try:
+        canonicalize_name(name, validate=True)
+        return len(name) <= 200 and str(Version(version)) != "" and version == version.strip()
+    except (InvalidName, InvalidVersion):
+        return False
+
+
 def test_bundles(trials: Trials, new_server: Callable[[], Server], bundle: handmade.Bundle) -> None:
     """Whatever a bundle says that it is called, and wherever it lies."""
-    for trial in trials(FAULT, full=40, few=2):
+    for trial in trials(FAULT, full=60, few=3):
         with trial:
             server = new_server()
             name, version, folder = ("".join(trial.random.choices(PARTS, k=2)) for _ in range(3))
+            if trial.number % 3 == 2:  # few of the others are names and versions
+                name, version = trial.random.choice(["a-B", "1", "B.a"]), trial.random.choice(["1", "1!2.0a1", "1.0+b"])
             path = server.folder / f"b{folder.replace('/', '').replace(chr(0), '')[:60]}"
             shutil.copytree(bundle.path, path)
             made = handmade.Bundle(path=path, info=json.loads(json.dumps(bundle.info)))
             made.info.update(name=name, version=version, platform=name)
-            if trial.number % 4 == 3:
+            leaves = trial.number % 4 == 3
+            if leaves:
                 made.info["wheels"][0]["file"] = f"../{name}"
             (path / "PACKAGE").write_text(f"{name}\n", "utf-8")
             (path / "VERSION").write_text(f"{version}\n", "utf-8")
@@ -207,14 +226,224 @@ def test_bundles(trials: Trials, new_server: Callable[[], Server], bundle: handm
             mine = dataclasses.replace(server, bundle=made)
             status = mine.start(cwd=here).wait(60)
             assert "Traceback" not in mine.said
-            assert status in {0, 4}, mine.said
+            assert status == (0 if is_fine(name, version) and not leaves else 4), (name, version, mine.said)
             if status == 0:
                 server.check_installed()
             else:
                 server.check_untouched()
-            done = handmade.run(made, "--version", python=False, cwd=here)
-            assert done.returncode in {0, 4}, done.stderr  # 4: VERSION holds no version
+            done = handmade.run(made, "--version", python=False, cwd=here, errors="replace")
+            shown = "".join(text.replace("\0", "").split("\n")[0] for text in (name, version))
+            assert done.returncode == (0 if re.fullmatch(r"[A-Za-z0-9._+!-]*", shown) else 4), done.stderr
             assert list(here.iterdir()) == []
+
+
+BIG = b"#" * (70 << 20)
+MANY = 3_000
+
+
+def member(name: str, content: bytes = b"x = 1\n", mode: int = handmade.PLAIN) -> Callable[[Path], Path]:
+    """A wheel with one more member, or another one of that name."""
+
+    def make(folder: Path) -> Path:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of two members with one name
+            if name == f"{INFO}/METADATA":
+                return handmade.wheel(folder, "evil", metadata=content.decode())
+            return handmade.wheel(folder, "evil", extra=[handmade.Member(name=name, content=content, mode=mode)])
+
+    return make
+
+
+def patched(before: bytes, after: bytes, *, last: bool = False) -> Callable[[Path], Path]:
+    """A wheel in which some bytes differ."""
+
+    def make(folder: Path) -> Path:
+        path = handmade.wheel(folder, "evil", files={"evil.py": "print('evil')\n"})
+        content = path.read_bytes()
+        place = content.rindex(before) if last else content.index(before)
+        path.write_bytes(content[:place] + after + content[place + len(before) :])
+        return path
+
+    return make
+
+
+def central(offset: int, value: bytes) -> Callable[[Path], Path]:
+    """A wheel whose list of members says something else of the first one."""
+
+    def make(folder: Path) -> Path:
+        path = handmade.wheel(folder, "evil")
+        content = bytearray(path.read_bytes())
+        place = content.index(b"PK\x01\x02") + offset
+        content[place : place + len(value)] = value
+        path.write_bytes(content)
+        return path
+
+    return make
+
+
+INFO = "evil-1.0.dist-info"
+START = b"Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n\n"
+CLAIMS: dict[str, Callable[[Path], Path]] = {
+    "METADATA of 70 MB": member(f"{INFO}/METADATA", START + BIG),
+    "entry points of 70 MB": member(f"{INFO}/entry_points.txt", b"[console_scripts]\n" + BIG),
+    "a script of 70 MB": member("evil-1.0.data/scripts/evil", b"#!python\n" + BIG),
+    "RECORD of 70 MB": lambda folder: handmade.archive(
+        folder / "evil-1.0-py3-none-any.whl",
+        [
+            handmade.Member(name=f"{INFO}/METADATA", content=START),
+            handmade.Member(name=f"{INFO}/WHEEL", content=b"Wheel-Version: 1.0\n"),
+            handmade.Member(name=f"{INFO}/RECORD", content=BIG),
+        ],
+    ),
+    "a size of 2^40": central(24, (0xFFFFFFF0).to_bytes(4, "little")),
+}
+INFOS: dict[str, Callable[[str], str]] = {
+    "JSON that is deep": lambda text: text.replace("{", '{"z": ' + "[" * 100_000 + "]" * 100_000 + ",", 1),
+    "a number of 5,000 digits": lambda text: text.replace("{", '{"z": ' + "9" * 5000 + ",", 1),
+    "JSON of 3 MiB": lambda text: text + " " * (3 << 20),
+    "many wheels": lambda text: text.replace('"wheels": [', '"wheels": [' + "{}," * MANY, 1),
+    "many tags": lambda text: text.replace(
+        "evil-1.0-py3-none-any", "-".join(["evil-1.0", *[".".join("abcdefghij")] * 3])
+    ),
+}
+LIES: dict[str, Callable[[Path], Path]] = {
+    **{
+        f"member {name!r}": member(name)
+        for name in ("/evil", "../evil", "a/../../evil", "a//b", "./a", "a\\b", "x" * 300, "bin/../a")
+    },
+    "two members of one name": member("evil.py"),
+    "a link": member("a", b"/etc/passwd", 0o120777),
+    "a device": member("a", b"", 0o020666),
+    "a pipe": member("a", b"", 0o010666),
+    "another RECORD": member(f"evil-1.0.data/purelib/{INFO}/RECORD", b""),
+    "metadata of another": member("evil-1.0.data/purelib/other-1.0.dist-info/METADATA", START),
+    "metadata as data": member(
+        f"evil-1.0.data/data/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/o-1.dist-info/RECORD"
+    ),
+    "the virtualenv's own": member("evil-1.0.data/scripts/python"),
+    "one place, two ways": member("evil-1.0.data/purelib/evil.py"),
+    "no known part": member("evil-1.0.data/other/a"),
+    "two .dist-info folders": member("other-1.0.dist-info/METADATA", START),
+    "a name that is none": member(f"{INFO}/METADATA", b"Metadata-Version: 2.1\nName: \x1b[2J\nVersion: 1.0\n"),
+    "a version that is none": member(f"{INFO}/METADATA", b"Metadata-Version: 2.1\nName: evil\nVersion: $(id)\n"),
+    "two names for a member": patched(b"evil.py", b"evik.py"),
+    "another CRC": central(16, b"\0\0\0\0"),
+    "encrypted": central(8, b"\1\0"),
+    "an unknown compression": central(10, b"\x63\0"),
+    "a header elsewhere": central(42, b"\xff\0\0\0"),
+    "cut off": lambda folder: cut(handmade.wheel(folder, "evil")),
+}
+LIARS: dict[str, Callable[[str], str]] = {
+    "a key twice": lambda text: text.replace("{", '{"name": "other",', 1),
+    "a number that is none": lambda text: text.replace("{", '{"z": NaN,', 1),
+    "an infinite number": lambda text: text.replace("{", '{"z": 1e999,', 1),
+    "a wheel that is elsewhere": lambda text: text.replace('"evil-1.0-py3', '"../evil-1.0-py3'),
+    "another hash": lambda text: re.sub('"sha256": "[0-9a-f]{8}', '"sha256": "00000000', text),
+    "another sum": lambda text: text.replace('"installed_files": ', '"installed_files": 1', 1),
+}
+
+
+def cut(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:-30])
+    return path
+
+
+def lying(folder: Path, name: str) -> handmade.Bundle:
+    """A bundle with this wheel, or this info.json, whose sums are right."""
+    change = {**CLAIMS, **LIES}.get(name)
+    honest = handmade.wheel(folder / "honest", "evil")
+    made = handmade.bundle(folder, [honest])
+    if change:
+        path = change(folder / "wheels")
+        shutil.copy(path, made.data / honest.name)
+        content = path.read_bytes()
+        made.info["wheels"][0].update(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        made.seal()
+    else:
+        made.seal()
+        info = made.path / "info.json"
+        before, text = digest(info), info.read_text()
+        changed = {**INFOS, **LIARS}[name](text)
+        assert changed != text
+        info.write_text(changed)
+        sums = made.path / "SHA256SUMS"
+        sums.write_text(sums.read_text().replace(before, digest(info)))
+    return made
+
+
+# In a small process of its own: what starts a program counts as a part of it.
+MEASURE = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as file:
+    file.write(f"{used.ru_maxrss} {used.ru_utime + used.ru_stime}")
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "names"),
+    [("claims of size, depth and number", [*CLAIMS, *INFOS]), ("wheels and bundles that lie", [*LIES, *LIARS])],
+    ids=["claims", "lies"],
+)
+def test_refused(
+    trials: Trials, new_server: Callable[[], Server], tmp_path: Path, fault: str, names: list[str]
+) -> None:
+    """install.sh ends with 4, in seconds and below 100 MB, and leaves everything as it was."""
+    left = trials.random.sample(names, len(names))
+    for trial in trials(fault, full=len(names), few=3):
+        with trial:
+            name = left.pop()
+            server = dataclasses.replace(new_server(), bundle=lying(tmp_path / f"lie{trial.number}", name))
+            measured = tmp_path / "measured"
+            status = server.start(shell=(sys.executable, "-c", MEASURE, str(measured), "sh")).wait(60)
+            assert status == 4, f"{name}: {server.said}"
+            assert "\nhint: " in server.said, f"{name}: {server.said}"
+            assert "Traceback" not in server.said
+            kilobytes, seconds = map(float, measured.read_text().split())
+            assert kilobytes < 100 << 10, f"{name}: {kilobytes} KiB"
+            assert seconds < 10, name
+            server.check_untouched()
+
+
+HOLDER = """
+import fcntl, os, sys
+os.chdir(sys.argv[1])
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+held = []
+for folder, folders, files in os.walk("."):
+    for name in [".", *folders, *files]:
+        try:
+            held.append(os.open(os.path.join(folder, name), os.O_RDONLY | os.O_NONBLOCK))
+            fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pass
+print(len(held), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser becomes somebody else")
+def test_locks_of_another_user(trials: Trials, bundle: handmade.Bundle, tmp_path: Path) -> None:
+    """Somebody who may read all of a root holds all that can be opened in it."""
+    for trial in trials("locks held by another user", full=5, few=1):
+        with trial:
+            root = tmp_path / f"root{trial.number}"
+            assert handmade.run(bundle, "--root", root, "--no-activate").returncode == 0
+            words = [sys.executable, "-c", HOLDER, str(root)]
+            with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+                assert holder.stdout
+                assert int(holder.stdout.readline()) > 100
+                for words in (["activate", "1.0"], ["prune", "--keep", "1"]):
+                    done = subprocess.run(
+                        [str(root / "platter"), *words], capture_output=True, text=True, check=False, timeout=60
+                    )
+                    assert done.returncode == 0, done.stderr
+                done = handmade.run(bundle, "--root", root)
+                assert done.returncode == 0, done.stderr
+                assert holder.stdin
+                holder.stdin.close()
 
 
 ODD = "a $(touch pwned) `touch pwned` 'q' \"d\" % %s {x} ; é #"

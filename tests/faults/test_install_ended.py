@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faults.server import end_group
+from faults.server import end_group, told_of_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_signals(trials: Trials, new_server: Callable[[], Server], duration: flo
             if status == 0:
                 server.check_installed()
             else:
-                assert status in {1, -number}  # the latter before the payload listens
+                assert told_of_signal(status, number, server.said), server.said
                 server.check_untouched("theirs" if force else "absent")
                 server.install(*["--force"] * force)
 

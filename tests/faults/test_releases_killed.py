@@ -7,16 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from faults.server import end_group
+from faults.server import end_group, told_of_signal
 from support import handmade
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from faults.ledger import Trials
 
 VERSIONS = ("1.0", "1.1", "1.2")
@@ -69,16 +68,20 @@ def test_signals(trials: Trials, bundles: dict[str, handmade.Bundle], tmp_path: 
         with trial:
             before = active(root)
             words = [root / "platter", "rollback", "--health-check", "sleep 0.03", "--reload", "sleep 0.03"]
-            status = end(words, trial.random.uniform(0, 0.3), number)
-            assert status in {0, -number}
+            status = end(words, trial.random.uniform(0, 0.3), number, errors=tmp_path / "errors")
+            said = (tmp_path / "errors").read_text()
+            assert status == 0 or told_of_signal(status, number, said), said
             assert (active(root) == before) == (status != 0)
             check(root)
 
 
-def end(words: list[Any], moment: float, number: int) -> int:
-    """Start a command, send it a signal at that moment, if it is not done yet, and give its exit status."""
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(words, stdout=quiet, stderr=quiet, start_new_session=True)
+def end(words: list[Any], moment: float, number: int, errors: Path = Path(os.devnull)) -> int:
+    """Start a command, send it a signal at that moment, if it is not done yet, and give its exit status.
+
+    What it writes to standard error is in the file `errors`.
+    """
+    with errors.open("wb") as stream:
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=stream, start_new_session=True)
     try:
         process.wait(moment)
     except subprocess.TimeoutExpired:

@@ -15,15 +15,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.options import FORMATS
+from platter_setuptools.config.options import FORMATS
 from support import clock, handmade, projects
-from support.doors import PLATTER, listing, unpack
+from support.front_ends import PLATTER, listing, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from faults.ledger import Trials
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.handmade import Bundle
 
 FILES = {
@@ -69,7 +69,7 @@ def two_surroundings(folder: Path) -> list[Surroundings]:
     ]
 
 
-def build(yard: Yard, folder: Path, around: Surroundings, door: str, kind: str) -> Path:
+def build(yard: Yard, folder: Path, around: Surroundings, front_end: str, kind: str) -> Path:
     """Write the project anew, and build it with caches that nobody has used before; gives the artifact."""
     before = os.umask(around.umask)
     try:
@@ -78,10 +78,12 @@ def build(yard: Yard, folder: Path, around: Surroundings, door: str, kind: str) 
         os.umask(before)
     for path in project.rglob("*"):
         os.utime(path, (around.changed, around.changed))
-    door_words = [str(PLATTER), "build"] if door == "platter" else [sys.executable, "setup.py", "bdist_platter"]
+    front_end_words = (
+        [str(PLATTER), "build"] if front_end == "platter" else [sys.executable, "setup.py", "bdist_platter"]
+    )
     caches = {"PLATTER_BUILD_WHEEL_CACHE": str(folder / around.folder / "wheels")}
     done = subprocess.run(
-        [*around.command, *door_words, f"--format={kind}", "--postbuild-script=post", projects.FROM_SOURCE],
+        [*around.command, *front_end_words, f"--format={kind}", "--postbuild-script=post", projects.FROM_SOURCE],
         cwd=project,
         env={**yard.environ, **around.environ, **caches},
         check=False,
@@ -135,10 +137,10 @@ def test_two_builds(trials: Trials, yard: Yard, tmp_path: Path) -> None:
     surroundings = two_surroundings(tmp_path)
     for trial in trials("two builds somewhere else, in every format", full=len(cases), few=1):
         with trial:
-            kind, door = cases[trial.number]
-            folder = tmp_path / f"{door}-{kind}"
-            one, other = (build(yard, folder, around, door, kind) for around in surroundings)
-            assert same(one, other), f"{door} {kind}: {first_difference(one, other, folder / 'unpacked')}"
+            kind, front_end = cases[trial.number]
+            folder = tmp_path / f"{front_end}-{kind}"
+            one, other = (build(yard, folder, around, front_end, kind) for around in surroundings)
+            assert same(one, other), f"{front_end} {kind}: {first_difference(one, other, folder / 'unpacked')}"
             shutil.rmtree(folder)
 
 

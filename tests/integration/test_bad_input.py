@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -21,14 +22,14 @@ from setuptools import Distribution
 from setuptools.errors import BaseError
 
 from platter_setuptools.bdist_platter import bdist_platter
-from platter_setuptools.cli import main
-from support import handmade, projects
-from support.doors import PLATTER, listing
+from platter_setuptools.cli.command_line import main
+from support import handmade, interpreters, projects
+from support.front_ends import PLATTER, listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.index import Index
 
 PLATFORM = handmade.running_target()["platform"].replace("_", "-", 1)
@@ -86,7 +87,7 @@ def test_no_project_anywhere(yard: Yard, tmp_path: Path) -> None:
     ("path", "message"),
     [
         ("none", "does not exist"),
-        ("folder", "is no project: it has neither pyproject.toml nor setup.py"),
+        ("folder", "is not a project: it has neither pyproject.toml nor setup.py"),
         ("notes.txt", "is neither a folder nor an sdist nor a wheel"),
         ("broken-1.0.tar.gz", "cannot be unpacked"),
         ("broken-1.0.zip", "cannot be unpacked"),
@@ -166,9 +167,14 @@ def test_a_build_dependency_that_nobody_has(yard: Yard, project: Path) -> None:
 # Dependencies
 
 
-@pytest.mark.parametrize("resolver", ["uv", "pip"])
 @pytest.mark.parametrize(
-    ("requires", "name"), [(["no-such-thing"], "no-such-thing"), (["leaf>=3"], "leaf"), (["leaf>1", "branch"], "leaf")]
+    ("requires", "name", "resolver"),
+    [
+        (["no-such-thing"], "no-such-thing", "uv"),
+        (["leaf>=3"], "leaf", "uv"),
+        (["leaf>1", "branch"], "leaf", "uv"),
+        (["leaf>1", "branch"], "leaf", "pip"),
+    ],
 )
 def test_requirements_that_nobody_can_meet(
     yard: Yard, project: Path, requires: list[str], name: str, resolver: str
@@ -195,20 +201,21 @@ def test_an_sdist_that_does_not_compile(yard: Yard, project: Path, resolver: str
 
 @pytest.mark.parametrize("file", ["leaf-2.0-py3-none-any.whl", "sour-1.0.tar.gz"])
 def test_an_index_that_lies_about_a_hash(
-    yard: Yard, tmp_path: Path, project: Path, open_index: Callable[[], Index], file: str
+    yard: Yard,
+    tmp_path: Path,
+    own_caches: dict[str, str],
+    project: Path,
+    open_index: Callable[[], Index],
+    file: str,
 ) -> None:
     index = open_index()
     index.lies.add(file)
     projects.write(project, {"setup.py": requiring("leaf", "sour")})
-    environ = {
-        "PIP_INDEX_URL": index.url,
-        "UV_CACHE_DIR": str(tmp_path / "uv"),
-        "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "w"),
-    }
+    environ = {"PIP_INDEX_URL": index.url, **own_caches}
     said = yard.refuse(5 if file.endswith(".whl") else 4, project, **environ)
-    assert re.search(r"hash|sha256", said)
+    assert re.search(r"hash|sha-?256", said, re.IGNORECASE)
     assert file in said or "sour" in said
-    assert not [path for path in (tmp_path / "w").rglob("*") if path.name == file]
+    assert not [path for path in (tmp_path / "wheels").rglob("*") if path.name == file]
 
 
 # Interpreters
@@ -225,20 +232,18 @@ def test_an_interpreter_that_does_not_exist(yard: Yard, project: Path) -> None:
 
 def test_what_is_no_interpreter(yard: Yard, project: Path) -> None:
     said = yard.refuse(2, project, "-p", shutil.which("true") or "/bin/true")
-    assert "is not a Python interpreter that works" in said
+    assert "is not a working Python interpreter" in said
     assert hint_in(said)
 
 
 def test_an_interpreter_that_is_too_old(yard: Yard, tmp_path: Path, project: Path) -> None:
     # Says of itself what Python 3.7 would say.
     old = tmp_path / "python3.7"
-    short = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    old.write_text(
-        f'#!/bin/sh\n{shlex.quote(sys.executable)} "$@" | sed \'s/"version": "{short}"/"version": "3.7"/\'\n'
-    )
+    facts = {"executable": str(old), "full_version": "3.7.17", "implementation": "cpython"}
+    old.write_text(f"#!/bin/sh\necho {shlex.quote(json.dumps(facts))}\n")
     old.chmod(0o755)
     said = yard.refuse(2, project, "-p", old)
-    assert "we cannot build for it" in said
+    assert "which is not supported" in said
     assert "CPython 3.8 or newer" in said
 
 
@@ -267,12 +272,7 @@ def test_a_wheel_for_another_platform(yard: Yard, tmp_path: Path) -> None:
 
 
 def test_a_c_extension_built_by_the_command_for_another_interpreter(yard: Yard, tmp_path: Path, project: Path) -> None:
-    short = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    other = tmp_path / "other-python"
-    other.write_text(
-        f'#!/bin/sh\n{shlex.quote(sys.executable)} "$@" | sed \'s/"version": "{short}"/"version": "3.9"/\'\n'
-    )
-    other.chmod(0o755)
+    other = interpreters.target(tmp_path / "other-python", 9)
     projects.write(project, projects.c_extension("hello"))
     said = refuse_command(yard, project, f"--python={other}")
     assert re.search(r"hello-1\.0-cp\d+-cp\d+-.*\.whl does not fit CPython", said)
@@ -320,8 +320,14 @@ def test_a_full_disk(yard: Yard, tmp_path: Path, project: Path, kind: str) -> No
 # Build scripts
 
 
-@pytest.mark.parametrize("stage", ["prebuild", "postbuild"])
-@pytest.mark.parametrize("script", ["echo the last words >&2\nexit 3\n", "#!/nowhere/to/be/found\n", "kill -9 $$\n"])
+@pytest.mark.parametrize(
+    ("stage", "script"),
+    [
+        ("prebuild", "echo the last words >&2\nexit 3\n"),
+        ("postbuild", "#!/nowhere/to/be/found\n"),
+        ("postbuild", "kill -9 $$\n"),
+    ],
+)
 def test_a_build_script_that_fails(yard: Yard, project: Path, stage: str, script: str) -> None:
     projects.write(project, {"script": script})
     said = yard.refuse(7, project, f"--{stage}-script=script")
@@ -335,7 +341,7 @@ def test_a_build_script_that_fails(yard: Yard, project: Path, stage: str, script
 
 def test_a_build_script_that_is_a_folder(yard: Yard, project: Path) -> None:
     (project / "scripts").mkdir()
-    assert "scripts is no file" in yard.refuse(2, project, "--prebuild-script=scripts")
+    assert "scripts is not a file" in yard.refuse(2, project, "--prebuild-script=scripts")
 
 
 # Interrupts
@@ -376,7 +382,7 @@ def interrupt(
             time.sleep(0.02)
         if process.poll() is None:
             os.killpg(process.pid, number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=90)
     finally:
         process.kill()
     return process.returncode, out, err
@@ -396,7 +402,7 @@ def is_gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("door", "number", "moment"),
+    ("front_end", "number", "moment"),
     [
         ("command", signal.SIGINT, "pre-build script"),
         ("command", signal.SIGINT, "dependency"),
@@ -411,7 +417,7 @@ def is_gone(pid: int) -> bool:
     ],
 )
 def test_an_interrupt_leaves_nothing(
-    yard: Yard, tmp_path: Path, project: Path, door: str, number: int, moment: str
+    yard: Yard, tmp_path: Path, project: Path, front_end: str, number: int, moment: str
 ) -> None:
     mark = tmp_path / "mark"
     arguments: list[str | Path] = []
@@ -430,26 +436,31 @@ def test_an_interrupt_leaves_nothing(
         "command": [sys.executable, "setup.py", "bdist_platter"],
         "backend": [sys.executable, "-c", hook],
     }
-    code, out, err = interrupt(yard, project, [*commands[door], *arguments], mark.exists, number, MARK=str(mark))
+    code, out, err = interrupt(yard, project, [*commands[front_end], *arguments], mark.exists, number, MARK=str(mark))
     assert mark.exists(), err
-    assert code == (-number if door == "platter" else 128 + number)  # a shell has 130 and 143 for both
+    assert code == (-number if front_end == "platter" else 128 + number)  # a shell has 130 and 143 for both
     assert {name: entry for name, entry in listing(project / "dist").items() if not name.endswith(".whl")} == before
     assert not list(yard.scratch.iterdir())
     assert is_gone(int(mark.read_text()))
     assert "Traceback" not in err
     assert re.search("interrupted|stopped by SIGTERM", err)
-    if door == "platter":
+    if front_end == "platter":
         assert out == ""
 
 
 def test_an_interrupt_while_fetching(
-    yard: Yard, tmp_path: Path, project: Path, open_index: Callable[[], Index]
+    yard: Yard, tmp_path: Path, own_caches: dict[str, str], project: Path, open_index: Callable[[], Index]
 ) -> None:
     index = open_index()
     index.slow.add("leaf-2.0-py3-none-any.whl")
-    caches = {"UV_CACHE_DIR": str(tmp_path / "uv"), "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels")}
     code, out, err = interrupt(
-        yard, project, [PLATTER, "build"], index.slow_reached.is_set, signal.SIGINT, PIP_INDEX_URL=index.url, **caches
+        yard,
+        project,
+        [PLATTER, "build"],
+        index.slow_reached.is_set,
+        signal.SIGINT,
+        PIP_INDEX_URL=index.url,
+        **own_caches,
     )
     assert (code, out) == (-signal.SIGINT, "")
     assert index.slow_reached.is_set(), err
@@ -458,10 +469,10 @@ def test_an_interrupt_while_fetching(
     assert not list((tmp_path / "wheels").rglob("leaf*"))
     # The caches are good for another try.
     index.slow.clear()
-    yard.build(project, PIP_INDEX_URL=index.url, **caches)
+    yard.build(project, PIP_INDEX_URL=index.url, **own_caches)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.3, 0.6, 0.9, 1.2, 1.4, 1.6])
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.4, 0.6, 0.9])
 def test_an_interrupt_at_any_time(yard: Yard, project: Path, delay: float) -> None:
     before = (project / "dist" / f"{BUNDLE}.tar.gz").read_bytes()
     begin: list[float] = []

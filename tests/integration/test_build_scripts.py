@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import projects
-from support.doors import listing, output, unpack, wheels
+from support.front_ends import listing, output, unpack, wheels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 # Says what it finds, in a file that the bundle brings along.
 REPORT = """
@@ -44,17 +44,18 @@ def report(bundle: Path, script: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-@pytest.mark.parametrize("door", ["command", "platter"])
-def test_what_build_scripts_find(yard: Yard, tmp_path: Path, door: str) -> None:
+@pytest.mark.parametrize("front_end", ["command", "platter"])
+def test_what_build_scripts_find(yard: Yard, tmp_path: Path, front_end: str) -> None:
     files = {
         "pre.sh": REPORT.replace("| grep -c pylock.toml", "| wc -l").replace("grep -c '[.]whl$'", "wc -l"),
         "post": REPORT,
         "marker.txt": "the source\n",
+        "setup.py": projects.SETUP_PY,
         "pyproject.toml": '[tool.platter]\nprebuild-script = "pre.sh"\npostbuild-script = "post"\n',
     }
     project = projects.hello(tmp_path / "project", files)
     before = listing(project)
-    artifact = yard.command(project) if door == "command" else yard.build(project)
+    artifact = yard.command(project) if front_end == "command" else yard.build(project)
     shutil.copytree(project / "dist", tmp_path / "kept", symlinks=True)
     shutil.rmtree(project / "dist")
     assert listing(project) == before
@@ -73,7 +74,7 @@ def test_what_build_scripts_find(yard: Yard, tmp_path: Path, door: str) -> None:
         # All of it is thrown away afterwards.
         assert str(yard.scratch) in found["SCRATCHPAD"]
     assert pre["VIRTUAL_ENV"] == post["VIRTUAL_ENV"]
-    assert (post["lock"], post["wheels"]) == ("1", "3")
+    assert (post["lock"], post["wheels"]) == ("1", "2")
     assert not (bundle / "post-install.sh").exists()
 
 
@@ -216,8 +217,8 @@ def test_uglify_js_as_platters_manual_has_it(network_yard: Yard, tmp_path: Path)
     assert done.stdout.strip() == "function add(n,d){return n+d}"
 
 
-@pytest.mark.parametrize("door", ["command", "platter", "backend"])
-def test_the_wheel_is_built_after_the_prebuild_script(yard: Yard, tmp_path: Path, door: str) -> None:
+@pytest.mark.parametrize("front_end", ["command", "platter", "backend"])
+def test_the_wheel_is_built_after_the_prebuild_script(yard: Yard, tmp_path: Path, front_end: str) -> None:
     files = {
         "pyproject.toml": projects.PYPROJECT + '\n    [tool.platter]\n    prebuild-script = "pre.sh"\n',
         "setup.py": projects.EMPTY_SETUP_PY,
@@ -225,13 +226,13 @@ def test_the_wheel_is_built_after_the_prebuild_script(yard: Yard, tmp_path: Path
         "pre.sh": 'echo "def main(): print(\'written by the script\')" >"$SOURCE_DIR/hello.py"\n',
     }
     project = projects.write(tmp_path / "project", files)
-    if door == "backend":
+    if front_end == "backend":
         path = project / "pyproject.toml"
         path.write_text(path.read_text().replace("setuptools.build_meta", "platter_setuptools.build_meta"))
         yard.run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "-Cplatter=true", cwd=project)
         (artifact,) = project.glob("dist/*linux*")
     else:
-        artifact = yard.command(project) if door == "command" else yard.build(project)
+        artifact = yard.command(project) if front_end == "command" else yard.build(project)
     assert yard.say(artifact) == "written by the script"
     # Unless somebody wants the wheel first.
     said = yard.setup_py(project, "-q", "bdist_wheel", "bdist_platter").stderr

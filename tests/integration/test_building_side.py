@@ -16,7 +16,7 @@ from support import projects
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.index import Index
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ class TestVersionsFromGit:
         """
         project = projects.write(yard.folder / "project", {"pyproject.toml": backend})
         said = yard.refuse(3, project)
-        assert "hint: there is no git history to take the version from: set SETUPTOOLS_SCM_PRETEND_VERSION" in said
+        assert "hint: there is no git history to derive the version from: set SETUPTOOLS_SCM_PRETEND_VERSION" in said
 
     @pytest.mark.network
     def test_the_ways(self, network_yard: Yard) -> None:
@@ -62,7 +62,7 @@ class TestVersionsFromGit:
         bundle = network_yard.build(bare, SETUPTOOLS_SCM_PRETEND_VERSION="1.5")
         assert bundle.name.startswith("hello-1.5-")
         docs = (ROOT / "docs" / "automation.md").read_text()
-        (block,) = re.findall(r"```\n# \.git_archival\.txt\n(.*?)```", docs, re.DOTALL)
+        (block,) = re.findall(r"``\n# \.git_archival\.txt\n(.*?)``", docs, re.DOTALL)
         (project / ".git_archival.txt").write_text(block)
         (project / ".gitattributes").write_text(".git_archival.txt  export-subst\n")
         for words in (("add", "--all"), ("commit", "--quiet", "--message", "second"), ("tag", "v2.1")):
@@ -102,7 +102,7 @@ class TestTwine:
     def test_the_release_script(self, yard: Yard, index: Index, tool: Callable[[str, str], tuple[str, ...]]) -> None:
         """The manual's, line by line, with a local index for the upload."""
         page = (ROOT / "docs" / "building.md").read_text()
-        (script,) = re.findall(r"```sh\n(python -m build\n.*?)```", page, re.DOTALL)
+        (script,) = re.findall(r"``sh\n(python -m build\n.*?)``", page, re.DOTALL)
         project = projects.hello(yard.folder / "project")
         twine = shlex.join(tool("twine", "twine"))
         script = script.replace("python -m build\n", "python setup.py -q sdist bdist_wheel\n")

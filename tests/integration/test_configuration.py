@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind
+from platter_setuptools.config.options import BY_NAME, OPTIONS, Kind
 from support import projects
-from support.doors import info, unpack, wheels
+from support.front_ends import WITH_PIP, info, unpack, wheels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project where each dialect names another format and another output folder, and both doors read them."""
+    """A project where each dialect names another format and another output folder, and both front ends read them."""
     return projects.hello(
         tmp_path / "project",
         {
@@ -29,14 +29,14 @@ def project(tmp_path: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("door", ["command", "platter"])
-def test_the_strongest_dialect_decides(yard: Yard, project: Path, door: str) -> None:
-    environ = {"PLATTER_BUILD_FORMAT": "tar.xz", "PLATTER_BUILD_OUTPUT": "from-environment"}
-    said = ["--format=dir", "--dist-dir=from-line" if door == "command" else "--output=from-line"]
+@pytest.mark.parametrize("front_end", ["command", "platter"])
+def test_the_strongest_dialect_decides(yard: Yard, project: Path, front_end: str) -> None:
+    environ = {"PLATTER_BUILD_FORMAT": "tar.gz", "PLATTER_BUILD_OUTPUT": "from-environment", **WITH_PIP}
+    said = ["--format=dir", "--dist-dir=from-line" if front_end == "command" else "--output=from-line"]
 
     def made(arguments: list[str], environ: dict[str, str]) -> str:
         before = {*project.glob("*/hello-1.0-linux*")}
-        if door == "command":
+        if front_end == "command":
             yard.setup_py(project, "-q", "bdist_platter", *arguments, code=0, **environ)
         else:
             yard.build(project, *arguments, **environ)
@@ -46,16 +46,18 @@ def test_the_strongest_dialect_decides(yard: Yard, project: Path, door: str) -> 
         return f"{new.parent.name} {new.name.partition('x86_64')[2] or 'dir'}"
 
     assert made(said, environ) == "from-line dir"
-    assert made([], environ) == "from-environment .tar.xz"
-    assert made([], {}) == "from-cfg .tar"
+    assert made([], environ) == "from-environment .tar.gz"
+    assert made([], WITH_PIP) == "from-cfg .tar"
     (project / "setup.cfg").write_text((project / "setup.cfg").read_text().partition("[bdist_platter]")[0])
-    assert made([], {}) == "from-toml .zip"
+    assert made([], WITH_PIP) == "from-toml .zip"
 
 
 # For each option a value that shows in what the build does or says, by a sentence of the failure that it brings about.
 WRONG: dict[str, tuple[str, int, str]] = {
     "output": ("{file}/dist", 6, "{file}/dist"),
     "python": ("no-such-python", 2, "there is no interpreter no-such-python"),
+    "with-python": ("{folder}/none", 2, "{folder}/none does not exist"),
+    "target": ("cp312", 2, "there is no target cp312"),
     "format": ("tar.lha", 2, "'tar.lha' is not a format"),
     "requirements": ("{folder}/none.txt", 2, "{folder}/none.txt does not exist"),
     "extras": ("nothing", 2, "hello has no extra nothing"),
@@ -161,7 +163,7 @@ def test_pip_options_of_several_words(yard: Yard, tmp_path: Path) -> None:
     assert files == ["speck-1.0-py3-none-any.whl"]
 
 
-@pytest.mark.parametrize("door", ["command", "platter"])
+@pytest.mark.parametrize("front_end", ["command", "platter"])
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
@@ -171,7 +173,7 @@ def test_pip_options_of_several_words(yard: Yard, tmp_path: Path) -> None:
         ("pyproject.toml", "[tool.platter]\nextras = 'a'\n", ["extras", "expected a list of strings, found 'a'"]),
         ("pyproject.toml", "[tool.platter]\nextras = ['a', 1]\n", ["extras[1]", "expected a string, found 1"]),
         ("pyproject.toml", "[tool.platter]\nformat = 'rar'\n", ["'rar' is not a format", "choose one of: tar.gz"]),
-        ("pyproject.toml", "[tool]\nplatter = 1\n", ["tool.platter has to be a table"]),
+        ("pyproject.toml", "[tool]\nplatter = 1\n", ["tool.platter must be a table"]),
         (
             "setup.cfg",
             "[bdist_platter]\nformat = rar\n",
@@ -191,10 +193,10 @@ def test_pip_options_of_several_words(yard: Yard, tmp_path: Path) -> None:
     ],
 )
 def test_what_a_wrong_configuration_is_told(
-    yard: Yard, tmp_path: Path, file: str, text: str, words: list[str], door: str
+    yard: Yard, tmp_path: Path, file: str, text: str, words: list[str], front_end: str
 ) -> None:
     project = projects.hello(tmp_path / "project", {file: text})
-    if door == "command":
+    if front_end == "command":
         said = yard.setup_py(project, "bdist_platter", code=1).stderr
         assert "Traceback" not in said
     else:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import uv
 
 from support import handmade, projects
-from support.doors import info, unpack, wheels
+from support.front_ends import WITH_PIP, info, unpack, wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.index import Index
 
 GROUPS = """
@@ -35,9 +36,8 @@ def project(tmp_path: Path) -> Path:
 
 
 class TestGroups:
-    @pytest.mark.parametrize("resolver", ["uv", "pip"])
-    def test_a_group_and_what_it_includes(self, yard: Yard, project: Path, resolver: str) -> None:
-        artifact = yard.build(project, "--group=prod", f"--resolver={resolver}", "--no-pip")
+    def test_a_group_and_what_it_includes(self, yard: Yard, project: Path) -> None:
+        artifact = yard.build(project, "--group=prod", "--no-pip")
         assert set(wheels(artifact)) == {"hello", "leaf", "alpha", "beta"}
         assert info(artifact)["groups"] == ["prod"]
         target = yard.install(artifact)
@@ -75,13 +75,19 @@ class TestExclude:
         bundle = unpack(artifact, yard.folder / "unpacked")
         done = yard.run(bundle / "install.sh", yard.folder / "app", cwd=bundle)
         assert "leaf was left out of the bundle; the server has to provide it" in done.stderr
+        site = yard.folder / "user" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        site.mkdir(parents=True)
+        (site / "leaf.py").write_text("NAME = 'the server'\n")
+        program = yard.folder / "app" / "bin" / "hello"
+        done = yard.run(program, cwd=bundle, PYTHONUSERBASE=str(yard.folder / "user"))
+        assert done.stdout == "hello from the server\n"
 
     def test_a_name_that_is_not_there(self, yard: Yard, project: Path) -> None:
         done = yard.platter("build", "--exclude=laef", cwd=project)
         assert "exclude laef: it would not be in the bundle anyway" in done.stderr
 
     def test_pip(self, yard: Yard, project: Path) -> None:
-        assert "pip" not in wheels(yard.build(project, "--exclude=pip"))
+        assert "pip" not in wheels(yard.build(project, "--exclude=pip", **WITH_PIP))
 
 
 class TestSources:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tools.help_texts import COMMANDS, FOLDER, said, words
 
-from platter_setuptools import cli
-from support.golden import COMMANDS, FOLDER, said, words
+from platter_setuptools.cli import command_line
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_says_what_it_said(name: str) -> None:
     looked_at = (FOLDER / f"{name}.txt").read_text("utf-8")
-    assert words(said(name)) == words(looked_at), "if it is meant: python tests/support/golden.py, and look at the diff"
+    assert words(said(name)) == words(looked_at), "if it is meant: python tools/help_texts.py, and look at the diff"
 
 
 def test_every_command_is_looked_at() -> None:
-    parser = cli._parser()
+    parser = command_line._parser()
     assert set(commands(parser, "platter")) == {one for one in COMMANDS if "platter" in one.partition("_")[0]}
 
 

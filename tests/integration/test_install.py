@@ -17,7 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from platter_setuptools.payload.lock import Lock
+from platter_setuptools.payload.install.install_lock import Lock
 from support import handmade, interpreters
 
 if TYPE_CHECKING:
@@ -30,16 +30,18 @@ LACKING = """\
 #!/bin/sh
 [ "$4" = -X ] || exec {python} "$@"
 shift 5
-exec {python} -I -S -B -c 'import runpy, sys
+exec {python} -I -S -B -c 'import sys
 sys.modules["{module}"] = None
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")' "$@"
+program = sys.argv[2]
+del sys.argv[1:3]
+exec(program)' "$@"
 """
 # Makes a virtualenv with the modules alone that the payload has imported, or looks for.
 ASKING = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from platter_payload import environment, install
+from platter_payload import installation
+from platter_payload.install import environment
 assert environment.missing() == []
 known = {name.split(".")[0] for name in sys.modules}
 class Blocker:
@@ -70,7 +72,6 @@ def wheels(folder: Path) -> list[Path]:
             data={"etc/helper.conf": "a = 1\n"},
             headers={"helper.h": "/* */\n"},
         ),
-        handmade.pip_wheel(folder),
     ]
 
 
@@ -128,7 +129,7 @@ def test_installs(made: handmade.Bundle, dst: Path) -> None:
     done = handmade.run(made, dst)
     installed(done, dst)
     assert done.stdout.splitlines()[0] == f"Installing greet 1.0 into {dst}"
-    assert done.stdout.splitlines()[-1].startswith("Installed greet 1.0: 3 packages, ")
+    assert done.stdout.splitlines()[-1].startswith("Installed greet 1.0: 2 packages, ")
     assert python(dst / "bin" / "helping").strip() == str(dst / "bin" / "python")
     assert (dst / "etc" / "helper.conf").read_text() == "a = 1\n"
     minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -158,7 +159,8 @@ def test_bytecode_for_another_magic_number_is_left_out(made: handmade.Bundle, ds
     assert not [path for path in dst.rglob("helper.*.pyc") if path.parent.name == "__pycache__"]
 
 
-def test_pip_works_inside(made: handmade.Bundle, dst: Path) -> None:
+def test_pip_works_inside(tmp_path: Path, dst: Path) -> None:
+    made = handmade.bundle(tmp_path / "with pip", [*wheels(tmp_path), handmade.pip_wheel(tmp_path)], bytecode=True)
     installed(handmade.run(made, dst), dst)
     pip = dst / "bin" / "pip"
     listed = python(pip, "--disable-pip-version-check", "list", "--format=freeze").splitlines()
@@ -184,7 +186,7 @@ def test_usage(made: handmade.Bundle, dst: Path) -> None:
 
 
 def with_python(**more: str) -> dict[str, str]:
-    """An environment where ``pythonX.Y`` is the interpreter that runs the tests."""
+    """An environment where `pythonX.Y` is the interpreter that runs the tests."""
     return {"PATH": f"{Path(sys.executable).parent}:{os.defpath}", **more}
 
 
@@ -203,8 +205,21 @@ def test_no_fitting_python(made: handmade.Bundle, dst: Path) -> None:
     assert "python3.99" in text
     assert "-p" in text
     assert "Python 3.99" in refused(handmade.run(made, dst), 3)
-    assert "nothing that runs" in refused(handmade.run(made, "-p", "/nonexistent", dst, python=False), 3)
+    assert "could not be run" in refused(handmade.run(made, "-p", "/nonexistent", dst, python=False), 3)
     assert not dst.parent.exists()
+
+
+def test_why_no_python_starts_is_told_without_any_program(made: handmade.Bundle, dst: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    python = programs / f"python{made.info['python']}"
+    python.write_text("#!/bin/sh\necho libpython is gone >&2; exit 127\n")
+    python.chmod(0o755)
+    words: list[str | Path] = ["/bin/sh", made.script, dst]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env={"PATH": str(programs)}, timeout=60)
+    assert done.returncode == 3
+    assert "libpython is gone" in done.stderr
+    assert "not found" not in done.stderr
 
 
 def test_a_python_that_lacks_what_virtualenv_needs(made: handmade.Bundle, dst: Path, tmp_path: Path) -> None:
@@ -305,7 +320,7 @@ def flip(path: Path) -> None:
         "data/helper-1.0-py3-none-any.whl",
         f"data/bytecode/helper-1.0-py3-none-any.{sys.implementation.cache_tag}.zip",
         "data/bootstrap/virtualenv/__init__.py",
-        "data/bootstrap/platter_payload/wheel.py",
+        "data/bootstrap/platter_payload/wheels/wheel.py",
         "data/bootstrap/platter_payload/errors.py",
         "info.json",
         "data/pylock.toml",

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from support import handmade, projects
-from support.doors import info, output
+from support.front_ends import info, output
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 NEEDS = """
     from setuptools import setup

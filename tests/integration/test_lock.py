@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import projects
-from support.doors import info, unpack, wheels
+from support.front_ends import info, unpack, wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.index import Index
 
 
@@ -40,10 +40,10 @@ def locked(folder: Path, *entries: str) -> Path:
 
 
 def test_the_lock_of_a_bundle_makes_it_again_and_only_tools_are_asked_for(
-    yard: Yard, project: Path, tmp_path: Path, open_index: Callable[[], Index]
+    yard: Yard, project: Path, tmp_path: Path, own_caches: dict[str, str], open_index: Callable[[], Index]
 ) -> None:
     index = open_index()
-    environ = {"PIP_INDEX_URL": index.url, "PLATTER_BUILD_WHEEL_CACHE": str(tmp_path / "wheels")}
+    environ = {"PIP_INDEX_URL": index.url, **own_caches}
     first = yard.command(project, **environ)
     lock = unpack(first, tmp_path / "unpacked") / "data" / "pylock.toml"
     before = first.read_bytes()

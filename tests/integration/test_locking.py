@@ -11,8 +11,8 @@ import pytest
 import uv
 
 from support import handmade, interpreters, projects
-from support.doors import unpack, wheels
 from support.fakes import target
+from support.front_ends import unpack, wheels
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.index import Index
 
 MORE = """
@@ -108,7 +108,7 @@ def _finished(yard: Yard, project: Path) -> list[Path]:
     ("words", "message"),
     [
         (("--universal", "--resolver=pip"), "pip resolves for the interpreter that runs it"),
-        (("-o", "requirements.txt"), "requirements.txt is no name for a lock"),
+        (("-o", "requirements.txt"), "requirements.txt is not a name for a lock"),
         (("-o", "uv.lock"), "`uv lock` writes uv.lock"),
         (("--extras=most",), "hello has no extra most"),
         (("--group=prud",), "it has: prod"),
@@ -186,7 +186,7 @@ class TestSeveral:
         done = yard.platter("lock", "--universal", "-p", sys.executable, "-p", other, cwd=project, code=5)
         assert f"the lock does not fit {self.THERE}:\n" in done.stderr
         assert "for package 'sown' 1.0" in done.stderr
-        assert "leave that interpreter out" in done.stderr
+        assert "leave that target out" in done.stderr
         assert f"does not fit {self.HERE}" not in done.stderr
         assert (project / "pylock.toml").read_text() == "as it was"
 
@@ -238,7 +238,8 @@ class TestSeveral:
         project = self.requiring(tmp_path, f"sown; python_version <= '{self.HERE.version}'", "sour", "leaf<2")
         yard.platter("lock", "-p", newer, "-p", sys.executable, f"--resolver={resolver}", cwd=project)
         built = [
-            wheels(yard.build(project, "--lock=pylock.toml", "-p", one, "--no-pip")) for one in (newer, sys.executable)
+            wheels(yard.build(project, "--lock=pylock.toml", "-p", one, "--no-pip", "--name-with-python"))
+            for one in (newer, sys.executable)
         ]
         common = {"hello": "1.0", "sour": "1.0", "leaf": "1.0"}
         assert built == [common, {**common, "sown": "1.0"}]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import projects
-from support.doors import PLATTER
+from support.front_ends import PLATTER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 # Not percent-encoded, as it should be: with a slash the password begins where others see a path.
 URL = "https://me:s3cr/et@tok@127.0.0.1:1/simple"

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platter_setuptools.insight.page import page
-from platter_setuptools.insight.portrait import Part, Portrait
-from platter_setuptools.payload.manifest import Manifest, Target
+from platter_setuptools.inspect.html import page
+from platter_setuptools.inspect.summary import BundleSummary, Part
+from platter_setuptools.payload.manifest import Manifest
+from platter_setuptools.payload.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ PATHS = {
 }
 
 
-def portrait(*, licence: str = "MIT", name: str = "app") -> Portrait:
+def bundle_summary(*, licence: str = "MIT", name: str = "app") -> BundleSummary:
     """A bundle with a circle among its requirements, and with two wheels that the project does not lead to."""
     target = Target(
         implementation="cpython",
@@ -80,7 +81,7 @@ def portrait(*, licence: str = "MIT", name: str = "app") -> Portrait:
         for one, size in sorted(SIZES.items(), key=lambda item: -item[1])
     ]
     roots = ("app", "extra", "pip")
-    return Portrait(about=about, size=9_500_000, signed=False, roots=roots, parts=tuple(parts), bill="", sums={})
+    return BundleSummary(about=about, size=9_500_000, signed=False, roots=roots, parts=tuple(parts), bill="", sums={})
 
 
 class Browser:
@@ -116,7 +117,7 @@ def browser(tmp_path: Path) -> Browser:
 
 def test_everything_is_drawn(browser: Browser) -> None:
     found = browser.run(
-        page(portrait()),
+        page(bundle_summary()),
         """
         const text = selector => [...document.querySelectorAll(selector)].map(one => one.textContent);
         const map = document.getElementById("map").getBoundingClientRect();
@@ -149,7 +150,7 @@ def test_everything_is_drawn(browser: Browser) -> None:
 @pytest.mark.parametrize("width", [400, 1280])
 def test_nothing_sticks_out(browser: Browser, width: int) -> None:
     found = browser.run(
-        page(portrait()),
+        page(bundle_summary()),
         f"""
         document.body.style.width = "{width}px";  // no window is narrower than 500
         drawMap();
@@ -175,7 +176,7 @@ def test_an_edge_within_a_column_crosses_no_box(browser: Browser) -> None:
                 return x > left && x < left + box.width.baseVal.value && y > top && y < top + box.height.baseVal.value;
             });
         }).length;"""
-    here = portrait()
+    here = bundle_summary()
     parts = tuple(
         dataclasses.replace(one, path=("app", one.name), requires=("colours",) if one.name == "forms" else ())
         if one.name in {"forms", "colours"}
@@ -195,7 +196,7 @@ def test_one_licence_in_several_spellings(browser: Browser) -> None:
         "BSD License",
         "BSD",
     ]
-    here = portrait()
+    here = bundle_summary()
     parts = tuple(dataclasses.replace(one, licence=two) for one, two in zip(here.parts, spellings, strict=True))
     script = 'return [...document.querySelectorAll("#licences strong")].map(one => one.textContent);'
     assert browser.run(page(dataclasses.replace(here, parts=parts)), script) == [
@@ -207,7 +208,7 @@ def test_one_licence_in_several_spellings(browser: Browser) -> None:
 
 def test_search_sort_and_choose(browser: Browser) -> None:
     found = browser.run(
-        page(portrait()),
+        page(bundle_summary()),
         """
         const search = document.getElementById("search"), names = selector =>
             [...document.querySelectorAll(selector)].map(one => one.dataset.name || one.textContent);
@@ -242,7 +243,7 @@ def test_search_sort_and_choose(browser: Browser) -> None:
 
 def test_the_keyboard_reaches_everything(browser: Browser) -> None:
     found = browser.run(
-        page(portrait()),
+        page(bundle_summary()),
         """
         const press = key => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
         const detail = document.getElementById("detail"), seen = {};
@@ -274,7 +275,7 @@ def test_the_keyboard_reaches_everything(browser: Browser) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark_can_both_be_read(browser: Browser, scheme: str) -> None:
     found = browser.run(
-        page(portrait()),
+        page(bundle_summary()),
         """
         const light = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255)
             .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
@@ -296,7 +297,7 @@ def test_light_and_dark_can_both_be_read(browser: Browser, scheme: str) -> None:
 class TestAlone:
     def test_it_loads_nothing_and_cannot(self, browser: Browser, server: list[str], address: str) -> None:
         found = browser.run(
-            page(portrait()),
+            page(bundle_summary()),
             f"""
             const before = performance.getEntriesByType("resource").length;
             const image = new Image();
@@ -308,7 +309,7 @@ class TestAlone:
         assert server == []
 
     def test_hostile_names_are_only_shown(self, browser: Browser) -> None:
-        text = page(portrait(licence=HOSTILE, name=HOSTILE))
+        text = page(bundle_summary(licence=HOSTILE, name=HOSTILE))
         found = browser.run(
             text,
             """return [typeof hacked, document.images.length, document.querySelector("h1").textContent,
@@ -318,7 +319,7 @@ class TestAlone:
 
     def test_a_link_chooses(self, browser: Browser) -> None:
         script = 'return document.querySelector("#detail h3").textContent;'
-        assert browser.run(page(portrait()), script, anchor="#web") == "web 1.0"
+        assert browser.run(page(bundle_summary()), script, anchor="#web") == "web 1.0"
 
 
 @pytest.fixture

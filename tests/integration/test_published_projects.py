@@ -76,7 +76,8 @@ def test_httpbin_answers(tmp_path: Path) -> None:
     assert run([programs / "python", "-I", "-c", ask], cwd=tmp_path, bare=True) == "{'from': 'a-bundle'}\n"
 
 
-def test_gunicorn_serves(tmp_path: Path) -> None:
+def test_gunicorn_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # its setup.py imports it to find its version
     programs = installed("gunicorn", (*PLATTER, "build"), tmp_path)
     (tmp_path / "hello.py").write_text("def app(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n")
     log = tmp_path / "log"

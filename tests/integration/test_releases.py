@@ -132,7 +132,7 @@ def test_a_root_belongs_to_one_signer(bundles: Mapping[str, handmade.Bundle], ro
     assert "releases that alice@example.com signed, and this bundle was signed by bob@example.com\nhint: " in said
     assert "--new-signer" in said
     assert versions(root) == ["1.8", "1.9", "current"]
-    assert "signature was not looked at" in deploy("1.10", "--check").stderr
+    assert "signature was not checked" in deploy("1.10", "--check").stderr
     deploy("1.10", *asking, "--new-signer")
     assert deploy("2.0rc1", *asking).stderr == ""  # another key of the same name
     rows = json.loads(platter(root, "list", "--json").stdout)
@@ -218,13 +218,16 @@ def test_failing_commands(deploy: Callable[..., Done], root: Path) -> None:
     deploy("1.9")
     done = deploy("1.10", "--health-check", "greet; exit 1", code=8)
     assert "greet 1.10\n" in done.stdout
-    assert done.stderr.splitlines()[0].endswith("the health check exited with 1; 1.9 is active as before")
+    assert done.stderr.splitlines()[0].endswith("the health check exited with status 1; 1.9 is still active")
     assert greeting(root) == "greet 1.9"
     deploy("1.10", "--reload", '[ "$PLATTER_VERSION" = 1.9 ]', "--keep", "1", code=8)
     assert greeting(root) == "greet 1.9"
     assert versions(root) == ["1.10", "1.9", "current"]
     results = [line["result"] for line in journal(root)]
-    assert results[-2:] == ["1.10: the health check exited with 1", "1.10: the reload command exited with 1"]
+    assert results[-2:] == [
+        "release 1.10: the health check exited with status 1",
+        "release 1.10: the reload command exited with status 1",
+    ]
 
 
 def test_commands_of_the_last_deployment(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
@@ -318,7 +321,7 @@ def test_plain_installations_and_links_by_hand_go_on(
     subprocess.run(["ln", "-sfn", "1.8/", "current"], check=True, cwd=root / "versions")
     assert json.loads(platter(root, "list", "--json").stdout)[0] | {"when": ""} == {
         "version": "1.8", "project": "greet", "state": "complete", "when": "", "active": True, "previous": False,
-        "revision": None, "stranger": None, "signer": None,
+        "revision": None, "stranger": None, "signer": None, "link_mode": None, "shared_files": 0, "interpreter": None,
     }  # fmt: skip
     platter(root, "rollback")
     assert greeting(root) == "greet 1.9"
@@ -411,7 +414,7 @@ def test_program_is_one_readable_file(deploy: Callable[..., Done], root: Path, t
     with zipfile.ZipFile(root / "platter") as archive:
         assert archive.testzip() is None
         assert all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
-        assert b"def rollback(" in archive.read("platter_payload/switch.py")
+        assert b"def rollback(" in archive.read("platter_payload/releases/switch.py")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "app-releases").symlink_to(root / "platter")
     environment = {"PATH": f"{tmp_path}/bin:{os.defpath}", "PYTHONPATH": "/nonexistent", "PYTHONHOME": "/nonexistent"}
@@ -515,8 +518,8 @@ def test_doctor(deploy: Callable[..., Done], root: Path) -> None:
     strange = ("/dev/zero", "../../../../../../../../../../../../etc/passwd", "pipe", "link")
     recorded.write_text("".join(f"{name},sha256=x,\n" for name in strange))
     text = platter(root, "doctor", "1.10", code=4).stderr
-    assert "/dev/zero is not in the release, and not looked at" in text
-    assert "/etc/passwd is not in the release, and not looked at" in text
+    assert "/dev/zero is not in the release, and was not checked" in text
+    assert "/etc/passwd is not in the release, and was not checked" in text
     assert "site-packages/pipe is not what was installed" in text
     assert "site-packages/link cannot be read" in text
     recorded.write_text("greet.py,,\n")
@@ -637,3 +640,60 @@ def test_somebody_elses_root(deploy: Callable[..., Done], root: Path) -> None:
     os.chown(root, 65534, -1)
     assert "belongs to nobody, and this runs as root" in deploy("1.8", code=5).stderr
     assert greeting(root) == "greet 1.10"
+
+
+class TestSharedFiles:
+    @pytest.fixture
+    def sharing(self, tmp_path: Path) -> list[handmade.Bundle]:
+        """Two releases with one dependency, and a third with a post-install.sh."""
+        files = {"dep/__init__.py": "", "dep/mod.py": "x = 1\n", "dep/data.txt": "data" * 100}
+        dep = handmade.wheel(tmp_path, "dep", files=files, scripts={"dep-tool": "#!python\n"})
+        made = []
+        for version, script in (("1.0", None), ("1.1", None), ("1.2", "true\n")):
+            wheel = handmade.wheel(tmp_path / version, "app", version)
+            made.append(handmade.bundle(tmp_path, [wheel, dep], bytecode=True, post_install=script))
+        return made
+
+    @staticmethod
+    def shared(root: Path, one: str, other: str) -> set[str]:
+        (first, second) = (next((root / "versions" / name).glob("lib/python*/site-packages")) for name in (one, other))
+        names = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
+        return {str(name) for name in names if (second / name).is_file() and (second / name).samefile(first / name)}
+
+    def install(self, made: handmade.Bundle, root: Path, *words: str) -> Done:
+        done = handmade.run(made, "--root", root, *words)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def test_hard_links(self, sharing: list[handmade.Bundle], root: Path) -> None:
+        for made in sharing[:2]:
+            self.install(made, root, "--link-mode", "hardlink")
+        found = self.shared(root, "1.0", "1.1")
+        assert {"dep/mod.py", "dep/data.txt", "dep-1.0.dist-info/METADATA"} < found
+        assert not {name for name in found if "RECORD" in name or "app" in name or "INSTALLER" in name}
+        old, new = json.loads(platter(root, "list", "--json").stdout)
+        assert (old["link_mode"], old["shared_files"]) == (None, 0)
+        assert (new["link_mode"], new["shared_files"]) == ("hardlink", len(found))
+        assert f"1.1: as it was installed, shares {len(found)} files (hardlink)" in platter(root, "doctor").stdout
+        (path,) = (root / "versions" / "1.1").rglob("mod.py")
+        path.write_text("x = 2\n")
+        said = platter(root, "doctor", code=4).stderr
+        assert all(f"{version}: lib" in said for version in ("1.0", "1.1"))
+        platter(root, "activate", "1.0")
+        self.install(sharing[1], root, "--link-mode", "copy", "--force")
+        platter(root, "doctor", "1.1")
+        assert self.shared(root, "1.0", "1.1") == set()
+
+    def test_a_post_install_script_might_change_them(self, sharing: list[handmade.Bundle], root: Path) -> None:
+        self.install(sharing[0], root)
+        self.install(sharing[2], root)
+        assert self.shared(root, "1.0", "1.2") == set()
+        platter(root, "doctor")
+
+    def test_none_outside_of_a_root(self, sharing: list[handmade.Bundle], root: Path) -> None:
+        self.install(sharing[0], root)
+        assert handmade.run(sharing[1], root / "versions" / "1.1").returncode == 0
+        assert self.shared(root, "1.0", "1.1") == set()
+        assert not (root / "versions" / "1.1" / ".platter-wheels").exists()
+        done = handmade.run(sharing[1], "--link-mode", "copy", root / "other")
+        assert (done.returncode, done.stderr.splitlines()[0]) == (2, "install.sh: --link-mode needs --root")

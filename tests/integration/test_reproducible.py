@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import clock, projects
-from support.doors import listing
+from support.front_ends import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 
 def project_in(folder: Path, umask: int) -> Path:
@@ -95,21 +95,21 @@ DATE_SETUP = """
 """
 
 
-def on_the_day(yard: Yard, project: Path, day: Mapping[str, str], door: str = "platter") -> Path:
+def on_the_day(yard: Yard, project: Path, day: Mapping[str, str], front_end: str = "platter") -> Path:
     shutil.rmtree(project / "dist", ignore_errors=True)
-    return yard.build(project, **day) if door == "platter" else yard.command(project, **day)
+    return yard.build(project, **day) if front_end == "platter" else yard.command(project, **day)
 
 
-@pytest.mark.parametrize("door", ["platter", "command"])
-def test_versions_with_a_date_have_that_of_today(yard: Yard, tmp_path: Path, door: str) -> None:
+@pytest.mark.parametrize("front_end", ["platter", "command"])
+def test_versions_with_a_date_have_that_of_today(yard: Yard, tmp_path: Path, front_end: str) -> None:
     today = f"{dt.datetime.now(dt.timezone.utc):%Y.%m.%d}"  # nobody builds at midnight
     project = projects.hello(tmp_path / "date", {"setup.py": DATE_SETUP})
-    assert on_the_day(yard, project, {}, door).name.startswith(f"hello-{today.replace('.0', '.')}-")
+    assert on_the_day(yard, project, {}, front_end).name.startswith(f"hello-{today.replace('.0', '.')}-")
     project = projects.hello(tmp_path / "scm", {"setup.py": SCM_SETUP})
     projects.commit(project)
     subprocess.run(["git", "tag", "3.4"], cwd=project, check=True)
     (project / "hello.py").write_text("changed = True\n")
-    assert on_the_day(yard, project, {}, door).name.startswith(f"hello-3.4+d{today.replace('.', '')}-")
+    assert on_the_day(yard, project, {}, front_end).name.startswith(f"hello-3.4+d{today.replace('.', '')}-")
 
 
 def test_two_days(yard: Yard, tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import handmade, projects
-from support.doors import wheels
+from support.front_ends import WITH_PIP, wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.index import Index
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -82,39 +82,35 @@ class Door:
             )
         else:
             words = [word for name, value in options.items() for word in (f"--{name}", value) if word]
-            if self.name == "bdist_platter":
-                words[words.index("--output")] = "--dist-dir"
-                self.yard.setup_py(project, "-q", "bdist_platter", *words, code=0, **self.environ)
-            else:
-                self.yard.platter("build", "-q", *words, cwd=project, code=0, **self.environ)
+            self.yard.platter("build", "-q", *words, cwd=project, code=0, **self.environ)
         (bundle,) = Path(options["output"]).glob("*.tar.gz")
         return bundle
 
 
-@pytest.mark.parametrize("name", ["platter", "bdist_platter", "build"])
+@pytest.mark.parametrize("name", ["platter", "build"])
 def test_any_state_of_the_caches(yard: Yard, tmp_path: Path, picky: Index, name: str) -> None:
-    door = Door(yard=yard, folder=tmp_path, index=picky, name=name)
-    project, other = tmp_path / "project", door.write(tmp_path / "other", "bow", "ark", name="other")
+    front_end = Door(yard=yard, folder=tmp_path, index=picky, name=name)
+    project, other = tmp_path / "project", front_end.write(tmp_path / "other", "bow", "ark", name="other")
     requires = ("ark", "bow", *([ON_LATER_PATCHES] if name == "platter" else []))
 
     def same(**options: str) -> None:
-        bundle = door.build(door.write(project, *requires), **options)
+        bundle = front_end.build(front_end.write(project, *requires), **options)
         assert chosen(bundle) == FIRST
         assert bundle.read_bytes() == cold
 
-    door.state = "cold"
-    first = door.build(door.write(project, *requires))
+    front_end.state = "cold"
+    first = front_end.build(front_end.write(project, *requires))
     cold = first.read_bytes()
     assert ("later" in wheels(first)) == (len(requires) > 2)
-    door.state = "warm"
-    assert chosen(door.build(other)) == SECOND
+    front_end.state = "warm"
+    assert chosen(front_end.build(other)) == SECOND
     same()
-    if name != "platter":  # the flow behind the doors is one: what else may have happened is tried with the first
+    if name != "platter":  # the flow behind the front ends is one: what else may have happened is tried with the first
         return
-    assert chosen(door.build(door.write(project, "bow", "ark", version="1.1"))) == SECOND  # another commit
+    assert chosen(front_end.build(front_end.write(project, "bow", "ark", version="1.1"))) == SECOND  # another commit
     same()
     lock = tmp_path / "pylock.toml"
-    yard.platter("lock", "-o", lock, cwd=write(tmp_path / "locked", *requires), code=0, **door.environ)
+    yard.platter("lock", "-o", lock, cwd=write(tmp_path / "locked", *requires), code=0, **front_end.environ)
     same(lock=str(lock))
     picky.stop()
     same(**{"no-download": "yes" if name == "build" else ""})
@@ -152,4 +148,4 @@ def test_what_an_index_has_since_is_seen(yard: Yard, tmp_path: Path, picky: Inde
     lock = tmp_path / "pylock.toml"
     yard.platter("lock", "-o", lock, cwd=project, code=0, **environ)
     for words in ((), ("--lock", lock)):  # a lock does not say which pip: it is that of an empty cache, too
-        assert wheels(yard.build(project, *words, **environ))["pip"] == "99.0"
+        assert wheels(yard.build(project, *words, **environ, **WITH_PIP))["pip"] == "99.0"

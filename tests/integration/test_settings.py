@@ -13,10 +13,10 @@ import pytest
 import uv
 
 from support import handmade, index, projects
-from support.doors import info, wheels
+from support.front_ends import info, wheels
 
 if TYPE_CHECKING:
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 # An sdist whose module tells what the build was told.
 TOLD = """
@@ -47,6 +47,22 @@ def project(folder: Path, uv_table: str, *dependencies: str) -> Path:
     with (folder / "pyproject.toml").open("a") as file:
         file.write(f"\n[tool.uv]\n{uv_table}\n")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('override-dependencies = "base>=2"', 'invalid type: string "base>=2", expected a sequence'),
+        ("nonsense = 1", "unknown field `nonsense`"),
+        ('required-version = ">=99"', "Required uv version `>=99`"),
+    ],
+)
+def test_what_uv_would_pass_over(yard: Yard, text: str, words: str) -> None:
+    """uv warns, and ignores the whole table: neither are its other settings in effect."""
+    folder = project(yard.folder / "project", f'index-strategy = "first-index"\n{text}')
+    said = yard.refuse(2, folder, "--quiet")
+    assert words in said
+    assert "uv cannot read its configuration" in said
 
 
 class TestOverrides:
@@ -140,12 +156,11 @@ told = {{TOLD = "one"}}"""
 
 
 class TestPaths:
-    @pytest.mark.parametrize("resolver", ["uv", "pip"])
-    def test_they_start_where_they_are_said(self, yard: Yard, links: Path, resolver: str) -> None:
+    def test_they_start_where_they_are_said(self, yard: Yard, links: Path) -> None:
         folder = project(yard.folder / "project", "", "strict")
         shutil.copytree(links, folder / "vendor")
         with (folder / "pyproject.toml").open("a") as file:
-            file.write(f'\n[tool.platter]\nresolver = "{resolver}"\npip-option = ["--find-links=vendor"]\n')
+            file.write('\n[tool.platter]\npip-option = ["--find-links=vendor"]\n')
         elsewhere = yard.folder / "elsewhere"
         elsewhere.mkdir()
         assert "strict" in wheels(yard.build(elsewhere, folder, "--no-pip"))
@@ -156,10 +171,46 @@ class TestPaths:
 
     @pytest.mark.parametrize("resolver", ["uv", "pip"])
     def test_caches_of_the_tools_are_not_in_the_project(self, yard: Yard, resolver: str) -> None:
-        folder = projects.hello(yard.folder / "project")
+        folder = projects.hello(yard.folder / "project", {"setup.py": projects.SETUP_PY})
         environ = {"UV_CACHE_DIR": "uv-cache", "PIP_CACHE_DIR": "pip-cache"}
         yard.build(yard.folder, "project", f"--output={yard.folder}/out", f"--resolver={resolver}", **environ)
         assert sorted(one.name for one in folder.iterdir()) == ["hello.py", "setup.py"]
+
+
+# An in-tree backend that writes into the tree as setuptools before 66 does, whatever it is asked for.
+LITTERING = """
+    from pathlib import Path
+    from setuptools import build_meta
+
+    def _litter():
+        folder = Path("old.egg-info")
+        folder.mkdir(exist_ok=True)
+        (folder / "PKG-INFO").touch()
+
+    def get_requires_for_build_wheel(config_settings=None):
+        _litter()
+        return []
+
+    def prepare_metadata_for_build_wheel(folder, config_settings=None):
+        _litter()
+        return build_meta.prepare_metadata_for_build_wheel(folder, config_settings)
+
+    def build_wheel(folder, config_settings=None, metadata_directory=None):
+        _litter()
+        return build_meta.build_wheel(folder, config_settings, metadata_directory)
+"""
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+def test_metadata_of_a_path_dependency_leaves_nothing_in_its_tree(yard: Yard, resolver: str) -> None:
+    old = yard.folder / "old"
+    build_system = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    setup_py = "from setuptools import setup\nsetup(name='old', version='1.0', py_modules=['old'])\n"
+    files = {"pyproject.toml": build_system, "setup.py": setup_py, "backend.py": LITTERING, "old.py": ""}
+    projects.write(old, files)
+    folder = project(yard.folder / "project", "", f"old @ {old.as_uri()}")
+    assert "old" in wheels(yard.build(folder, "--no-pip", f"--resolver={resolver}"))
+    assert sorted(path.name for path in old.iterdir()) == sorted(files)
 
 
 def test_clones_of_pip_are_not_in_the_project(yard: Yard) -> None:
@@ -168,7 +219,8 @@ def test_clones_of_pip_are_not_in_the_project(yard: Yard) -> None:
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", other)
     for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "one"]):
         yard.run(*git, *words, cwd=other)
-    folder = projects.hello(yard.folder / "project", {"r.txt": f"-e git+file://{other}@main#egg=other\n"})
+    files = {"setup.py": projects.SETUP_PY, "r.txt": f"-e git+file://{other}@main#egg=other\n"}
+    folder = projects.hello(yard.folder / "project", files)
     artifact = yard.build(folder, "--resolver=pip", "-r", "r.txt", PIP_REQUIRE_VIRTUALENV="1", PIP_USER="1")
     assert "other" in wheels(artifact)
     assert sorted(one.name for one in folder.iterdir()) == ["dist", "hello.py", "r.txt", "setup.py"]

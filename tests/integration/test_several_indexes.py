@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.index import Index
 
 SETUP = "from setuptools import setup\n\nsetup(name='hello', version='1.0', install_requires=['ours', 'theirs'])\n"

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools import cli
-from platter_setuptools.commands.outline import outline
-from platter_setuptools.ground.options import FORMATS, OPTIONS
-from support.doors import PLATTER
+from platter_setuptools.cli import command_line
+from platter_setuptools.cli.outline import outline
+from platter_setuptools.config.options import FORMATS, OPTIONS
+from support.front_ends import PLATTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COMMANDS = {command.words[0] for command in outline(cli._parser()).commands}
+COMMANDS = {command.words[0] for command in outline(command_line._parser()).commands}
 BUILD = {f"--{option.name}" for option in OPTIONS}
 
 needs = {
@@ -129,8 +129,10 @@ def terminal(command: list[str], folder: Path) -> Iterator[int]:
 
 def read_until(shell: int, mark: str) -> str:
     text, end = "", time.monotonic() + 20
+    poll = select.poll()  # unlike select it takes any number of open files
+    poll.register(shell, select.POLLIN)
     while mark not in text and time.monotonic() < end:
-        if select.select([shell], [], [], 0.1)[0]:
+        if poll.poll(100):
             text += os.read(shell, 4096).decode("utf-8", "replace")
     assert mark in text, text
     return text

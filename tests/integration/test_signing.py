@@ -5,36 +5,42 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
+import stat
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.ground.errors import PlatterError, UsageError
-from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.bundle.members import from_text
-from platter_setuptools.steps.bundle.signing import open_key
+from platter_setuptools.bundle.members import from_text
+from platter_setuptools.bundle.signing import open_key
+from platter_setuptools.errors import PlatterError, UsageError
+from platter_setuptools.inspect.bundle_reader import read_contents
+from platter_setuptools.inspect.verify import signer_of
+from platter_setuptools.payload import untrusted
+from platter_setuptools.runtime.processes import Runner
 from support import handmade, keys, projects
 from support.fakes import Diary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from support.doors import Yard
+    from support.front_ends import Yard
 
 pytestmark = keys.needs_openssh
 SIGN = """
 import sys
 from pathlib import Path
-from platter_setuptools.ground.progress import Plain
-from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.bundle.members import from_text
-from platter_setuptools.steps.bundle.signing import open_key
+from platter_setuptools.runtime.progress import Plain
+from platter_setuptools.runtime.processes import Runner
+from platter_setuptools.bundle.members import from_text
+from platter_setuptools.bundle.signing import open_key
 key, work = map(Path, sys.argv[1:])
-member = open_key(key, Processes()).sign(from_text("SHA256SUMS", "sums"), Plain(sys.stderr), work)
+member = open_key(key, Runner()).sign(from_text("SHA256SUMS", "sums"), Plain(sys.stderr), work)
 print(member.name, member.size)
 """
 
@@ -135,7 +141,7 @@ class TestInstalling:
     def test_nothing_of_the_bundle_runs_before(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
         witness = made.path.parent / "it ran"
         payload = made.data / "bootstrap" / "platter_payload"
-        for path in payload.glob("*.py"):
+        for path in payload.rglob("*.py"):
             path.write_text(f"open({str(witness)!r}, 'w')\n")
         said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
         assert "platter_payload/__main__.py: altered" in said
@@ -182,9 +188,9 @@ class TestInstalling:
         witness = made.path.parent / "it ran"
         (made.path / "other").mkdir()
         (made.path / "other" / "__init__.py").write_text(f"open({str(witness)!r}, 'w')\n")
-        (made.data / "bootstrap" / "platter_payload" / "install").symlink_to(made.path / "other")
+        (made.data / "bootstrap" / "platter_payload" / "other").symlink_to(made.path / "other")
         said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst), 4)
-        assert "platter_payload/install: not what SHA256SUMS says" in said
+        assert "platter_payload/other: not what SHA256SUMS says" in said
         assert not witness.exists()
 
     @pytest.mark.parametrize("name", ["data", "data/bootstrap/platter_payload"])
@@ -193,12 +199,13 @@ class TestInstalling:
     ) -> None:
         witness = made.path.parent / "it ran"
         other = handmade.Bundle(path=Path(shutil.copytree(made.path, made.path / "other")), info=made.info)
-        (other.data / "bootstrap" / "platter_payload" / "install.py").write_text(f"open({str(witness)!r}, 'w')\n")
+        (other.data / "bootstrap" / "platter_payload" / "installation.py").write_text(f"open({str(witness)!r}, 'w')\n")
         other.seal()
         shutil.rmtree(made.path / name)
         (made.path / name).symlink_to(other.path / name)
         done = handmade.run(made, "--allowed-signers", ring / "allowed", dst)
-        assert (done.returncode, "platter_payload/install.py: not what SHA256SUMS says" in done.stderr) == (4, True)
+        assert done.returncode == 4
+        assert "platter_payload/installation.py: not what SHA256SUMS says" in done.stderr
         assert not witness.exists()
 
     def test_a_version_of_python_is_no_path(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
@@ -208,7 +215,7 @@ class TestInstalling:
         trap.write_text(f"#!/bin/sh\ntouch '{witness}'\n")
         trap.chmod(0o755)
         info = (made.path / "info.json").read_text()
-        for version in ("3.1/../trap", "3.1 3.2", "3.11.2", "3.", ".1"):
+        for version in ("3.1/../trap", "3.1 ./trap", "3.11.2", "3.", ".1"):
             (made.path / "info.json").write_text(
                 info.replace(f'"python": "{made.info["python"]}"', f'"python": "{version}"')
             )
@@ -221,14 +228,190 @@ class TestInstalling:
         environ = {"PATH": str(tmp_path / "bin")}
         shell = [str(shutil.which("sh"))]
         said = refused(handmade.run(made, "--allowed-signers", ring / "allowed", dst, env=environ, shell=shell), 5)
-        assert "needs ssh-keygen, which is not on this machine\nhint: install OpenSSH's" in said
+        assert "ssh-keygen, which checks signatures, is not on this machine\nhint: install OpenSSH's" in said
 
     def test_usage(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:
         for words in (["--allowed-signers"], ["--allowed-signers", ""], ["--allowed-signers="]):
             assert "--allowed-signers needs a value" in refused(handmade.run(made, dst, *words), 2)
             assert "--allowed-signers needs a value" in refused(handmade.run(made, *words[:2], "", dst), 2)
-        assert "none cannot be read" in refused(handmade.run(made, "--allowed-signers", ring / "none", dst), 2)
+        assert "none cannot be read as a file" in refused(
+            handmade.run(made, "--allowed-signers", ring / "none", dst), 2
+        )
         assert not dst.parent.exists()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A bundle that alice has signed, and the file that allows her: what a row of the table spoils."""
+
+    made: handmade.Bundle
+    ring: Path
+    allowed: Path
+
+    @property
+    def sums(self) -> Path:
+        return self.made.path / "SHA256SUMS"
+
+    @property
+    def signature(self) -> Path:
+        return self.made.path / "SHA256SUMS.sig"
+
+    def allow(self, line: str, who: str = "alice") -> None:
+        """Write one line: `KEY` in it stands for the public key."""
+        public = " ".join((self.ring / f"{who}.pub").read_text().split()[:2])
+        self.allowed.write_bytes(line.replace("KEY", public).encode())
+
+    def sign_with(self, kind: str) -> None:
+        key = keys.make(self.allowed.parent, kind)
+        keys.sign(self.made.path, key)
+        keys.allow(self.allowed, key)
+
+    def certify(self, line: str) -> None:
+        """Let mallory be an authority, whose certificate says that alice's key is `carol`'s."""
+        shutil.copy(self.ring / "alice", key := self.allowed.parent / "carol")
+        shutil.copy(self.ring / "alice.pub", key.with_name("carol.pub"))
+        words: list[str | Path] = ["ssh-keygen", "-q", "-s", self.ring / "mallory", "-I", "x", "-n", "carol"]
+        subprocess.run([*words, key.with_name("carol.pub")], check=True, capture_output=True)
+        keys.sign(self.made.path, key.with_name("carol-cert.pub"))
+        self.allow(line, "mallory")
+
+
+def kinds(file: Path, kind: str) -> None:
+    """Put something else in the place of a file."""
+    content = file.read_bytes()
+    file.unlink()
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "folder":
+            file.mkdir()
+        case "link":
+            file.with_name("other").write_bytes(content)
+            file.symlink_to("other")
+        case "dangling":
+            file.symlink_to("nowhere")
+        case "device":
+            if os.geteuid():
+                pytest.skip("only the superuser makes devices")
+            os.mknod(file, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero
+        case "huge":
+            file.write_bytes(content)
+            os.truncate(file, 100 << 20)
+        case "empty":
+            file.touch()
+        case "copy":
+            file.write_bytes(content)
+
+
+YES, NO, SIGNERS, HOST = (0, None), (4, 6), (2, 2), (5, 2)  # exit codes of install.sh and platter verify
+# What is done, what both sides say to it, and as whose the bundle passes.
+ROWS: dict[str, tuple[Callable[[Case], object], tuple[int, int | None], str]] = {
+    "nothing": (lambda _: None, YES, "team@example.com"),
+    **{
+        f"signature: {kind}": (lambda case, kind=kind: kinds(case.signature, kind), NO, "")  # type: ignore[misc]
+        for kind in ("pipe", "folder", "link", "dangling", "device", "huge", "empty")
+    },
+    **{
+        f"sums: {kind}": (lambda case, kind=kind: kinds(case.sums, kind), NO, "")  # type: ignore[misc]
+        for kind in ("pipe", "folder", "link", "dangling", "device", "huge", "empty")
+    },
+    **{
+        f"signers: {kind}": (lambda case, kind=kind: kinds(case.allowed, kind), SIGNERS, "")  # type: ignore[misc]
+        for kind in ("pipe", "folder", "dangling", "device", "huge")
+    },
+    "signers: link": (lambda case: kinds(case.allowed, "link"), YES, "team@example.com"),
+    "signers: empty": (lambda case: kinds(case.allowed, "empty"), NO, ""),
+    "signers: missing": (lambda case: case.allowed.unlink(), SIGNERS, ""),
+    "signers: comment": (lambda case: case.allow("# team@example.com KEY\n"), NO, ""),
+    "signers: CRLF": (lambda case: case.allow("# x\r\nteam@example.com KEY\r\n"), YES, "team@example.com"),
+    "signers: no line end": (lambda case: case.allow("team@example.com KEY"), YES, "team@example.com"),
+    "signers: no key": (lambda case: case.allow("team@example.com ssh-ed25519 AAAA\n"), NO, ""),
+    "signers: binary": (lambda case: case.allowed.write_bytes(bytes(range(256)) * 100), NO, ""),
+    "garbage": (lambda case: case.signature.write_bytes(os.urandom(300)), NO, ""),
+    "cut off": (lambda case: os.truncate(case.signature, 200), NO, ""),
+    "data behind": (
+        lambda case: case.signature.write_text(case.signature.read_text() + "more\n"),
+        YES,
+        "team@example.com",
+    ),
+    "data before": (lambda case: case.signature.write_text("more\n" + case.signature.read_text()), NO, ""),
+    "two signatures": (lambda case: case.signature.write_text(case.signature.read_text() * 2), YES, "team@example.com"),
+    "sums changed": (lambda case: case.sums.write_text(case.sums.read_text() + "\n"), NO, ""),
+    "other namespace": (lambda case: keys.sign(case.made.path, case.ring / "alice", namespace="git"), NO, ""),
+    "other signer": (lambda case: keys.sign(case.made.path, case.ring / "mallory"), NO, ""),
+    "expired": (lambda case: case.allow('a@b valid-before="20200101" KEY\n'), NO, ""),
+    "not yet": (lambda case: case.allow('a@b valid-after="20990101" KEY\n'), NO, ""),
+    "in time": (lambda case: case.allow('a@b valid-after="20200101",valid-before="20990101" KEY\n'), YES, "a@b"),
+    "for git": (lambda case: case.allow('a@b namespaces="git" KEY\n'), NO, ""),
+    "for platter, too": (lambda case: case.allow('a@b namespaces="git,platter" KEY\n'), YES, "a@b"),
+    "unknown option": (lambda case: case.allow("a@b surely KEY\n"), NO, ""),
+    "authority": (lambda case: case.allow("a@b cert-authority KEY\n"), NO, ""),
+    "certificate": (lambda case: case.certify("carol cert-authority KEY\n"), YES, "carol"),
+    "certificate for others": (lambda case: case.certify("dave cert-authority KEY\n"), NO, ""),
+    "certificate of no authority": (lambda case: case.certify("carol KEY\n"), NO, ""),
+    "two names": (lambda case: case.allow("a@b,c@d KEY\n"), YES, "a@b"),
+    "wildcards": (lambda case: case.allow("*@example.com KEY\n"), YES, "*@example.com"),
+    "quoted name": (lambda case: case.allow('"a b" KEY\n'), YES, "a b"),
+    "name with an option": (lambda case: case.allow("-f KEY\n"), YES, "-f"),
+    "shell in a name": (lambda case: case.allow("$(touch${IFS}pwned)`id` KEY\n"), YES, "$(touch${IFS}pwned)`id`"),
+    "escape in a name": (lambda case: case.allow("a\x1b[2Jb KEY\n"), YES, "a\x1b[2Jb"),
+    "RSA": (lambda case: case.sign_with("rsa"), YES, "team@example.com"),
+    "ECDSA": (lambda case: case.sign_with("ecdsa"), YES, "team@example.com"),
+}
+
+
+class TestBothSides:
+    """install.sh and platter verify have the same opinion of every signature."""
+
+    @pytest.fixture
+    def case(self, original: handmade.Bundle, ring: Path, tmp_path: Path) -> Case:
+        path = Path(shutil.copytree(original.path, tmp_path / original.path.name, copy_function=os.link))
+        kinds(path / "SHA256SUMS", "copy")
+        made = handmade.Bundle(path=keys.sign(path, ring / "alice"), info=original.info)
+        (tmp_path / "etc").mkdir()
+        return Case(made=made, ring=ring, allowed=keys.allow(tmp_path / "etc" / "allowed", ring / "alice"))
+
+    def judge(self, case: Case, work: Path) -> tuple[tuple[int, int | None], str]:
+        """What both sides say, and whom the second one names."""
+        dst = work / "dst"
+        words = ("--check", "--allowed-signers", case.allowed, dst)
+        done = handmade.run(case.made, *words, shell=["/bin/sh"], stdin=subprocess.DEVNULL, cwd=work)
+        assert "Traceback" not in done.stderr
+        assert (done.returncode == 0) != ("\nhint: " in done.stderr), done.stderr
+        try:
+            contents = read_contents(case.made.path, work)
+            signer = signer_of(case.made.path, contents, case.allowed, Runner(), Diary(), work)
+        except PlatterError as error:
+            return (done.returncode, error.exit_code), "" if error.hint else "no hint"
+        return (done.returncode, None), signer or ""
+
+    @pytest.mark.parametrize("row", ROWS)
+    def test_table(self, case: Case, tmp_path: Path, row: str) -> None:
+        spoil, codes, signer = ROWS[row]
+        spoil(case)
+        (work := tmp_path / "work").mkdir()
+        assert self.judge(case, work) == (codes, signer)
+        assert not list(tmp_path.rglob("pwned"))
+
+    @pytest.mark.parametrize("kind", ["none", "before -Y", "without find-principals"])
+    def test_programs(self, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        tools = tmp_path / "tools"
+        tools.mkdir()
+        (tools / "wc").symlink_to(str(shutil.which("wc")))
+        said = {
+            "before -Y": "unknown option -- Y",
+            "without find-principals": 'Unsupported operation for -Y: "find-principals"',
+        }
+        if kind in said:
+            text = f"#!/bin/sh\necho '{said[kind]}' >&2\necho 'usage: ssh-keygen [-q]' >&2\nexit 1\n"
+            (tools / "ssh-keygen").write_text(text)
+            (tools / "ssh-keygen").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tools))
+        assert self.judge(case, tmp_path) == (HOST, "")
+
+    def test_limits_are_those_of_the_page(self) -> None:
+        numbers = set(map(int, re.findall(r'is_within "[^"]*" (\d+)', (handmade.PAYLOAD / "install.sh").read_text())))
+        assert {untrusted.TEXT, untrusted.LIST, untrusted.SIGNATURE} <= numbers
 
 
 class TestBuilding:
@@ -294,7 +477,7 @@ class TestKeys:
     def test_without_ssh_keygen(self, ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "")
         with pytest.raises(UsageError, match="sign-with needs ssh-keygen, which is not there"):
-            open_key(ring / "alice", Processes())
+            open_key(ring / "alice", Runner())
 
     def test_a_passphrase_and_no_terminal(self, ring: Path, tmp_path: Path) -> None:
         words: list[str | Path] = [sys.executable, "-c", SIGN, ring / "locked", tmp_path]
@@ -345,7 +528,7 @@ class TestKeys:
             subprocess.run(["ssh-add", "-q", ring / "alice"], check=True)
             public = tmp_path / "key.pub"
             shutil.copy(ring / "alice.pub", public)
-            signer = open_key(public, Processes())
+            signer = open_key(public, Runner())
             assert signer.sign(from_text("SHA256SUMS", "sums"), Diary(), tmp_path).name == "SHA256SUMS.sig"
             subprocess.run(["ssh-add", "-q", "-D"], check=True)
             with pytest.raises(PlatterError, match=r"cannot sign with .*key\.pub"):

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from platter_setuptools.cli import main
-from platter_setuptools.ground.errors import ArchiveError, BundleError, PlatterError
-from platter_setuptools.ground.options import FORMATS
-from platter_setuptools.ground.run import Processes
-from platter_setuptools.steps.bundle.archive import write_archive
-from platter_setuptools.steps.bundle.members import from_folder
-from platter_setuptools.steps.bundle.verify import Verdict, verify
+from platter_setuptools.bundle.members import from_folder
+from platter_setuptools.cli.command_line import main
+from platter_setuptools.config.options import FORMATS
+from platter_setuptools.errors import ArchiveError, BundleError, PlatterError
+from platter_setuptools.inspect.verify import Verdict, verify
+from platter_setuptools.runtime.processes import Runner
+from platter_setuptools.thinning import make_thin
 from support import handmade, keys, projects
-from support.doors import PLATTER
+from support.archives import write_archive
 from support.fakes import Diary
+from support.front_ends import PLATTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,8 @@ class Bundle:
         before = entry["sha256"]
         content = wheel.read_bytes()
         entry["sha256"], entry["size"] = hashlib.sha256(content).hexdigest(), len(content)
+        for key in ("record_sha256", "executables_sha256"):  # as in older bundles
+            entry.pop(key)
         for name in ("pylock.toml", "sbom.cdx.json"):
             text = (self.path / "data" / name).read_text()
             (self.path / "data" / name).write_text(text.replace(before, entry["sha256"]))
@@ -101,7 +104,7 @@ def look(path: Path, *, allowed: Path | None = None) -> Verdict:
     scratch = path.parent / f"scratch-{path.name}"
     scratch.mkdir(exist_ok=True)
     try:
-        return verify(path, allowed_signers=allowed, run=Processes(), progress=Diary(), work=scratch)
+        return verify(path, allowed_signers=allowed, run=Runner(), progress=Diary(), work=scratch)
     finally:
         assert not [left for left in scratch.iterdir() if left.is_file()]
 
@@ -131,13 +134,29 @@ class TestInOrder:
         assert main(["verify", "--json", str(built)]) == 0
         result = json.loads(capsys.readouterr().out)
         jsonschema.validate(result, json.loads((DOCS / "verify.schema.json").read_text()))
-        facts = {"title": "hello 1.0", "files": look(built).files, "wheels": 3, "signed": False, "signer": None}
+        facts = {"title": "hello 1.0", "files": look(built).files, "wheels": 3, "signed": False}
+        facts |= {"signer": None, "left_out": []}
         assert result == {"path": str(built), **facts}
 
     def test_the_command(self, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(built)]) == 0
         said = f"{built} is in order: hello 1.0, {look(built).files} files, 3 wheels, not signed\n"
         assert capsys.readouterr() == ("", said)
+
+    @pytest.mark.parametrize("kind", FORMATS)
+    def test_a_thin_one(self, built: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+        thin = make_thin(built, [built], frozenset(), output=tmp_path, kind=kind, mtime=315532800)
+        found = look(thin.path)
+        assert (found.title, found.wheels) == ("hello 1.0", 0)
+        assert len(found.left_out) == thin.left_out
+        assert found.files == look(built).files - thin.left_out + 1
+        assert main(["verify", str(thin.path)]) == 0
+        said = f"not signed; not checked: {thin.left_out} files that this thin bundle leaves out\n"
+        assert capsys.readouterr().err.endswith(said)
+        assert main(["verify", "--json", str(thin.path)]) == 0
+        result = json.loads(capsys.readouterr().out)
+        jsonschema.validate(result, json.loads((DOCS / "verify.schema.json").read_text()))
+        assert f"data/{LEAF}" in result["left_out"]
 
     def test_a_wheel_that_writes_its_name_in_capitals(self, bundle: Bundle) -> None:
         bundle.bill_anew(lambda bill: [one.update(name=one["name"].upper()) for one in bill["components"]])
@@ -147,7 +166,7 @@ class TestInOrder:
     def test_two_owners_of_one_file_are_warned_about(self, bundle: Bundle, tmp_path: Path) -> None:
         files = {"leaf.py": "NAME = 'leaf 1.0'\n", "branch.py": ""}
         bundle.swap(LEAF, handmade.wheel(tmp_path, "leaf", "1.0", files=files))
-        bundle.entry(LEAF)["bytecode"] = None
+        bundle.entry(LEAF).update(bytecode=None, bytecode_record_sha256=None)
         with zipfile.ZipFile(bundle.path / "data" / LEAF) as archive:
             sizes = [one.file_size for one in archive.infolist()]
         bundle.entry(LEAF).update(installed_size=sum(sizes), installed_files=len(sizes))
@@ -157,7 +176,7 @@ class TestInOrder:
         ).unlink()
         bundle.seal()
         diary = Diary()
-        verify(bundle.path, allowed_signers=None, run=Processes(), progress=diary, work=tmp_path)
+        verify(bundle.path, allowed_signers=None, run=Runner(), progress=diary, work=tmp_path)
         assert diary.said("warn") == ["branch and leaf both have site-packages/branch.py: leaf's will be installed"]
 
 
@@ -165,6 +184,60 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+class TestThin:
+    @pytest.fixture
+    def thin(self, built: Path, tmp_path: Path) -> Bundle:
+        made = make_thin(built, [built], frozenset(), output=tmp_path, kind="dir", mtime=315532800)
+        return Bundle(made.path)
+
+    def change(self, thin: Bundle, **changes: Any) -> None:
+        note = json.loads((thin.path / "thin.json").read_text())
+        (thin.path / "thin.json").write_text(json.dumps(note | changes))
+
+    def test_what_is_there_is_checked(self, thin: Bundle) -> None:
+        flip(thin.path / "data" / "conf" / "file")
+        (thin.path / "PLATFORM").unlink()
+        told = findings(thin.path)
+        assert "  data/conf/file: altered\n" in told
+        assert "  PLATFORM: missing\n" in told
+
+    def test_unpacked_into_the_folder_of_the_full_one(self, thin: Bundle, bundle: Bundle) -> None:
+        shutil.copy(thin.path / "thin.json", bundle.path)
+        found = look(bundle.path)
+        assert (found.wheels, found.left_out) == (3, ())
+        flip(bundle.path / "data" / LEAF)
+        assert f"data/{LEAF}: altered" in findings(bundle.path)
+
+    def test_what_is_missing_and_not_left_out(self, thin: Bundle) -> None:
+        self.change(thin, left_out=[])
+        assert "  data/bootstrap/distlib/__init__.py: missing\n" in findings(thin.path)
+
+    @pytest.mark.parametrize("name", ["install.sh", "data/conf/file", "data/nowhere-1.0-py3-none-any.whl"])
+    def test_what_cannot_be_left_out(self, thin: Bundle, name: str) -> None:
+        self.change(thin, left_out=[name])
+        assert f"thin.json: left_out: {name} " in findings(thin.path)
+
+    def test_a_wheel_without_its_bytecode(self, thin: Bundle, built: Path) -> None:
+        shutil.copy(built / "data" / LEAF, thin.path / "data" / LEAF)
+        assert look(thin.path).wheels == 1
+
+    def test_inspected(self, thin: Bundle, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["inspect", str(thin.path)]) == 0
+        left_out = json.loads((thin.path / "thin.json").read_text())["left_out"]
+        said = f"\n  thin       {len(left_out)} files are left out, 3 of them wheels, compared with 1.0\n"
+        assert said in capsys.readouterr().out
+        assert main(["inspect", "--json", str(thin.path)]) == 0
+        result = json.loads(capsys.readouterr().out)
+        jsonschema.validate(result, json.loads((DOCS / "inspect.schema.json").read_text()))
+        assert result["thin"]["left_out"] == left_out
+        assert [one["version"] for one in result["thin"]["base"]] == ["1.0"]
+        assert main(["inspect", "--sbom", str(thin.path)]) == 0
+        assert capsys.readouterr().out == (built / "data" / "sbom.cdx.json").read_text()
+        assert main(["diff", str(thin.path), str(built)]) == 0
+        assert main(["inspect", "--files", str(thin.path)]) == 2
+        assert "is a thin bundle: it leaves out 3 wheels" in capsys.readouterr().err
 
 
 class TestDamage:
@@ -228,7 +301,7 @@ class TestDamage:
             path.write_bytes(whole)
         look(bundle.path)
 
-    @pytest.mark.parametrize("kind", [one for one in FORMATS if one != "dir"])
+    @pytest.mark.parametrize("kind", ["tar.gz", "tar.zst", "tar", "zip"])
     def test_archives_that_end_too_early(self, built: Path, tmp_path: Path, kind: str) -> None:
         path, chance = packed(built, kind, tmp_path), random.Random(SEED)
         whole = path.read_bytes()
@@ -274,6 +347,15 @@ class TestContradictions:
         bundle.swap(LEAF, handmade.wheel(bundle.path.parent, "leaf", "1.0", files=files))
 
     @staticmethod
+    def recorded_otherwise(bundle: Bundle) -> None:
+        path = bundle.path / "data" / str(bundle.entry(LEAF)["bytecode"])
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        members["RECORD"] = members["RECORD"].replace(b"sha256=", b"sha256=x")
+        handmade.archive(path, [handmade.Member(name=name, content=members[name]) for name in members])
+        bundle.entry(LEAF)["bytecode_record_sha256"] = hashlib.sha256(members["RECORD"]).hexdigest()
+
+    @staticmethod
     def incomplete(bundle: Bundle) -> None:
         bundle.info["wheels"].remove(bundle.entry(LEAF))
         bundle.sum_up()
@@ -306,13 +388,17 @@ class TestContradictions:
         (unfitting, "leaf 1.0 requires Python <3"),
         (other_times, f"leaf.{{tag}}.pyc was not compiled from what is in data/{LEAF}"),
         (blocking, "site-packages/branch.py"),
-        (unlike, f"data/{LEAF} takes another room when it is installed"),
+        (unlike, f"data/{LEAF} has another installed size"),
         (incomplete, "hello 1.0 requires leaf, which is missing"),
         (wrong("sha256", "0" * 64), f"data/{LEAF} has another hash or size"),
         (wrong("size", 1), f"data/{LEAF} has another hash or size"),
         (wrong("version", "3.0"), f"data/{LEAF} is leaf 1.0, not leaf 3.0"),
         (wrong("file", "leaf-9-py3-none-any.whl"), "data/leaf-9-py3-none-any.whl is missing"),
         (wrong("installed_size", 1), "installed_size: expected "),
+        (wrong("record_sha256", "0" * 64), f"record_sha256 is not that of data/{LEAF}"),
+        (wrong("executables_sha256", "0" * 64), f"executables_sha256 is not that of data/{LEAF}"),
+        (wrong("bytecode_record_sha256", "0" * 64), "bytecode_record_sha256 is not that of data/bytecode/leaf"),
+        (recorded_otherwise, "its RECORD is not of its modules"),
         (wrong("bytecode", "bytecode/none.zip"), "data/bytecode/none.zip: missing"),
         (wrong("bytecode", None), ".zip: belongs to no wheel"),
         (wrong("requested", "perhaps"), "requested: expected bool"),
@@ -451,7 +537,7 @@ class TestNoBundle:
         with tarfile.open(tmp_path / "some.tar.gz", "w:gz") as tar:
             tar.addfile(header("some/file"))
         for path in tmp_path.iterdir():
-            with pytest.raises(ArchiveError, match=r"is no bundle|cannot be read as a bundle") as caught:
+            with pytest.raises(ArchiveError, match=r"is not a bundle|cannot be read as a bundle") as caught:
                 look(path)
             assert caught.value.exit_code == 6
             if path.name == "folder":
@@ -489,34 +575,34 @@ class TestSignatures:
         keys.sign(bundle.path, key)
         (bundle.path / "PACKAGE").write_text("tampered\n")
         bundle.seal()
-        with pytest.raises(
-            PlatterError, match=r"SHA256SUMS\.sig is no signature of this bundle's SHA256SUMS"
-        ) as caught:
+        with pytest.raises(PlatterError, match=r"SHA256SUMS\.sig is no signature of SHA256SUMS") as caught:
             look(bundle.path, allowed=allowed)
         assert caught.value.exit_code == 6
-        with pytest.raises(ArchiveError, match="is no signature of this bundle"):
+        with pytest.raises(ArchiveError, match=r"SHA256SUMS\.sig is no signature of SHA256SUMS"):
             look(bundle.path)
 
     @pytest.mark.parametrize("content", ["garbage", "", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"])
     def test_of_nothing(self, bundle: Bundle, content: str) -> None:
         (bundle.path / "SHA256SUMS.sig").write_text(content)
-        with pytest.raises(ArchiveError, match="is no signature of this bundle") as caught:
+        with pytest.raises(ArchiveError, match=r"SHA256SUMS\.sig is no signature of SHA256SUMS") as caught:
             look(bundle.path)
         assert caught.value.exit_code == 6
 
     def test_nobody_can_look(self, bundle: Bundle, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         keys.sign(bundle.path, key)
-        monkeypatch.setenv("PATH", "")
+        monkeypatch.setenv("PATH", str(tmp_path))
         diary = Diary()
-        verify(bundle.path, allowed_signers=None, run=Processes(), progress=diary, work=tmp_path)
-        assert diary.said("warn") == ["the signature was not looked at: ssh-keygen, which does that, is not there"]
+        verify(bundle.path, allowed_signers=None, run=Runner(), progress=diary, work=tmp_path)
+        assert diary.said("warn") == [
+            "the signature was not checked: ssh-keygen, which checks signatures, is not on this machine"
+        ]
 
     def test_without_ssh_keygen(
         self, bundle: Bundle, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         keys.sign(bundle.path, key)
         allowed = keys.allow(tmp_path / "allowed", key)
-        monkeypatch.setenv("PATH", "")
-        with pytest.raises(PlatterError, match="--allowed-signers needs ssh-keygen") as caught:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(PlatterError, match="ssh-keygen, which checks signatures, is not on this") as caught:
             look(bundle.path, allowed=allowed)
         assert caught.value.exit_code == 2

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platter_setuptools.ground.options import FORMATS
+from platter_setuptools.bundle.checksums import checksums
+from platter_setuptools.bundle.members import Member, from_bytes, from_folder
+from platter_setuptools.config.options import FORMATS
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload.errors import BundleError
-from platter_setuptools.steps.bundle.archive import write_archive
-from platter_setuptools.steps.bundle.manifest import checksums
-from platter_setuptools.steps.bundle.members import Member, from_bytes, from_folder
+from support.archives import write_archive
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -82,7 +82,7 @@ def read_back(path: Path, kind: str) -> dict[str, tuple[int, bytes]]:
         }
     data = path.read_bytes()
     top = f"{STEM}/"
-    if kind == "zip":
+    if kind in {"zip", "run"}:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {
                 one.filename.rstrip("/")[len(top) :]: (stat.S_IMODE(one.external_attr >> 16), archive.read(one))

@@ -14,11 +14,12 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platter_setuptools.ground.dialects import read_environment, read_strings, read_table
-from platter_setuptools.ground.options import BY_NAME, OPTIONS, Kind, Option
-from platter_setuptools.ground.urls import redact, without_userinfo
-from platter_setuptools.steps.resolving.pip_config import pip_arguments
-from platter_setuptools.steps.store import key_of
+from platter_setuptools.config.option_sources import read_environment, read_strings, read_table
+from platter_setuptools.config.options import BY_NAME, OPTIONS, Kind, Option
+from platter_setuptools.resolve.pip_config import pip_arguments
+from platter_setuptools.urls import redact, without_userinfo
+from platter_setuptools.wheel_cache import key_of
+from support.fakes import choices
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,10 +31,11 @@ BASE = Path("/base")
 LINES = st.text(
     st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), min_size=1, max_size=20
 ).filter(lambda text: text == text.strip() and not text.startswith(("#", ";")))
+PLACES = LINES.filter(lambda text: "://" not in text)  # a URL is refused where a path is expected
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True)
 
 
-def values_of(option: Option) -> st.SearchStrategy[Any]:
+def values_of(option: Option) -> st.SearchStrategy[Any]:  # noqa: PLR0911
     match option.kind:
         case Kind.FLAG:
             return st.booleans()
@@ -42,7 +44,11 @@ def values_of(option: Option) -> st.SearchStrategy[Any]:
         case Kind.NAMES:
             return st.lists(NAMES, min_size=1, max_size=4)
         case Kind.LINES | Kind.PATHS:
-            return st.lists(LINES, min_size=1, max_size=4)
+            return st.lists(LINES if option.kind is Kind.LINES else PLACES, min_size=1, max_size=4)
+        case Kind.TARGETS:  # more than one contradict each other
+            return st.lists(NAMES, min_size=1, max_size=1)
+        case Kind.PATH:
+            return PLACES
         case _:
             return LINES
 
@@ -60,19 +66,19 @@ def in_one_string(option: Option, value: Any) -> str:
 
 @given(SAID)
 def test_every_dialect_says_the_same(said: dict[str, Any]) -> None:
-    by_toml = read_table("toml", BASE, tomllib.loads(tomli_w.dumps(said))).values
+    by_toml = choices(read_table("toml", BASE, tomllib.loads(tomli_w.dumps(said))))
 
     one_string = {name: in_one_string(BY_NAME[name], value) for name, value in said.items()}
-    assert read_strings("setup.cfg", BASE, one_string).values == by_toml
+    assert choices(read_strings("setup.cfg", BASE, one_string)) == by_toml
 
     several = {name: value if isinstance(value, list) else one_string[name] for name, value in said.items()}
-    assert read_strings("the command line", BASE, several).values == by_toml
+    assert choices(read_strings("the command line", BASE, several)) == by_toml
 
     environ = {
         BY_NAME[name].variable: shlex.join(value) if isinstance(value, list) else one_string[name]
         for name, value in said.items()
     }
-    assert read_environment(environ, BASE).values == by_toml
+    assert choices(read_environment(environ, BASE)) == by_toml
 
 
 @given(SAID)
@@ -85,8 +91,8 @@ def test_through_a_real_setup_cfg(said: dict[str, Any]) -> None:
     parser.write(file)
     again = configparser.ConfigParser()
     again.read_string(file.getvalue())
-    by_file = read_strings("setup.cfg", BASE, dict(again.items("bdist_platter"))).values
-    assert by_file == read_table("toml", BASE, said).values
+    by_file = choices(read_strings("setup.cfg", BASE, dict(again.items("bdist_platter"))))
+    assert by_file == choices(read_table("toml", BASE, said))
 
 
 @given(st.lists(LINES.map(lambda text: "--" + text.replace(" ", "_"))))

@@ -40,13 +40,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewServer]:
 
 
 @pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same folder for all processes of this test run, and for no other run."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-
-@pytest.fixture(scope="session")
 def bundle(shared_folder: Path) -> Bundle:
     """A function that takes a project and a Python version ("3.11") and gives the project's bundle for it."""
 
@@ -77,8 +70,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path / "hosts", 5) as running:
+def hosts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """Five hosts, or as many as the test has as its parameter `hosts`."""
+    with fleet(tmp_path / "hosts", getattr(request, "param", 5)) as running:
         yield running
 
 

@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 _FABFILE = "from platter_setuptools.fabric import namespace\n\n"
 
 
-def archive(folder: Path, version: str) -> Path:
-    """A bundle of an application that greets with its version, as a file in `folder`."""
+def archive(folder: Path, version: str, size: int = 0) -> Path:
+    """A bundle of an application that greets with its version, and of its one dependency, as a file in `folder`.
+
+    It is larger than so many bytes.
+    """
     work = folder.parent / "work" / version
     text = f"def main():\n    print('greet {version}')\n"
     points = "[console_scripts]\ngreet = greet:main\n"
-    wheel = handmade.wheel(work / "wheels", "greet", version, files={"greet.py": text}, entry_points=points)
-    made = handmade.bundle(work, [wheel])
+    files: dict[str, str | bytes] = {"greet.py": text, "noise": os.urandom(size)}
+    wheel = handmade.wheel(work / "wheels", "greet", version, files=files, entry_points=points)
+    leaf = handmade.wheel(work / "wheels", "leaf")
+    made = handmade.bundle(work, [wheel, leaf], bytecode=True)
     folder.mkdir(exist_ok=True)
     path = folder / f"{made.path.name}.tar.gz"
     with tarfile.open(path, "w:gz") as tar:

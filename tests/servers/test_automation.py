@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import projects
-from support.doors import PLATTER, output
+from support.front_ends import PLATTER, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from support.doors import Yard
+    from support.front_ends import Yard
     from support.index import Index
 
     from .desk import Desk
@@ -159,9 +159,14 @@ class TestAnsible:
     def test_the_example(self, desk: Desk, play: Callable[..., str], bundles: dict[str, Path]) -> None:
         desk.install(bundles["1.9"])
         desk.hosts.run(2, "touch", f"{desk.hosts.disk}/ill")
+        # It refuses the thin bundle, and gets the full one.
+        (leaf,) = desk.hosts.run(0, "find", f"{desk.root}/versions/1.9", "-name", "leaf.py").splitlines()
+        desk.hosts.run(0, "sh", "-c", f"echo edited > {leaf}")
         desk.take(bundles["1.10"])
         said = play("deploy.yml -e bundle=$(platter latest)", code=2)
         assert re.findall(r"(web\d) .*failed=(\d)", said) == [("web1", "0"), ("web2", "0"), ("web3", "1")]
+        changed = dict(re.findall(r"(web\d) .*changed=(\d)", said))
+        assert int(changed["web1"]) > int(changed["web2"])  # both bundles were sent
         assert desk.greetings() == ["greet 1.10", "greet 1.10", "greet 1.9", "greet 1.9", "greet 1.9"]
         assert desk.hosts.run(0, "ls", desk.hosts.disk) == "ansible\napp"
         assert desk.hosts.run(2, "stat", "-c", "%a", f"{desk.hosts.disk}/uploads") == "700"

@@ -22,8 +22,15 @@ HOME = "/srv/corkboard"
 RELEASE = f"{HOME}/versions/1.0"
 
 
-@pytest.mark.parametrize("user", [ROOT, NOBODY, UNLISTED], ids=["root", "nobody", "unlisted"])
-@pytest.mark.parametrize(("suite", "python"), [("bullseye", "3.9"), ("bookworm", "3.11"), ("trixie", "3.13")])
+@pytest.mark.parametrize(
+    ("suite", "python", "user"),
+    [
+        pytest.param("bullseye", "3.9", ROOT, id="bullseye-root"),
+        pytest.param("bookworm", "3.11", NOBODY, id="bookworm-nobody"),
+        pytest.param("bookworm", "3.11", UNLISTED, id="bookworm-unlisted"),
+        pytest.param("trixie", "3.13", ROOT, id="trixie-root"),
+    ],
+)
 def test_it_runs_on(suite: str, python: str, user: int, server: NewServer, bundle: Bundle) -> None:
     debian = server(suite)
     archive = bundle(EXAMPLE, python)

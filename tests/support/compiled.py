@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def shared_object(folder: Path, needs: Mapping[str, Sequence[str]], *, soname: str = "") -> bytes:
-    """An ELF file that needs symbols of these versions from libraries of these sonames.
+def shared_object(
+    folder: Path, needs: Mapping[str, Sequence[str]], *, soname: str = "", options: Sequence[str] = ()
+) -> bytes:
+    """An ELF file that needs symbols of these versions from libraries of these sonames. `options` are the compiler's.
 
     `{"libc.so.6": ["GLIBC_2.34"], "libpq.so.5": []}` gives one that needs both libraries and that version.
     """
@@ -26,7 +28,9 @@ def shared_object(folder: Path, needs: Mapping[str, Sequence[str]], *, soname: s
         "".join(f"void {name}(void);\n" for name in names)
         + f"void all(void) {{ {''.join(f'{name}();' for name in names)} }}"
     )
-    return _link(folder / "made.so", code, soname, "-Wl,--no-as-needed", *(str(folder / library) for library in needs))
+    return _link(
+        folder / "made.so", code, soname, "-Wl,--no-as-needed", *options, *(str(folder / library) for library in needs)
+    )
 
 
 def _symbol(version: str) -> str:

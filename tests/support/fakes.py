@@ -13,17 +13,20 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from platter_setuptools.ground.errors import CommandError
-from platter_setuptools.ground.values import Origin, Wheel
-from platter_setuptools.steps.target import find_target
-from platter_setuptools.steps.wheels.check import Described
-from platter_setuptools.steps.wheels.wheelfile import Description
+from platter_setuptools.errors import CommandError
+from platter_setuptools.runtime.processes import Runner
+from platter_setuptools.runtime.progress import Progress
+from platter_setuptools.targets.find import find_interpreter
+from platter_setuptools.values import Origin, Wheel
+from platter_setuptools.wheels.check import WheelWithMetadata
+from platter_setuptools.wheels.metadata import Description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from platter_setuptools.ground.progress import Tell
-    from platter_setuptools.steps.target import Target
+    from platter_setuptools.config.option_sources import Source
+    from platter_setuptools.runtime.progress import Tell
+    from platter_setuptools.targets.target import Interpreter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class FakeRunner:
+class FakeRunner(Runner):
     """Records commands. `answer` does what the tool would do and gives its standard output."""
 
     answer: Callable[[Call], str] = lambda _call: ""
@@ -78,7 +81,7 @@ def failing(*output: str, returncode: int = 1) -> FakeRunner:
     return FakeRunner(answer)
 
 
-class Diary:
+class Diary(Progress):
     """A Progress that keeps what it was told, each as (kind, text)."""
 
     def __init__(self) -> None:
@@ -104,9 +107,14 @@ class Diary:
         return [text for one, text in self.entries if one == kind]
 
 
-def target(*, environment: Mapping[str, str] | None = None, **changes: Any) -> Target:
+def choices(source: Source) -> dict[str, Any]:
+    """The values of the options that a place sets."""
+    return {name: choice.value for name, choice in source.items()}
+
+
+def target(*, environment: Mapping[str, str] | None = None, **changes: Any) -> Interpreter:
     """The running interpreter as a target, with some of its facts changed."""
-    here = find_target(None, FakeRunner())
+    here = find_interpreter(None, FakeRunner())
     return dataclasses.replace(here, environment={**here.environment, **(environment or {})}, **changes)
 
 
@@ -116,7 +124,7 @@ def described(
     requires_python: str | None = None,
     extras: Sequence[str] = (),
     origin: Origin = Origin.STORE,
-) -> Described:
+) -> WheelWithMetadata:
     """A wheel that is only claimed to exist."""
     name, version, _build, _tags = parse_wheel_filename(filename)
     wheel = Wheel(path=Path("/", filename), name=name, version=version, sha256="0" * 64, size=1, origin=origin)
@@ -128,4 +136,4 @@ def described(
         files=1,
         size=1,
     )
-    return Described(wheel=wheel, description=description)
+    return WheelWithMetadata(wheel=wheel, description=description)

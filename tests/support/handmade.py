@@ -1,7 +1,7 @@
 """Tiny wheels and bundles made by hand, so that the payload is tested without the builder and without a network.
 
 A bundle made here has what design section 4 asks for: the payload from the source tree and virtualenv's trees from the
-running environment. ``Defect``-free by default; tests break what they want to see broken, and call ``seal`` if the
+running environment. `Defect`-free by default; tests break what they want to see broken, and call `seal` if the
 checksums are to agree with the damage.
 """
 
@@ -29,10 +29,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support import relocated
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 PAYLOAD = Path(__file__).parents[2] / "src" / "platter_setuptools" / "payload"
+INTERPRETER = PAYLOAD.parent / "_in_process" / "interpreter.py"
 TIME = (2024, 2, 29, 12, 34, 56)
 _BOOTSTRAP = (
     "virtualenv",
@@ -77,9 +80,9 @@ def wheel(
     wheel_version: str = "1.0",
     metadata: str = "",
 ) -> Path:
-    """Write ``NAME-VERSION-TAG.whl``; ``extra`` members go in as they are, ``drop`` leaves members out.
+    """Write `NAME-VERSION-TAG.whl`; `extra` members go in as they are, `drop` leaves members out.
 
-    Without ``files`` the wheel holds one module of its own name. ``metadata`` takes the place of what the other
+    Without `files` the wheel holds one module of its own name. `metadata` takes the place of what the other
     arguments say about METADATA.
     """
     stem = f"{name.replace('-', '_')}-{version}"
@@ -177,8 +180,14 @@ def bundle(
     bytecode: bool = False,
     bootstrap: Path | None = None,
     target: Mapping[str, Any] | None = None,
+    targets: Sequence[Mapping[str, Any]] = (),
+    interpreter: bool = False,
 ) -> Bundle:
-    """Make a bundle around the wheels; the first one is the project's own, and the only one requested by default."""
+    """Make a bundle around the wheels; the first one is the project's own, and the only one requested by default.
+
+    Of several `targets`, what differs from the running interpreter is given, and `wheels`, the files that each takes.
+    Bytecode is there for those that are the running interpreter. With `interpreter` it brings one: see relocated.py.
+    """
     entries = [_wheel_entry(path) for path in wheels]
     name, version = name or entries[0]["name"], version or entries[0]["version"]
     platform = sysconfig.get_platform()
@@ -190,17 +199,23 @@ def bundle(
         shutil.copy(source, data / source.name)
         entry["requested"] = entry["name"] in chosen
         entry["bytecode"] = _bytecode(source, data) if bytecode else None
+        if bytecode:
+            with zipfile.ZipFile(data / entry["bytecode"]) as compiled:
+                entry["bytecode_record_sha256"] = _sha256_of_member(compiled, "RECORD")
     for one, content in (("PACKAGE", name), ("VERSION", version), ("PLATFORM", platform)):
         (path / one).write_text(content + "\n")
     (data / "pylock.toml").write_text('lock-version = "1.0"\n')
     shutil.copytree(bootstrap or _bootstrap(), data / "bootstrap")
     (data / "bootstrap").chmod(0o755)  # a temporary folder is for its owner only
     payload = data / "bootstrap" / "platter_payload"
-    payload.mkdir()
-    for source in PAYLOAD.glob("*.py"):
-        shutil.copyfile(source, payload / source.name)
+    for source in PAYLOAD.rglob("*.py"):
+        (module := payload / source.relative_to(PAYLOAD)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, module)
     shutil.copyfile(PAYLOAD / "install.sh", path / "install.sh")
     (path / "install.sh").chmod(0o755)
+    if interpreter:
+        (data / "python").mkdir()
+        shutil.copy(relocated.archive(), data / relocated.info()["file"])
     if post_install is not None:
         (path / "post-install.sh").write_text(post_install)
         (path / "post-install.sh").chmod(0o755)
@@ -213,14 +228,54 @@ def bundle(
         "created_by": "handmade",
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "requires_python": requires_python,
+        "interpreter": relocated.info() if interpreter else None,
         "targets": [{**running_target(), **(target or {})}],
         "wheels": entries,
         "installed_size": sum(entry["installed_size"] for entry in entries),
         "installed_files": sum(entry["installed_files"] for entry in entries),
     }
     made = Bundle(path=path, info=info)
+    if targets:
+        _for_several(info, targets)
     made.seal()
     return made
+
+
+def _for_several(info: dict[str, Any], targets: Sequence[Mapping[str, Any]]) -> None:
+    """Give info.json several targets: what a wheel has for one target alone moves there."""
+    wheels = {wheel["file"]: wheel for wheel in info["wheels"]}
+    code = [
+        {
+            "wheel": file,
+            "file": wheel["bytecode"],
+            "record_sha256": wheel.pop("bytecode_record_sha256"),
+            "installed_size": 10,
+            "installed_files": 1,
+        }
+        for file, wheel in wheels.items()
+        if wheel["bytecode"]
+    ]
+    for wheel in wheels.values():
+        wheel["bytecode"] = None
+    info["targets"] = []
+    for target in targets:
+        told = {**running_target(), "platforms": [running_target()["platform"]], **target}
+        told["id"] = f"{told['abi']}-{told['platforms'][0]}"
+        mine = told["magic"] == running_target()["magic"]
+        told["bytecode"] = [one for one in code if mine and one["wheel"] in told["wheels"]]
+        info["targets"].append(told)
+    pythons = dict.fromkeys(told["python"] + "t" * told["free_threaded"] for told in info["targets"])
+    later = {key: info.pop(key) for key in list(info)[list(info).index("requires_python") :]}
+    info.update(python=later["targets"][0]["python"], pythons=" ".join(pythons), **later)
+
+
+def target_of(python: str) -> dict[str, Any]:
+    """Another interpreter, as info.json describes it."""
+    told = json.loads(subprocess.run([python, "-I", INTERPRETER], check=True, capture_output=True, text=True).stdout)
+    abi = "cp" + told["python"].replace(".", "") + "t" * told["free_threaded"]
+    platform = told["platform"].replace("-", "_").replace(".", "_")
+    kept = {key: told[key] for key in ("implementation", "cache_tag", "magic", "debug", "free_threaded")}
+    return {**kept, "python": told["python"], "abi": abi, "platform": platform, "platforms": [platform]}
 
 
 def running_target() -> dict[str, Any]:
@@ -253,7 +308,7 @@ def run(
     python: bool = True,
     **options: Any,
 ) -> subprocess.CompletedProcess[str]:
-    """Run install.sh to its end, with the running interpreter unless ``python`` is false."""
+    """Run install.sh to its end, with the running interpreter unless `python` is false."""
     words = [*shell, made.script, *(["-p", sys.executable] if python else []), *arguments]
     return subprocess.run(words, check=False, capture_output=True, text=True, timeout=120, **options)
 
@@ -268,11 +323,23 @@ def _wheel_entry(path: Path) -> dict[str, Any]:
             "name": name.replace("_", "-"),
             "version": version,
             "sha256": hashlib.sha256(content).hexdigest(),
+            "record_sha256": _sha256_of_member(source, "RECORD"),
+            "executables_sha256": _executables(source),
             "size": len(content),
             "installed_size": sum(sizes),
             "installed_files": len(sizes),
         }
     raise ValueError(f"{path} is not a zip file")
+
+
+def _sha256_of_member(archive: zipfile.ZipFile, base: str) -> str | None:
+    found = [name for name in archive.namelist() if name == base or name.endswith(f".dist-info/{base}")]
+    return hashlib.sha256(archive.read(found[0])).hexdigest() if found else None
+
+
+def _executables(archive: zipfile.ZipFile) -> str:
+    names = sorted(entry.filename for entry in archive.infolist() if entry.external_attr >> 16 & 0o111)
+    return hashlib.sha256("".join(f"{name}\0" for name in names).encode()).hexdigest()
 
 
 def _bytecode(source: Path, data: Path) -> str:
@@ -303,7 +370,10 @@ def _bytecode(source: Path, data: Path) -> str:
             folder, _, file = where.rpartition("/")
             name = f"{folder}/__pycache__/{file[:-3]}.{tag}.pyc".lstrip("/")
             members.append(Member(name=name, content=bytes(code), compression=zipfile.ZIP_STORED))
-    archive(data / relative, members)
+    rows = [(one.name, f"sha256={_digest(one.content)}", str(len(one.content))) for one in members]
+    record = io.StringIO()
+    csv.writer(record, lineterminator="\n").writerows(rows)
+    archive(data / relative, [*members, Member(name="RECORD", content=record.getvalue().encode())])
     return relative
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import csv
+import functools
 import hashlib
 import html
 import http.server
@@ -55,6 +56,8 @@ class Index:
         self.requests: list[str] = []  # paths, in the order of their coming
         self.uploads: list[str] = []  # names of the files that were sent here; they are not kept
         self.lies: set[str] = set()  # files whose hash is told wrong
+        self.yanked: set[str] = set()  # files that are (PEP 592)
+        self.algorithm = "sha256"  # of the hashes that links have
         self.failures: dict[str, int] = {}  # files and how many times they are refused with 503
         self.slow: set[str] = set()  # files that never come to their end
         self.slow_reached = threading.Event()
@@ -117,17 +120,18 @@ class Index:
         return _PAGE.format(title=html.escape(project), body="<br>\n".join(links))
 
     def _link(self, path: Path) -> str:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if path.name in self.lies:
-            digest = hashlib.sha256(b"a lie").hexdigest()
-        attributes = ""
+        digest, about = _facts(path, path.stat().st_mtime_ns)
+        digest = f"sha256={digest}"
+        if path.name in self.lies or self.algorithm != "sha256":
+            content = b"a lie" if path.name in self.lies else path.read_bytes()
+            digest = f"{self.algorithm}={hashlib.new(self.algorithm, content).hexdigest()}"
+        attributes = ' data-yanked="broken"' if path.name in self.yanked else ""
         if path.suffix == ".whl":
-            about = _metadata(path)
             if requires := HeaderParser().parsestr(about.decode())["Requires-Python"]:
                 attributes += f' data-requires-python="{html.escape(requires)}"'
             if self._metadata:
                 attributes += f' data-core-metadata="sha256={hashlib.sha256(about).hexdigest()}"'
-        return f'<a href="/files/{path.name}#sha256={digest}"{attributes}>{path.name}</a>'
+        return f'<a href="/files/{path.name}#{digest}"{attributes}>{path.name}</a>'
 
     def take(self, form: bytes) -> None:
         """An upload, as twine sends it."""
@@ -259,6 +263,12 @@ def _project(filename: str) -> str:
     if filename.endswith(".whl"):
         return parse_wheel_filename(filename)[0]
     return parse_sdist_filename(filename)[0]
+
+
+@functools.cache
+def _facts(path: Path, _changed: int) -> tuple[str, bytes]:
+    """Return the SHA-256 of a file, and the metadata of a wheel."""
+    return hashlib.sha256(path.read_bytes()).hexdigest(), _metadata(path) if path.suffix == ".whl" else b""
 
 
 def _metadata(wheel: Path) -> bytes:

@@ -8,11 +8,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platter_setuptools.steps.foreign import interpreter
+from platter_setuptools._in_process import interpreter
+from platter_setuptools.payload import describe, host
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,13 +55,19 @@ def pretender(path: Path, facts: Host) -> Path:
     return path
 
 
+def description(minor: int, *, abi: str = "", **changes: Any) -> dict[str, Any]:
+    """What the running interpreter would say of itself if it were CPython 3.minor with this ABI."""
+    facts, version, abi = interpreter.describe(), f"3.{minor}", abi or f"cp3{minor}"
+    full = {"python_full_version": f"{version}.0", "implementation_version": f"{version}.0"}
+    markers = {**facts["markers"], **full, "python_version": version}
+    here = host.examine()._replace(python=(3, minor, 0), abi=abi, debug="d" in abi, free_threaded="t" in abi)
+    told = describe.description(here, facts["platform"], markers, facts["cache_tag"], facts["magic"])
+    return {**facts, **told, **changes}
+
+
 def target(path: Path, minor: int) -> Path:
     """The running interpreter, which tells builds that it is CPython 3.minor."""
-    facts, version = interpreter.describe(), f"3.{minor}"
-    full = {"python_full_version": f"{version}.0", "implementation_version": f"{version}.0"}
-    environment = {**facts["environment"], **full, "python_version": version}
-    mine = {"executable": str(path), "version": version, "full_version": f"{version}.0", "environment": environment}
-    answer = f"cat <<'END'\n{json.dumps({**facts, **mine})}\nEND\n"
+    answer = f"cat <<'END'\n{json.dumps({**description(minor), 'executable': str(path)})}\nEND\n"
     question = f'case "$*" in "-I {interpreter.__file__}") {answer}exit ;; esac\n'
     path.write_text(f'#!/bin/sh\n{question}exec {shlex.quote(sys.executable)} "$@"\n')
     path.chmod(0o755)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from platter_setuptools.steps.bundle.archive import write_archive
-from platter_setuptools.steps.bundle.members import from_text
+from platter_setuptools.bundle.members import from_text
 from support import handmade, index
+from support.archives import write_archive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,16 +77,14 @@ C_MODULE = """
 """
 # A PEP 517 backend without setuptools, small enough to read. It builds what [tool.tiny] says.
 BACKEND = """
-    import base64, hashlib, pathlib, sys, zipfile
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        from setuptools._vendor import tomli as tomllib
+    import ast, base64, hashlib, pathlib, sys, zipfile
 
 
     def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-        tiny = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["tool"]["tiny"]
+        said = pathlib.Path("pyproject.toml").read_text().partition("[tool.tiny]\\n")[2].partition("\\n[")[0]
+        # Python 3.10 has no tomllib. What stands in this table is the same in both languages.
+        words = (line.partition("=") for line in said.splitlines())
+        tiny = {key.strip(): ast.literal_eval(value.strip()) for key, _, value in words}
         print("tiny backend at work")
         if "fail" in tiny:
             print(tiny["fail"], file=sys.stderr)
@@ -130,6 +129,21 @@ MIXED_SETUP = """
 """
 FROM_SOURCE = "--pip-option=--no-binary=speck"  # the option with which its dependency is compiled, too
 
+# The same application for `platter build`, by the backend above, which stands in the source tree. That takes half the
+# time that setuptools takes, and needs nothing to build with.
+QUICK = """
+
+[build-system]
+requires = []
+build-backend = "tiny"
+backend-path = ["backend"]
+
+[tool.tiny]
+name = "hello"
+version = "1.0"
+requires = ["leaf"]
+entry_points = "[console_scripts]\\nhello = hello:main\\n"
+"""
 
 DECLARED = """\
 [build-system]
@@ -147,7 +161,14 @@ py-modules = ["hello"]
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:
-    """Write files below a folder, each freed of the indentation it has in the test; gives the folder."""
+    """Write files below a folder, each freed of the indentation it has in the test; gives the folder.
+
+    Metadata for setuptools takes `QUICK` out of force.
+    """
+    if {"setup.py", "setup.cfg"} & {*files} and (backend := folder / "backend" / "tiny.py").exists():
+        shutil.rmtree(backend.parent)
+        pyproject = folder / "pyproject.toml"
+        pyproject.write_text(pyproject.read_text().partition("[build-system]")[0])
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,8 +177,16 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def hello(folder: Path, files: Mapping[str, str] | None = None) -> Path:
-    """The plain application with its metadata in setup.py; `files` replace some of its own or come on top."""
-    return write(folder, {"setup.py": SETUP_PY, "hello.py": HELLO, **(files or {})})
+    """The plain application with its metadata in setup.py; `files` replace some of its own or come on top.
+
+    `platter build` builds it with `QUICK`, unless its metadata or how it is built is among the files.
+    """
+    given = dict(files or {})
+    said = textwrap.dedent(given.get("pyproject.toml", ""))
+    if not {"setup.py", "setup.cfg"} & {*given} and "[build-system]" not in said and "[project]" not in said:
+        given["pyproject.toml"] = said + QUICK
+        given["backend/tiny.py"] = BACKEND
+    return write(folder, {"setup.py": SETUP_PY, "hello.py": HELLO, **given})
 
 
 def declared(

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from platter_setuptools.payload import marker, program, switch
-from platter_setuptools.payload.root import Root
+from platter_setuptools.payload.install import install_state
+from platter_setuptools.payload.releases import install_program, switch
+from platter_setuptools.payload.releases.root import Root
 from platter_setuptools.payload.terminal import Terminal
 
 PYTHON = platform.python_version()
@@ -29,14 +30,14 @@ def release(root: Root, version: str, *, when: str = "2026-02-01T00:00:00.000Z",
     folder = Path(root.folder(version))
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").symlink_to(sys.executable)
-    note = marker.Marker(state, version * 8, "app", version, "linux-x86_64", PYTHON, created=True, when=when)
-    marker.write(str(folder), note)
+    note = install_state.Marker(state, version * 8, "app", version, "linux-x86_64", PYTHON, created=True, when=when)
+    install_state.write(str(folder), note)
     return folder
 
 
 def leave_program(root: Root) -> Path:
-    program.leave(root, "platter-setuptools 0.1")
-    return Path(root.path, program.NAME)
+    install_program.leave(root, "platter-setuptools 0.1")
+    return Path(root.path, install_program.NAME)
 
 
 def current(root: Root) -> str:
@@ -50,5 +51,5 @@ def lines(root: Root) -> list[dict[str, Any]]:
 
 
 def changes(root: Root) -> list[str]:
-    """The journal in short, such as ``activate 1.0 1.1 done``."""
+    """The journal in short, such as `activate 1.0 1.1 done`."""
     return ["{what} {from} {to} {result}".format(**line).replace("None", "-") for line in lines(root)]

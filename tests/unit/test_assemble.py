@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from dataclasses import dataclass, field
@@ -19,32 +21,26 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.assemble import assemble, summary
-from platter_setuptools.ground.config_settings import backend_settings
-from platter_setuptools.ground.errors import (
-    ArchiveError,
-    CommandError,
-    DependencyError,
-    ScriptError,
-    UsageError,
-    WheelError,
-)
-from platter_setuptools.ground.options import Options
-from platter_setuptools.ground.values import Artifact, Origin
+from platter_setuptools.bundle.members import from_text
+from platter_setuptools.config.config_settings import backend_settings
+from platter_setuptools.config.options import Options
+from platter_setuptools.context import BuildContext
+from platter_setuptools.errors import ArchiveError, CommandError, DependencyError, ScriptError, UsageError, WheelError
+from platter_setuptools.inspect.find import python_of
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload import manifest as payload_manifest
-from platter_setuptools.steps.bundle.archive import write_archive
-from platter_setuptools.steps.bundle.bundles import python_of
-from platter_setuptools.steps.bundle.members import from_text
-from platter_setuptools.steps.wheelhouse.build_settings import BuildSettings
-from platter_setuptools.steps.wheelhouse.tools import _specified
-from platter_setuptools.workshop import Workshop
+from platter_setuptools.runtime.concurrency import Background
+from platter_setuptools.targets.find import Machines
+from platter_setuptools.values import Artifact, Origin
+from platter_setuptools.wheels.build_settings import BuildSettings
+from platter_setuptools.wheels.tools import _specified
 from support import handmade
-from support.fakes import Call, Diary, FakeRunner
+from support.archives import write_archive
+from support.fakes import Call, Diary, FakeRunner, target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from platter_setuptools.ground.run import Processes
 
 TOOLS = ("virtualenv", "distlib", "pip", "setuptools", "wheel")
 METADATA = (
@@ -61,6 +57,7 @@ class Play(FakeRunner):
     missing: frozenset[str] = frozenset()
     script: Callable[[Call], object] = staticmethod(lambda _call: None)
     before_answer: Callable[[], object] = staticmethod(lambda: None)  # of what the project needs
+    after_compiling: Callable[[], object] = staticmethod(lambda: None)
 
     def keep_temporary_files_in(self, folder: Path) -> None:
         assert folder.is_dir()
@@ -76,6 +73,7 @@ class Play(FakeRunner):
             self.resolve(call)
         elif call.command[-1].endswith("compile.py"):
             self.compile(call)
+            self.after_compiling()
         elif call.command[-1].endswith("requirements.py"):
             self.read(call)
         elif "HERE" in call.env:
@@ -121,9 +119,13 @@ class Play(FakeRunner):
                 for name in source.namelist():
                     if name.endswith(".py"):
                         output.writestr(zipfile.ZipInfo(f"{name[:-3]}.pyc"), name)
+                output.writestr(zipfile.ZipInfo("RECORD"), "")
 
     def count(self, word: str) -> int:
         return sum(word in call.command for call in self.calls)
+
+
+HERE = target()
 
 
 @dataclass
@@ -157,11 +159,12 @@ class Yard:
             "format": "dir",
             **options,
         }
+        self.play.stopped = False
         return assemble(
             Options(**values),
             source=self.folder / "project",
-            project_wheel=lambda _workshop, _output: self.wheel,
-            run=cast("Processes", self.play),
+            project_wheel=lambda _context, _output: self.wheel,
+            run=self.play,
             progress=self.diary,
             tree=self.tree,
         )
@@ -198,7 +201,7 @@ class TestBundle:
             "data/pylock.toml",
             "data/bootstrap/virtualenv.py",
             "data/bootstrap/distlib.py",
-            "data/bootstrap/platter_payload/install.py",
+            "data/bootstrap/platter_payload/installation.py",
         } <= found
         assert not {"post-install.sh", "data/requirements.txt"} & found
         assert wheels(artifact) == ["dep", "pip", "app"]
@@ -223,6 +226,15 @@ class TestBundle:
         assert yard.play.count("compile") == 2  # what the project needs, and the tools
         assert not [call for call in yard.play.calls if call.command[-1].endswith("compile.py")]
 
+    def test_the_installer_is_compiled_while_the_project_is_resolved(self, yard: Yard) -> None:
+        compiled, in_time = threading.Event(), []
+        yard.play.after_compiling = compiled.set
+        yard.play.before_answer = lambda: in_time.append(compiled.wait(30))
+        artifact = yard.assemble()
+        assert in_time == [True]
+        assert "data/bootstrap/virtualenv.pyc" in names(artifact)
+        assert sum(call.command[-1].endswith("compile.py") for call in yard.play.calls) == 2  # and the wheels
+
     def test_what_is_written_ahead_is_kept_if_the_resolver_says_what_it_said(self, yard: Yard) -> None:
         yard.assemble(format="tar.gz")
         yard.play.before_answer = yard.wait_for_what_is_written_ahead
@@ -236,8 +248,6 @@ class TestBundle:
         self, yard: Yard, kind: str
     ) -> None:
         yard.assemble(format=kind)
-
-        yard.play.stopped = False  # as a new build's
 
         def release() -> None:
             yard.wait_for_what_is_written_ahead()
@@ -254,7 +264,6 @@ class TestBundle:
 
     def test_what_is_written_ahead_is_thrown_away_if_the_tools_are_others(self, yard: Yard) -> None:
         yard.assemble(format="tar")
-        yard.play.stopped = False  # as a new build's
         next(yard.play.links.glob("distlib-20.0-*")).unlink()
         handmade.wheel(yard.play.links, "distlib", "21.0", files={"distlib.py": "new = True\n"})
         yard.play.before_answer = yard.wait_for_what_is_written_ahead
@@ -271,6 +280,20 @@ class TestBundle:
         (path,) = (yard.folder / "dist").iterdir()
         assert path.read_bytes() == before
 
+    def test_a_signal_discards_what_is_written_ahead(self, yard: Yard) -> None:
+        before = yard.assemble(format="tar.gz").path.read_bytes()
+        yard.wheel = handmade.wheel(yard.folder / "project", "App", "1.0", metadata=METADATA, files={"new.py": ""})
+
+        def interrupt() -> None:
+            yard.wait_for_what_is_written_ahead()
+            raise KeyboardInterrupt
+
+        yard.play.before_answer = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            yard.assemble(format="tar.gz")
+        (path,) = (yard.folder / "dist").iterdir()
+        assert path.read_bytes() == before
+
     @pytest.mark.parametrize("kind", ["tar.gz", "zip", "dir"])
     def test_a_bundle_for_another_python_is_not_replaced(self, yard: Yard, kind: str) -> None:
         first = yard.assemble(format=kind)
@@ -282,7 +305,6 @@ class TestBundle:
         with pytest.raises(ArchiveError, match=f"is a bundle for cp38, which one for {mine}"):
             yard.assemble(format=kind)
         assert python_of(first.path) == "cp38"
-        yard.play.stopped = False
         beside = yard.assemble(format=kind, name_with_python=True)
         assert beside.path.name == first.path.name.replace("-1.0-", f"-1.0-{mine}-")
         assert python_of(beside.path) == mine
@@ -297,11 +319,27 @@ class TestBundle:
             info = from_text("info.json", json.dumps({"targets": [{"abi": "cp38"}]}))
             write_archive([info, *marks], stem, kind, first.path.parent, 10**9)
 
-        yard.play.stopped, yard.play.before_answer = False, other_build
+        yard.play.before_answer = other_build
         with pytest.raises(ArchiveError, match="is a bundle for cp38"):
             yard.assemble(format=kind)
         assert python_of(first.path) == "cp38"
         assert [path.name for path in first.path.parent.iterdir()] == [first.path.name]
+
+    def test_several_targets(self, yard: Yard) -> None:
+        python = f"cp3{sys.version_info[1]}"
+        mine, other = f"{python}-manylinux_2_28_x86_64", f"{python}-musllinux_1_2_aarch64"
+        first = yard.assemble(format="dir", target=(mine, other), no_pip=True)
+        assert first.path.name.endswith("-linux-aarch64.linux-x86_64")
+        plan = payload_manifest.load((first.path / "info.json").read_bytes())
+        assert [(one.id, one.libc) for one in plan.targets] == [(mine, "glibc 2.28"), (other, "musl 1.2")]
+        assert plan.targets[0].wheels == plan.targets[1].wheels == tuple(one.file for one in plan.wheels)
+        assert {one.bytecode for one in plan.wheels} == {None}
+        assert len(plan.targets[0].bytecode) == len(plan.wheels)
+        again_sums = (first.path / "SHA256SUMS").read_bytes()
+        again = yard.assemble(format="dir", target=(mine, other), no_pip=True)
+        assert (again.path / "SHA256SUMS").read_bytes() == again_sums
+        with pytest.raises(ArchiveError, match=r"is a bundle for (cp\d+), \1 musl, which one for \1 would replace"):
+            yard.assemble(format="dir", target=(mine, other.replace("musllinux_1_2", "manylinux_2_28")), no_pip=True)
 
     def test_no_wheel_cache(self, yard: Yard) -> None:
         yard.assemble(no_wheel_cache=True)
@@ -471,13 +509,13 @@ def test_a_builder_without_isolation_shares_the_scripts_environment(yard: Yard) 
     options = Options(
         output=yard.folder, wheel_cache=yard.folder / "cache", pip_option=("--no-build-isolation", "-Ca=b")
     )
-    workshop = Workshop(options, yard.folder, yard.play, yard.diary, yard.folder)
-    assert workshop.needs_environment
-    assert workshop.builder.shared() is workshop.environment
-    assert workshop.dependencies.build_settings(canonicalize_name("x")) == BuildSettings(
+    context = BuildContext(options, yard.folder, yard.play, yard.diary, yard.folder, Background(), Machines(HERE, HERE))
+    assert context.needs_environment
+    assert context.builder.shared() is context.environment
+    assert context.dependencies.build_settings(canonicalize_name("x")) == BuildSettings(
         config_settings={"a": "b"}, isolated=False
     )
-    assert cast("Any", workshop.resolvers.project.resolver).python == Path(workshop.environment.python_executable)
+    assert cast("Any", context.resolvers.project.resolver).python == Path(context.environment.python_executable)
 
 
 def test_what_limits_builds_is_part_of_the_key_of_what_is_built(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,8 +523,8 @@ def test_what_limits_builds_is_part_of_the_key_of_what_is_built(yard: Yard, monk
         options = Options(output=yard.folder, wheel_cache=yard.folder / "cache")
         work = yard.folder / f"work{number}"
         work.mkdir()
-        workshop = Workshop(options, yard.folder, yard.play, yard.diary, work)
-        return workshop.dependencies.build_settings(canonicalize_name("x")).key
+        context = BuildContext(options, yard.folder, yard.play, yard.diary, work, Background(), Machines(HERE, HERE))
+        return context.dependencies.build_settings(canonicalize_name("x")).key
 
     file = yard.folder / "limits.txt"
     keys = [key(0)]
@@ -517,6 +555,12 @@ def test_locks_that_are_not_used(yard: Yard, files: list[str], told: list[str]) 
         (yard.tree / name).write_text("")
     yard.assemble()
     assert [said for said in yard.diary.said("warn") if "is not used" in said] == told
+
+
+def test_what_few_builds_need_is_not_imported() -> None:
+    imported = "import sys, platter_setuptools.assemble, platter_setuptools.lock_project as _; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", imported], check=True, stdout=subprocess.PIPE, text=True)
+    assert {"elftools", "gzip", "requests", "rich", "tomli_w", "uv"}.isdisjoint(done.stdout.split())
 
 
 def test_summary() -> None:

@@ -14,18 +14,18 @@ from setuptools import build_meta as setuptools_backend
 
 from platter_setuptools import assemble as room
 from platter_setuptools import build_meta
-from platter_setuptools.frontends import asked_folder, check_kept, output_beside, signals_told
-from platter_setuptools.ground.config_settings import backend_settings, read_wish
-from platter_setuptools.ground.errors import UsageError, WheelError
-from platter_setuptools.ground.interrupts import Stopped
-from platter_setuptools.ground.options import Options
-from platter_setuptools.ground.values import Artifact
-from platter_setuptools.ground.ziptimes import set_times
+from platter_setuptools.config.config_settings import backend_settings, read_wish
+from platter_setuptools.config.options import Options
+from platter_setuptools.errors import UsageError, WheelError
+from platter_setuptools.frontends import asked_folder, check_kept, output_beside, signals_as_exits
+from platter_setuptools.runtime.reproducible import set_times
+from platter_setuptools.runtime.signals import Stopped
+from platter_setuptools.values import Artifact
 from support import handmade
-from support.fakes import Diary, failing
+from support.fakes import Diary, choices, failing
 
 if TYPE_CHECKING:
-    from platter_setuptools.ground.config_settings import Wish
+    from platter_setuptools.config.config_settings import Wish
 
 BASE = Path("/base")
 
@@ -52,12 +52,12 @@ class TestSignals:
                     raise SystemExit("interrupted")  # noqa: B904
                 raise
 
-        with pytest.raises(SystemExit) as caught, signals_told():
+        with pytest.raises(SystemExit) as caught, signals_as_exits():
             stop()
         assert (caught.value.code, capsys.readouterr().err) == (code, said)
 
     def test_an_exit_of_another_cause_stays(self) -> None:
-        with pytest.raises(SystemExit, match="3"), signals_told():
+        with pytest.raises(SystemExit, match="3"), signals_as_exits():
             raise SystemExit(3)
 
 
@@ -69,11 +69,11 @@ class TestSettings:
     @pytest.mark.parametrize("value", ["true", "1", "", None, True])
     def test_it_is_asked_for(self, value: object) -> None:
         wish = self.read(platter=value)
-        assert (wish.bundle, wish.by_setting, wish.options.values) == (True, True, {})
+        assert (wish.bundle, wish.by_setting, wish.options) == (True, True, {})
 
     def test_it_is_not(self) -> None:
         wish = read_wish(None, {}, BASE)
-        assert (wish.bundle, wish.by_setting, wish.options.values) == (False, False, {})
+        assert (wish.bundle, wish.by_setting, wish.options) == (False, False, {})
         assert not self.read({"PLATTER_BUILD": "0"}).bundle
         assert not self.read({"PLATTER_BUILD": "1"}, platter=False).bundle
         other = {"--build-option": ["bdist_platter"], "editable_mode": "strict", "plat.name": "x", "platform": "y"}
@@ -81,12 +81,12 @@ class TestSettings:
 
     def test_the_environment_asks(self) -> None:
         wish = self.read({"PLATTER_BUILD": "yes", "PLATTER_BUILD_FORMAT": "zip"})
-        assert (wish.bundle, wish.by_setting, wish.options.values) == (True, False, {})
+        assert (wish.bundle, wish.by_setting, wish.options) == (True, False, {})
 
     def test_options(self) -> None:
         wish = self.read(platter__format="zip", platter__no_pip="", platter__extras=["a", "b"], platter__output="out")
         assert not wish.bundle
-        assert wish.options.values == {
+        assert choices(wish.options) == {
             "format": "zip",
             "no_pip": True,
             "extras": ("a", "b"),
@@ -146,8 +146,8 @@ class TestFolders:
         ],
     )
     def test_what_pip_throws_away_is_no_place_for_a_bundle(self, folder: str) -> None:
-        assert output_beside(Path(folder), BASE).values == {"output": BASE / "dist"}
-        with pytest.raises(UsageError, match=r"throws .* away"):
+        assert choices(output_beside(Path(folder), BASE)) == {"output": BASE / "dist"}
+        with pytest.raises(UsageError, match="deletes "):
             check_kept(Path(folder))
 
     @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ class TestFolders:
     )
     def test_all_others_are_as_good_as_any(self, folder: str) -> None:
         check_kept(Path(folder))
-        assert output_beside(Path(folder), BASE).values == {"output": Path(folder)}
+        assert choices(output_beside(Path(folder), BASE)) == {"output": Path(folder)}
 
 
 class TestHooks:
@@ -198,8 +198,8 @@ class TestHooks:
             return handmade.wheel(Path(folder), "app").name
 
         def assemble(options: Options, *, source: Path, project_wheel: Any, **_more: Any) -> Artifact:
-            workshop = SimpleNamespace(run=failing("no repository"), progress=Diary(), target="CPython 3.11")
-            asked.update(options=options, source=source, wheel=project_wheel(workshop, None))
+            context = SimpleNamespace(run=failing("no repository"), progress=Diary(), target="CPython 3.11")
+            asked.update(options=options, source=source, wheel=project_wheel(context, None))
             if "error" in asked:
                 raise asked["error"]
             return Artifact(path=options.output / "app.tar.gz", size=1, sha256=None, wheels={}, seconds=0.1)
@@ -217,7 +217,7 @@ class TestHooks:
         (project / "pyproject.toml").write_text("[tool.platter]\noutput = 'elsewhere'\nno-pip = true\nformat = 'tar'\n")
         (project / "setup.cfg").write_text("[bdist_platter]\nformat = zip\n")
         assert build_meta.build_wheel("out", {"platter": "true", "platter.python": "3.12"}) == WHEEL
-        assert asked["options"] == Options(output=project / "out", python="3.12", format="zip", no_pip=True)
+        assert asked["options"] == Options(output=project / "out", python=("3.12",), format="zip", no_pip=True)
         assert (asked["source"], asked["wheel"]) == (project, project / "out" / WHEEL)
         assert asked["epoch"] is None
         assert "SOURCE_DATE_EPOCH" not in os.environ
@@ -254,8 +254,8 @@ class TestHooks:
         folder = str(project / "pip-wheel-0a_b1c2d")
         assert build_meta.build_wheel(folder) == WHEEL
         assert "options" not in asked
-        assert "no bundle is built: the build frontend throws" in capsys.readouterr().err
-        with pytest.raises(SystemExit, match="the build frontend throws"):
+        assert "no bundle is built: the build frontend deletes" in capsys.readouterr().err
+        with pytest.raises(SystemExit, match="the build frontend deletes"):
             build_meta.build_wheel(folder, {"platter": "true"})
 
 

@@ -76,7 +76,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     of_info = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}
     assert names == package_files() | {f"{info}/{name}" for name in of_info}
     # What is not Python, and so easily left out.
-    files = ("py.typed", "payload/install.sh", "insight/page.html")
+    files = ("py.typed", "payload/install.sh", "inspect/page.html")
     assert {f"platter_setuptools/{file}" for file in files} <= names
 
 
@@ -91,9 +91,11 @@ def test_entry_points(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         parser.read_string(archive.read(f"{STEM}.dist-info/entry_points.txt").decode())
     assert {name: dict(parser[name]) for name in parser.sections()} == {
-        "console_scripts": dict.fromkeys(("platter", "platter-setuptools"), "platter_setuptools.cli:program"),
+        "console_scripts": dict.fromkeys(
+            ("platter", "platter-setuptools"), "platter_setuptools.cli.command_line:program"
+        ),
         "distutils.commands": {"bdist_platter": "platter_setuptools.bdist_platter:bdist_platter"},
-        "validate_pyproject.tool_schema": {"platter": "platter_setuptools.schema:tool_schema"},
+        "validate_pyproject.tool_schema": {"platter": "platter_setuptools.config.schema:tool_schema"},
         "setuptools.finalize_distribution_options": {"bdist_platter": "platter_setuptools.announce:announce"},
     }
 

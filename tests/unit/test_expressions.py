@@ -27,9 +27,13 @@ else:
 SOURCES = Path(platter_setuptools.__file__).parent
 METHODS = {"search", "match", "fullmatch", "findall", "finditer", "split", "sub", "subn"}
 SCANNING = {"search", "findall", "finditer", "split", "sub", "subn"}
+MEGABYTE = 1 << 20
 LENGTH = 1 << 16  # characters: what is linear takes a millisecond, what takes the square of it ten seconds
 LIMIT = 2.0  # seconds of processor time for one text
 USUAL = ["a", "1", " ", "\t", "\n", "/", ".", "-", "_", '"', "://", "a@", "a.", "1.", "a ", "\\"]
+
+# What functions put into expressions: an example of each.
+LOCALS = {"prefix": b"/opt/python"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,7 @@ def expressions(file: Path) -> Iterator[Expression]:
     if not calls:
         return
     parts = file.relative_to(SOURCES.parent).with_suffix("").parts
-    space = vars(importlib.import_module(".".join(parts)))
+    space = {**LOCALS, **vars(importlib.import_module(".".join(parts)))}
     names = {
         id(node.value): target.id
         for node in ast.walk(tree)
@@ -92,6 +96,7 @@ def texts(pattern: re.Pattern[Any]) -> Iterator[Any]:
     parsed = list(sre_parse.parse(pattern.pattern, pattern.flags & ~re.DEBUG))
     letters = list(dict.fromkeys(map(chr, literals(parsed))))[:24]
     pieces = dict.fromkeys([*USUAL, *letters, "".join(letters), *(one + "a" for one in letters[:8])])
+    yield ("a" * MEGABYTE).encode() if isinstance(pattern.pattern, bytes) else "a" * MEGABYTE
     for piece in filter(None, pieces):
         body = piece * (LENGTH // len(piece))
         for text in (body, "".join(letters[:1]) + body + "\0", "a" + body + "@"):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import platter_setuptools
-from platter_setuptools import project
-from platter_setuptools.ground import errors
-from platter_setuptools.ground.errors import CommandError, PlatterError
-from platter_setuptools.steps.wheelhouse.build import compiler_failed
+from platter_setuptools import errors
+from platter_setuptools.errors import CommandError, PlatterError, ProjectBuildError
+from platter_setuptools.project import Project
+from platter_setuptools.wheels.build import BuildError, compiler_failed
+from platter_setuptools.wheels.build_settings import PLAIN
+from support.fakes import Diary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,11 +69,27 @@ def test_what_is_no_compilers_fault(line: str) -> None:
     assert not compiler_failed([line])
 
 
+def hint_without_a_version(tree: Path) -> str:
+    """The hint for a project whose version setuptools-scm does not find."""
+
+    class Builder:
+        def build(self, *_arguments: object) -> Path:
+            said = ["LookupError: setuptools-scm was unable to detect version for /x."]
+            raise BuildError("its build backend failed", hint="see above", output=said)
+
+    context: Any = SimpleNamespace(
+        builder=Builder(), progress=Diary(), host="", dependencies=SimpleNamespace(build_settings=lambda _name: PLAIN)
+    )
+    with pytest.raises(ProjectBuildError) as caught:
+        Project(tree).wheel(context, tree)
+    return str(caught.value.hint)
+
+
 def test_without_git_the_history_is_not_blamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "install git" in project._how_to_give_one()
-    assert "history" not in project._how_to_give_one()
+    assert "install git" in hint_without_a_version(tmp_path)
+    assert "history" not in hint_without_a_version(tmp_path)
     git = tmp_path / "git"
     git.write_text("")
     git.chmod(0o755)
-    assert "history" in project._how_to_give_one()
+    assert "history" in hint_without_a_version(tmp_path)

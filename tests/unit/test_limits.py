@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import re
 import tarfile
 import time
@@ -12,20 +13,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from platter_setuptools.ground.errors import ArchiveError, DependencyError, WheelError
-from platter_setuptools.ground.values import Origin
-from platter_setuptools.payload import checksums, cleaning, names, scripts, specifiers, untrusted
-from platter_setuptools.payload import wheel as unpacking
-from platter_setuptools.payload.archive import Archive
-from platter_setuptools.payload.environment import Scheme, is_own
+from platter_setuptools.bundle.members import from_bytes
+from platter_setuptools.errors import ArchiveError, DependencyError, ScriptError, WheelError
+from platter_setuptools.inspect.bundle_reader import read_contents
+from platter_setuptools.payload import checksums, cleaning, names, specifiers, tags, untrusted
 from platter_setuptools.payload.errors import BundleError
-from platter_setuptools.payload.tree import Tree
-from platter_setuptools.steps.bundle.contents import read_contents
-from platter_setuptools.steps.resolving import requirements
-from platter_setuptools.steps.resolving.lock import load_lock
-from platter_setuptools.steps.resolving.remembered import metadata_of
-from platter_setuptools.steps.wheels import elf, needs
-from platter_setuptools.steps.wheels.wheelfile import describe, open_wheel
+from platter_setuptools.payload.install.environment import Scheme, is_own
+from platter_setuptools.payload.install.tree import Tree
+from platter_setuptools.payload.wheels import layout, scripts
+from platter_setuptools.payload.wheels import wheel as unpacking
+from platter_setuptools.payload.wheels.archive import Archive
+from platter_setuptools.resolve import requirements
+from platter_setuptools.resolve.answer_cache import metadata_of
+from platter_setuptools.resolve.lock import load_lock, read_lock
+from platter_setuptools.values import Origin
+from platter_setuptools.wheels import elf, system_libraries
+from platter_setuptools.wheels.metadata import describe, open_wheel
 from support import handmade
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ def test_wheels(tmp_path: Path, name: str, size: int, reason: str) -> None:
     path = handmade.archive(tmp_path / whole.name, members)
     wheel = open_wheel(path, Origin.FETCHED)
     with pytest.raises(BundleError, match=reason), Archive(str(path)) as archive:
-        unpacking.Installation(unpacking.Wheel(archive, SCHEME), SCHEME, NOTHING).members()
+        unpacking.Installation(layout.Wheel(archive, SCHEME), SCHEME, NOTHING).members()
     if "METADATA" in name or "scripts" in name:
         with pytest.raises(WheelError, match=reason):
             describe(wheel)
@@ -103,6 +106,42 @@ def test_keys_of_a_lock(text: str) -> None:
         load_lock(text.encode(), base=Path("/"), where="pylock.toml")
 
 
+JOINED = ".".join("abcdefghi")
+MANY_TAGS = f"app-1.0-{JOINED}-{JOINED}-{JOINED}.whl"
+
+
+@pytest.mark.parametrize("place", [f'name = "{MANY_TAGS}"', f'url = "https://x/{MANY_TAGS}"', f'path = "{MANY_TAGS}"'])
+def test_tags_of_a_lock(place: str) -> None:
+    """A lock of 2 MiB could have 26 million of them."""
+    url = "" if "url" in place or "path" in place else 'url = "https://x/y", '
+    wheel = f'{{ {place}, {url}hashes = {{ sha256 = "0" }} }}'
+    text = f'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "app"\nversion = "1.0"\nwheels = [{wheel}]\n'
+    with pytest.raises(DependencyError, match="stands for more than 200 tags"):
+        load_lock(text.encode(), base=Path("/"), where="pylock.toml")
+    fits = text.replace(f"{JOINED}-{JOINED}-{JOINED}", f"py3-none-{JOINED}")
+    assert load_lock(fits.encode(), base=Path("/"), where="pylock.toml").pylock.packages
+
+
+def test_tags_of_a_wheel(tmp_path: Path) -> None:
+    assert tags.of_wheel(MANY_TAGS) == []
+    path = handmade.wheel(tmp_path, "app").rename(tmp_path / MANY_TAGS)
+    with pytest.raises(WheelError, match="it stands for more than 200 tags"):
+        open_wheel(path, Origin.FETCHED)
+
+
+def test_a_lock_that_is_no_short_file(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    (long := tmp_path / "long").write_bytes(b"#" * (untrusted.LIST + 1))
+    for path, reason in ((pipe, "it is not a file"), (long, "it is longer than 8388608 bytes")):
+        with pytest.raises(DependencyError, match=reason):
+            read_lock(path)
+
+
+def test_what_a_build_script_leaves() -> None:
+    with pytest.raises(ScriptError, match=r"post-install\.sh is longer than 2097152 bytes"):
+        from_bytes("post-install.sh", b"#" * (untrusted.TEXT + 1)).tells_secret()
+
+
 def test_what_only_looks_like_a_long_key() -> None:
     text = f"lock-version = '1.0'\ncreated-by = \"{'a.' * 20}\"\npackages = []\n[tool.{'a.' * 20}b]\nx = 1.5\n"
     assert load_lock(text.encode(), base=Path("/"), where="pylock.toml").pylock.created_by == "a." * 20
@@ -130,8 +169,8 @@ EXPRESSIONS: dict[str, Callable[[str], object]] = {
     "entry points": lambda text: scripts.entry_points(f"[console_scripts]\n{text}", "x"),
     "JSON": lambda text: untrusted.parse_json(f'["{text}'.encode()),
     "requirements": requirements._WITH_USERINFO.findall,
-    "libc": needs._LIBC.fullmatch,
-    "musl": needs._MUSL.fullmatch,
+    "libc": system_libraries._LIBC.fullmatch,
+    "musl": system_libraries._MUSL.fullmatch,
     "glibc": elf._GLIBC.fullmatch,
 }
 

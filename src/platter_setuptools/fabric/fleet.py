@@ -1,4 +1,4 @@
-"""Many hosts: a few first, the others in batches, an end when too many fail, and a table of what became of each."""
+"""Run a task on many hosts: canaries first, then batches, until too many fail; report the outcome of each."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from platter_setuptools.ground.errors import PlatterError
-from platter_setuptools.ground.interrupts import signals_told
-from platter_setuptools.ground.streams import standard_error
+from platter_setuptools.errors import PlatterError
+from platter_setuptools.runtime.signals import signals_told
+from platter_setuptools.runtime.streams import print_notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 DONE, FAILED, UNKNOWN, NOT_TRIED = "done", "failed", "unknown", "not tried"
-_LEFT = "was at work when this ended, and goes on; `fab releases` tells what is active there"
+_LEFT = "was still working when this ended, and continues; `fab releases` shows what is active there"
 _AT_ONCE = 2
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class Plan:
     max_failures: int
 
     def batches(self) -> Iterator[tuple[str, ...]]:
-        """The canaries, then the others in their order; never more than `batch` at a time."""
+        """Yield the canaries, then the others in their order; at most `batch` at a time."""
         first, rest = self.hosts[: self.canary], self.hosts[self.canary :]
         for hosts in (first, rest):
             for start in range(0, len(hosts), self.batch):
@@ -39,7 +38,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a host. `code` is 0 only if all went well; `text` has the last words first."""
+    """The outcome of a host. `code` is 0 only for success; `text` begins with the most important line."""
 
     host: str
     state: str
@@ -49,10 +48,10 @@ class Outcome:
 
 
 def go(plan: Plan, act: Callable[[str], str]) -> list[Outcome]:
-    """Run `act` for every host; it gives what there is to say, or raises. The outcomes are in the order of the hosts.
+    """Run `act`, which returns a text or raises, for every host. Return the outcomes in the order of the hosts.
 
-    A failure among the canaries ends it, as do `max_failures` in all. Ctrl-C lets the hosts finish that are at work; a
-    second one, SIGTERM and SIGHUP leave them at work, and what becomes of them is unknown.
+    Stop after a failure among the canaries, or after `max_failures`. Ctrl-C waits for the hosts that are working; a
+    second one, SIGTERM and SIGHUP do not, and their outcome is unknown.
     """
     outcomes: list[Outcome] = []
     inbox: SimpleQueue[Outcome | int] = SimpleQueue()
@@ -64,14 +63,14 @@ def go(plan: Plan, act: Callable[[str], str]) -> list[Outcome]:
                 continue
             start, known = time.monotonic(), dict[str, Outcome]()
             for host in hosts:
-                # A daemon, which does not keep this process from ending.
-                threading.Thread(target=_put, args=(inbox, act, host), daemon=True).start()
+                # A daemon thread does not keep this process from ending.
+                threading.Thread(target=_try, args=(act, host, inbox), daemon=True).start()
             while len(known) < len(hosts) and stopped < _AT_ONCE:
                 came = inbox.get()
                 if isinstance(came, Outcome):
                     known[came.host] = came
                 elif (stopped := stopped + came) < _AT_ONCE:
-                    tell("Stopping: waiting for the hosts that are at work; Ctrl-C again leaves them")
+                    print_notice("Stopping: waiting for the hosts that are working; Ctrl-C again leaves them")
             passed = time.monotonic() - start
             outcomes += [
                 known.get(host) or Outcome(host=host, state=UNKNOWN, text=_LEFT, seconds=passed) for host in hosts
@@ -82,31 +81,22 @@ def go(plan: Plan, act: Callable[[str], str]) -> list[Outcome]:
     return outcomes
 
 
-def _put(inbox: SimpleQueue[Outcome | int], act: Callable[[str], str], host: str) -> None:
-    inbox.put(_try(act, host))
-
-
-def _try(act: Callable[[str], str], host: str) -> Outcome:
+def _try(act: Callable[[str], str], host: str, inbox: SimpleQueue[Outcome | int]) -> None:
+    """Put the outcome of this host into the inbox."""
     start = time.monotonic()
     try:
         text, state, code = act(host), DONE, 0
-    except PlatterError as error:
+    except Exception as error:  # noqa: BLE001 - no error may hide the outcomes of other hosts
+        if not isinstance(error, PlatterError):
+            error = PlatterError(f"{type(error).__name__}: {error}", hint="check the host, and try again")
         hint = [f"hint: {error.hint}"] if error.hint else []
         text, state, code = "\n".join([error.message, *hint, *error.output]), FAILED, error.exit_code
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide what became of the other hosts
-        text, state, code = (
-            PlatterError(
-                f"{type(error).__name__}: {error}", hint="see what the message says of the host, and try again"
-            ).message,
-            FAILED,
-            1,
-        )
-    tell(f"{host}: {state}")
-    return Outcome(host=host, state=state, text=text, code=code, seconds=time.monotonic() - start)
+    print_notice(f"{host}: {state}")
+    inbox.put(Outcome(host=host, state=state, text=text, code=code, seconds=time.monotonic() - start))
 
 
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """A line for every host; more of them where there is more to say about one that is done."""
+    """Yield a line for every host, and further lines for the output of one that is done."""
     width = max((len(one.host) for one in outcomes), default=0)
     for one in outcomes:
         first, *more = one.text.splitlines() or [""]
@@ -117,7 +107,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def failures(outcomes: Sequence[Outcome]) -> str:
-    """How many went wrong, and all that the failed hosts said beyond their line in the table."""
+    """Return the further output of failed hosts, and the number of hosts in each state."""
     lines = []
     for one in outcomes:
         if one.state == FAILED and (more := one.text.splitlines()[1:]):
@@ -127,16 +117,8 @@ def failures(outcomes: Sequence[Outcome]) -> str:
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """0 if all is done, the code of the failed hosts if they have the same, else 1."""
+    """Return 0 if all are done, the exit code of the failed hosts if it is the same, else 1."""
     codes = {one.code for one in outcomes if one.state in (FAILED, UNKNOWN)}
     if not codes:
         return int(any(one.state == NOT_TRIED for one in outcomes))
     return codes.pop() if len(codes) == 1 else 1
-
-
-def tell(text: str) -> None:
-    """A line on standard error, whichever thread it comes from."""
-    with _lock:
-        stream = standard_error()
-        stream.write(f"{text}\n")
-        stream.flush()

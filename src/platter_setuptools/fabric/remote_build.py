@@ -1,4 +1,4 @@
-"""A bundle of a git revision, built on another machine and fetched."""
+"""Build a bundle of a git revision on another machine, and fetch it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import secrets
 import shlex
 from pathlib import Path
 
-from platter_setuptools.fabric.fleet import tell
+from platter_setuptools.errors import ArchiveError, CommandError, UsageError
 from platter_setuptools.fabric.host import Host, RemoteError
-from platter_setuptools.ground.errors import ArchiveError, CommandError, UsageError
-from platter_setuptools.ground.files import sha256_of_file
-from platter_setuptools.ground.run import Processes
-from platter_setuptools.ground.temporary import temporary_folder
-from platter_setuptools.steps.bundle.bundles import ReplaceableCheck, python_of
+from platter_setuptools.inspect.find import ReplaceableCheck, targets_of
+from platter_setuptools.runtime.files import sha256_of_file
+from platter_setuptools.runtime.processes import Runner
+from platter_setuptools.runtime.streams import print_notice
+from platter_setuptools.runtime.temporary import temporary_folder
 
 _SUBMODULE = "160000 "  # its mode in a tree of git's
 _MAKE = 'mktemp -d "${TMPDIR:-/tmp}/platter-build.XXXXXXXXXX"'
@@ -27,7 +27,7 @@ printf '%s\\n' "$bundle"
 
 
 def build_on(host: Host, rev: str) -> Path:
-    """Build `rev` there and give the bundle's path here. Raises RemoteError with the exit code of `platter build`."""
+    """Build `rev` there. Return the bundle's path here. Raises RemoteError with the exit code of `platter build`."""
     settings = host.settings
     with temporary_folder() as scratch, contextlib.closing(host):
         archive = _git_archive(rev, Path.cwd(), scratch)
@@ -45,7 +45,7 @@ def build_on(host: Host, rev: str) -> Path:
 
 
 def _git_archive(rev: str, project: Path, scratch: Path) -> Path:
-    run, archive = Processes(), scratch / "source.tar.gz"
+    run, archive = Runner(), scratch / "source.tar.gz"
     git: list[str | Path] = ["git", "-C", project]
     try:
         # A revision could look like an option of `git archive`; its hash does not.
@@ -53,11 +53,11 @@ def _git_archive(rev: str, project: Path, scratch: Path) -> Path:
         for line in run([*git, "ls-tree", "-r", commit]).splitlines():
             mode, _, path = line.partition("\t")
             if mode.startswith(_SUBMODULE):
-                tell(f"warning: the submodule {path} is left out: git archive has nothing of it")
+                print_notice(f"warning: the submodule {path} is left out: git archive does not contain it")
         run([*git, "archive", "--format=tar.gz", f"--output={archive}", commit])
     except CommandError as error:
         raise UsageError(
-            f"git has no archive of {rev!r} in {project}",
+            f"git cannot make an archive of {rev!r} in {project}",
             hint="name a commit, a tag or a branch of that repository (git log --all shows them)",
             output=error.output,
         ) from error
@@ -65,7 +65,7 @@ def _git_archive(rev: str, project: Path, scratch: Path) -> Path:
 
 
 def _fetch(host: Host, path: str, digest: str, dist: Path) -> Path:
-    """Whole or not at all, as everything in dist."""
+    """Fetch the bundle under a temporary name, check it and rename it."""
     target = dist / path.rpartition("/")[2]
     part = dist / f".{target.name}.{secrets.token_hex(4)}.part"
     try:
@@ -73,13 +73,13 @@ def _fetch(host: Host, path: str, digest: str, dist: Path) -> Path:
         host.get(path, part)
         arrived, _size = sha256_of_file(part)
         if arrived != digest:
-            raise RemoteError(f"{target.name} did not arrive as it was built", hint="build it again", code=4)
-        ReplaceableCheck(python_of(part))(target)
+            raise RemoteError(f"{target.name} was changed on the way", hint="build it again", code=4)
+        ReplaceableCheck(targets_of(part))(target)
         part.replace(target)
     except OSError as error:
         raise ArchiveError(
             f"{target} cannot be written: {error.strerror}",
-            hint="look at the rights of that folder and at the room there (ls -ld, df -h), or choose another",
+            hint="check the folder's permissions and free space (ls -ld, df -h), or choose another",
         ) from error
     finally:
         with contextlib.suppress(OSError):

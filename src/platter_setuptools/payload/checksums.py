@@ -1,14 +1,15 @@
-"""SHA256SUMS: every file of the bundle but itself and its signature, in the format of coreutils' sha256sum."""
+"""SHA256SUMS: every file of the bundle except itself and its signature, in the format of coreutils' sha256sum."""
 
 import contextlib
 import hashlib
 import os
 import re
-from typing import AbstractSet, BinaryIO, Dict, Iterable, Iterator, List, Tuple
+from typing import AbstractSet, BinaryIO, Dict, Iterable, List, Optional, Tuple
 
+from .bundle_files import AGAIN, BundleFiles, files
 from .errors import BundleError
 from .names import relative
-from .untrusted import FILES, LIST, read_file
+from .untrusted import FILES, LIST
 
 FILE = "SHA256SUMS"
 SIGNATURE = FILE + ".sig"
@@ -20,47 +21,45 @@ _REMOVE = (
     "remove them, or unpack the bundle again into a folder of its own; if post-install.sh wrote them, have it write"
     " elsewhere, such as into $VIRTUAL_ENV"
 )
-MODULES = "data/bootstrap/"
-_AGAIN = "copy the bundle to this machine again; if that does not help, build it again"
 
 
 def read(bundle: str) -> Dict[str, str]:
-    """Path relative to the bundle -> SHA-256 in lower-case hexadecimal digits."""
+    """Return the SHA-256 in lower-case hexadecimal digits by path relative to the bundle."""
     path = os.path.join(bundle, FILE)
     try:
-        content = read_file(path, LIST)
+        content = files(bundle).read(FILE, LIST)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise BundleError("%s cannot be read: %s" % (path, reason), hint=_AGAIN) from error
+        raise BundleError("%s cannot be read: %s" % (path, reason), hint=AGAIN) from error
     return parse(content, path)
 
 
 def parse(content: bytes, path: str = FILE) -> Dict[str, str]:
-    """As ``read``, from what stands in the file."""
+    """Return the same as `read` from the file's content."""
     sums: Dict[str, str] = {}
     lines = content.decode("utf-8", "surrogateescape").split("\n")
     if len(lines) > FILES:
         raise BundleError("%s lists more than %d files" % (path, FILES), hint="leave files out of the bundle")
     if lines.pop():
-        raise BundleError("%s is cut off in its last line" % path, hint=_AGAIN)
+        raise BundleError("%s is cut off in its last line" % path, hint=AGAIN)
     for number, line in enumerate(lines, 1):
         match = _LINE.fullmatch(line)
         if match is None:
-            raise BundleError("%s, line %d: not a checksum" % (path, number), hint=_AGAIN)
+            raise BundleError("%s, line %d: not a checksum" % (path, number), hint=AGAIN)
         escaped, digest, name = match.groups()
         if escaped:
             name = re.sub(r"\\[\\nr]", lambda found: _ESCAPES[found.group()], name)
         if name in sums:
-            raise BundleError("%s, line %d: %s is listed twice" % (path, number, name), hint=_AGAIN)
+            raise BundleError("%s, line %d: %s is listed twice" % (path, number, name), hint=AGAIN)
         sums[name if "\\" in name else relative(name, path)] = digest
     return sums
 
 
-def digest(stream: BinaryIO) -> str:
-    """SHA-256 of the rest of an open file, in constant memory."""
+def digest(stream: BinaryIO, size: Optional[int] = None) -> str:
+    """Return the SHA-256 of the rest of an open file, in constant memory. `size` is its length, if known."""
     state = hashlib.sha256()
     # Most files are small: to clear a whole chunk for each takes longer than to hash it.
-    buffer = bytearray(min(CHUNK, os.fstat(stream.fileno()).st_size) or 1)
+    buffer = bytearray(min(CHUNK, os.fstat(stream.fileno()).st_size if size is None else size) or 1)
     view = memoryview(buffer)
     while True:
         count = stream.readinto(buffer)  # type: ignore[attr-defined]  # BinaryIO lacks it, every real file has it
@@ -70,40 +69,51 @@ def digest(stream: BinaryIO) -> str:
 
 
 def identity(bundle: str) -> str:
-    """What makes two bundles the same: the hash of their SHA256SUMS."""
-    with open(os.path.join(bundle, FILE), "rb") as stream:
+    """Return the hash of SHA256SUMS, which identifies a bundle."""
+    with files(bundle).open(FILE).stream as stream:
         return digest(stream)
 
 
 def verify_file(bundle: str, sums: Dict[str, str], name: str) -> None:
-    """BundleError unless this one file is there and as it was built."""
-    verdict = _verdict(bundle, sums, name) if name in sums else "not listed in " + FILE
+    """Raise BundleError unless this file exists and is unchanged."""
+    verdict = _verdict(files(bundle), sums, name) if name in sums else "not listed in " + FILE
     if verdict:
-        raise BundleError("%s: %s" % (os.path.join(bundle, name), verdict), hint=_AGAIN)
+        raise BundleError("%s: %s" % (os.path.join(bundle, name), verdict), hint=AGAIN)
 
 
-def verify(bundle: str, sums: Dict[str, str], deferred: AbstractSet[str]) -> None:
-    """BundleError that names every missing, extra or altered file; the contents of deferred ones are not read."""
-    present = set(_files(bundle))
+def verify(
+    bundle: str,
+    sums: Dict[str, str],
+    deferred: AbstractSet[str],
+    absent: AbstractSet[str] = frozenset(),
+    unlisted: AbstractSet[str] = frozenset(),
+) -> None:
+    """Raise BundleError that names every missing, extra or altered file; deferred ones are not read.
+
+    `absent` are listed files that may be missing, `unlisted` are others that may be there.
+    """
+    there = files(bundle)
+    present = set(there.names())
     findings: List[Tuple[str, str]] = []
     for name in sums:
         if name not in present:
-            findings.append((name, "missing"))
+            if name not in absent:
+                findings.append((name, "missing"))
         elif name not in deferred:
-            verdict = _verdict(bundle, sums, name)
+            verdict = _verdict(there, sums, name)
             if verdict:
                 findings.append((name, verdict))
-    extra = [(name, "not listed in " + FILE) for name in _extra(present, sums)]
+    extra = [(name, "not listed in " + FILE) for name in _extra(present - unlisted, sums)]
     if findings:
         findings += extra
-        raise BundleError("the bundle %s is damaged:\n%s" % (bundle, _list(findings)), hint=_AGAIN)
+        raise BundleError("the bundle %s is damaged:\n%s" % (bundle, _list(findings)), hint=AGAIN)
     if extra:
         raise BundleError("the bundle %s has files that are not its own:\n%s" % (bundle, _list(extra)), hint=_REMOVE)
 
 
 def sweep(bundle: str, sums: Dict[str, str]) -> None:
     """Remove the bytecode that Python left beside modules of the bundle, since these were run where they are."""
-    for name in _extra(_files(bundle), sums):
+    for name in _extra(files(bundle).names(), sums):
         folder = os.path.dirname(os.path.join(bundle, name))
         if os.path.basename(folder) == "__pycache__" and name.endswith(".pyc"):
             with contextlib.suppress(OSError):
@@ -121,38 +131,14 @@ def _list(findings: List[Tuple[str, str]]) -> str:
     return "\n".join(lines + (["  and %d more" % (len(findings) - _SHOWN)] if len(findings) > _SHOWN else []))
 
 
-def _verdict(bundle: str, sums: Dict[str, str], name: str) -> str:
+def _verdict(there: BundleFiles, sums: Dict[str, str], name: str) -> str:
     try:
-        with open(os.path.join(bundle, name), "rb", buffering=0) as stream:
-            return "" if digest(stream) == sums[name] else "altered"
+        opened = there.open(name)
+        with opened.stream as stream:
+            return "" if digest(stream, opened.size) == sums[name] else "altered"
+    except ValueError as error:
+        return str(error)
     except FileNotFoundError:
         return "missing"
     except OSError as error:
         return "cannot be read: %s" % error.strerror
-
-
-def _files(bundle: str) -> Iterator[str]:
-    """Every file below the bundle; a link to one counts as one, and none may lead out of the bundle.
-
-    A build script may link to folders, whose files are listed where they are. But where modules are looked for, a link
-    would give them other names.
-    """
-    root = os.path.realpath(bundle)
-    pending = [""]
-    while pending:
-        prefix = pending.pop()
-        with os.scandir(os.path.join(root, prefix)) as entries:
-            for entry in entries:
-                name = prefix + entry.name
-                if entry.is_symlink() and not _inside(os.path.realpath(entry.path), root):
-                    raise BundleError("%s: a link that leads out of the bundle" % entry.path, hint=_AGAIN)
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(name + "/")
-                elif entry.is_file() or (entry.is_symlink() and (not entry.is_dir() or name.startswith(MODULES))):
-                    yield name
-                elif not entry.is_symlink():
-                    raise BundleError("%s: neither a file nor a folder" % entry.path, hint=_AGAIN)
-
-
-def _inside(path: str, root: str) -> bool:
-    return path == root or path.startswith(root.rstrip("/") + "/")

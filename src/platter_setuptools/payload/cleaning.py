@@ -1,6 +1,6 @@
-"""What may be shown, on the server and where bundles are built: no secrets, and nothing that a terminal obeys.
+"""Clean text for output, on the server and the build machine: no secrets, and no control characters.
 
-Every expression here takes time in proportion to the text: what is shown comes from others.
+Every expression here takes time in proportion to the text, which may come from others.
 """
 
 import re
@@ -20,9 +20,9 @@ _COLOUR = re.compile("\x1b\\[[0-9;]{0,32}m")
 
 
 def clean(text: str) -> str:
-    """The text without secrets; what a terminal would obey is shown as an escape, by its number.
+    """Return the text without secrets, with control characters as escapes with their numbers.
 
-    Colours are left out, tabs become spaces, and the line ends of other systems newlines.
+    Colours are removed, tabs become spaces, and line ends of other systems newlines.
     """
     text = redact(text)
     if text.isprintable():
@@ -32,7 +32,7 @@ def clean(text: str) -> str:
 
 
 def redact(text: str) -> str:
-    """The text with ``user:password@`` taken out of every URL in it."""
+    """Return the text without the `user:password@` of URLs."""
     if "@" not in text:
         return text
     parts = _AUTHORITY.split(text)

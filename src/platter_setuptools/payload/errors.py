@@ -1,4 +1,4 @@
-"""Everything that can go wrong on the server, one exit code per kind."""
+"""Errors on the server: a class and an exit code for each kind."""
 
 import errno
 from typing import Union
@@ -7,7 +7,7 @@ SIGNALLED = 128  # what a shell adds to the number of the signal that ended a pr
 
 
 class InstallError(Exception):
-    """Root of all errors that a user may see: what failed and where, and on a line of its own what to do."""
+    """The base class of all errors for users: what failed and where, and on a separate line what to do."""
 
     exit_code = 1
 
@@ -31,13 +31,13 @@ class PythonError(InstallError):
 
 
 class BundleError(InstallError):
-    """The bundle is damaged, or holds what no honest build would put there."""
+    """The bundle is damaged, or contains something that no build makes."""
 
     exit_code = 4
 
 
 class HostError(InstallError):
-    """Neither the bundle nor the Python is at fault: the machine, or the place on it, cannot hold it."""
+    """The machine or the filesystem does not fit the bundle."""
 
     exit_code = 5
 
@@ -55,19 +55,19 @@ class HookError(InstallError):
 
 
 class CommandError(InstallError):
-    """A health check or a reload command of the operator's failed; what was active before is active again."""
+    """The operator's health check or reload command failed; the previous release is active."""
 
     exit_code = 8
 
 
 class Interrupted(BaseException):
-    """A signal asked for the end; raised by its handler, at any line, so that the cleaning up is that of any failure.
+    """A signal, raised by its handler at any line, so that cleaning up is the same as after a failure.
 
-    It is no Exception: code that takes a failure for an answer must not take the signal for one. The exit code is
-    that of a shell for a process that the signal ended: 128 and its number.
+    Not an Exception: code that handles failures must not handle it. The exit code is the shell's: 128 plus the number
+    of the signal.
     """
 
-    hint = "all is cleaned up: run it again when you like"
+    hint = "everything is cleaned up: you can run it again"
 
     def __init__(self, message: str, *, number: int) -> None:
         super().__init__(message)
@@ -94,7 +94,7 @@ BY_EXIT_CODE = {
 
 _ROOM = "make room there (df -h and df -i show how much there is), then try again"
 _RIGHTS = (
-    "look at the owner, mode and attributes of that path (ls -ld, lsattr); or choose a folder on another filesystem, if"
+    "check the owner, mode and attributes of that path (ls -ld, lsattr); or choose a folder on another filesystem, if"
     " this one lacks modes, times or links"
 )
 _LACKS = "its filesystem lacks what an installation needs; choose a folder on another one"
@@ -107,7 +107,8 @@ _HINTS = {
     errno.ENOSYS: _LACKS,
     errno.EOPNOTSUPP: _LACKS,
     errno.EINVAL: _LACKS,
-    errno.EIO: "look at the disk and at what the kernel says of it (dmesg)",
+    errno.EFBIG: "allow larger files (ulimit -f), or choose a folder on another filesystem",
+    errno.EIO: "check the disk and the kernel's messages (dmesg)",
     errno.ENOMEM: "give the machine more memory, or free some, then try again",
     errno.EMFILE: "allow more open files (ulimit -n), then try again",
     errno.ENFILE: "end other processes, since the machine has too many open files, then try again",
@@ -117,19 +118,20 @@ _ANY_OTHER = "try again; if that does not help, set PLATTER_DEBUG=1 to see where
 
 
 def foreseen(error: BaseException) -> Union[InstallError, Interrupted]:
-    """Return the error that tells of any exception, also of one that nobody foresaw."""
+    """Return an error with a hint for any exception."""
     if isinstance(error, (InstallError, Interrupted)):
         return error
     return InstallError(describe(error), hint=advice(error))
 
 
 def describe(error: BaseException) -> str:
-    """Return one line about an exception that nobody foresaw."""
+    """Return one line about an unexpected exception."""
     if isinstance(error, OSError) and error.strerror:
-        return "%s: %s" % (error.filename, error.strerror) if error.filename else error.strerror
+        name = error.filename2 or error.filename  # of two, the one that was to be made
+        return "%s: %s" % (name, error.strerror) if name else error.strerror
     return "%s: %s" % (type(error).__name__, error)
 
 
 def advice(error: BaseException) -> str:
-    """Return the hint for an exception that nobody foresaw."""
+    """Return the hint for an unexpected exception."""
     return _HINTS.get(error.errno or 0, _ANY_OTHER) if isinstance(error, OSError) else _ANY_OTHER

@@ -1,4 +1,4 @@
-"""What an examination found, and the one error that tells all of it."""
+"""The findings of a check, and the error that reports all of them."""
 
 from typing import List, NamedTuple, Optional, Sequence, Type
 
@@ -8,7 +8,7 @@ _ORDER = (PythonError, HostError, DestinationError)
 
 
 class Finding(NamedTuple):
-    """``kind`` is the error that it amounts to, which needs a hint; None makes it a warning."""
+    """`kind` is the error that it becomes, which needs a hint; None makes it a warning."""
 
     kind: Optional[Type[InstallError]]
     text: str
@@ -16,7 +16,7 @@ class Finding(NamedTuple):
 
 
 def report(findings: Sequence[Finding], title: str) -> InstallError:
-    """One error for all of these; Python first, then the host, then the destination decides on the exit code."""
+    """Return one error for all findings; its exit code is that of Python, else the host, else the destination."""
     kind = next(kind for kind in _ORDER if any(one.kind is kind for one in findings))
     hints: List[str] = []
     for one in findings:

@@ -16,7 +16,7 @@ _SHORT = {"cpython": "cp", "pypy": "pp"}
 
 
 class Host(NamedTuple):
-    """What decides whether a wheel runs here. ``platform`` is spelled as in wheel names, e.g. ``linux_x86_64``."""
+    """What decides whether a wheel runs here. `platform` is spelled as in wheel names, such as `linux_x86_64`."""
 
     implementation: str
     python: Tuple[int, int, int]
@@ -31,7 +31,7 @@ class Host(NamedTuple):
 
     @property
     def interpreter(self) -> str:
-        """Interpreter tag, e.g. ``cp311``."""
+        """Return the interpreter tag, such as `cp311`."""
         short = _SHORT.get(self.implementation, self.implementation)
         return "%s%d%d" % ((short, *self.python[:2]))
 
@@ -52,7 +52,7 @@ class Host(NamedTuple):
 
 
 def examine() -> Host:
-    """Facts about the interpreter that runs this."""
+    """Return the facts about the interpreter that runs this."""
     implementation = sys.implementation.name
     debug = bool(sysconfig.get_config_var("Py_DEBUG"))
     free_threaded = sys.version_info >= (3, 13) and bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -102,7 +102,7 @@ def _glibc() -> Optional[Pair]:
 
 
 def _musl() -> Optional[Pair]:
-    """Version that musl's loader prints when it is started without a program."""
+    """Return the version that musl's loader prints when it is started without a program."""
     for loader in sorted(glob.glob(_MUSL_LOADERS)):
         try:
             done = subprocess.run([loader], check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, timeout=10)
@@ -128,7 +128,7 @@ def _macos() -> Optional[Pair]:
 
 
 def serves(libc: str, wanted: str) -> bool:
-    """Whether a system with ``glibc 2.36``, say, has what wants ``glibc 2.34``. Of musl every version will do."""
+    """Whether a system with `glibc 2.36`, say, has what wants `glibc 2.34`. Of musl every version will do."""
     if libc.split()[:1] != wanted.split()[:1]:
         return False
     found, expected = _pair(libc), _pair(wanted)
@@ -136,7 +136,7 @@ def serves(libc: str, wanted: str) -> bool:
 
 
 def decoded(text: str) -> Host:
-    """A Host from what this file prints when another interpreter runs it; ValueError for anything else."""
+    """Return a Host from the output of this file in another interpreter. Raises ValueError for anything else."""
     facts = json.loads(text)
     if not isinstance(facts, dict) or not set(Host._fields) <= set(facts):
         raise ValueError("it prints something else than it was asked for")

@@ -1,47 +1,32 @@
-"""info.json: what the bundle says about itself. Foreign data becomes typed values here, once.
+"""info.json: the bundle's metadata, read once into typed and checked values.
 
-`platter verify` and `platter inspect` ask these functions too, so that they pass what the installer passes.
+`platter verify` and `platter inspect` use these functions, too, so that they accept exactly what the installer accepts.
 """
 
 import os
 import re
-from typing import Any, Dict, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, NamedTuple, Optional, Set, Tuple
 
-from . import checksums, specifiers, tags, untrusted
+from . import checksums, interpreter, specifiers, tags, untrusted
+from .bundle_files import files
 from .errors import BundleError
+from .host import Host
+from .interpreter import LIBC, Interpreter
 from .names import is_project, normalised, relative
 from .table import HINT, Table
+from .target import BYTECODE, PYTHON, TAG, Bytecode, Target, best, pythons, read_target
 
 FILE = "info.json"
 FORMAT = 1
 # What `git describe --always --dirty` says: a commit (SHA-1 or SHA-256), and whether tracked files differ from it.
 _REVISION = re.compile("(?:[0-9a-f]{40}|[0-9a-f]{64})(?:-dirty)?")
-_IMPLEMENTATION = re.compile(r"[a-z][a-z0-9]{0,31}", re.ASCII)
-_PYTHON = re.compile(r"[0-9]{1,2}\.[0-9]{1,2}", re.ASCII)
-_TAG = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
-_HEXADECIMAL = re.compile(r"([0-9a-f]{2}){1,32}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_LIBC = re.compile(r"(glibc [0-9]{1,3}\.[0-9]{1,3}|musl)?", re.ASCII)
-_BYTECODE = re.compile(r"bytecode/[^/]+\.zip")
-# What install.sh reads, which knows no JSON: the first line of this form.
-_PYTHON_LINE = re.compile(r'^  "python": ".*?"', re.MULTILINE)
-
-
-class Target(NamedTuple):
-    """One interpreter and platform that the bundle serves."""
-
-    implementation: str
-    python: str
-    abi: str
-    platform: str
-    cache_tag: str
-    magic: str
-    debug: bool
-    free_threaded: bool
+# What install.sh reads, which knows no JSON: the lines of this form before the targets.
+_PYTHON_LINES = re.compile(r'^  "pythons?": ".*?"', re.MULTILINE)
+_TARGETS_LINE = re.compile(r'^  "targets": ', re.MULTILINE)
 
 
 class Override(NamedTuple):
-    """Requirements that count instead of those for ``name`` which ``of`` states; None stands for all."""
+    """Requirements that replace those for `name` in the metadata of `of`; None means all."""
 
     of: Optional[str]
     version: Optional[str]
@@ -50,10 +35,10 @@ class Override(NamedTuple):
 
 
 class BundledWheel(NamedTuple):
-    """One wheel; paths are relative to the bundle's data folder; ``size`` of the file and others are in bytes.
+    """One wheel; paths are relative to the bundle's data folder; `size` of the file and others are in bytes.
 
-    ``libc`` is what its compiled files need at least, ``glibc 2.34`` or ``musl``; ``libraries`` are the shared ones
-    that no wheel of the bundle brings.
+    `libc` is the oldest libc that its compiled files work with, `glibc 2.34` or `musl`; `libraries` are the shared
+    libraries that no wheel of the bundle contains. The last three are empty in bundles of older releases.
     """
 
     file: str
@@ -67,15 +52,18 @@ class BundledWheel(NamedTuple):
     libraries: Tuple[str, ...] = ()
     size: int = 0
     installed_files: int = 0
+    record_sha256: str = ""
+    executables_sha256: str = ""
+    bytecode_record_sha256: str = ""
 
 
 class Manifest(NamedTuple):
-    """``extras`` are those of the project that are bundled; ``excluded`` what was left out by name.
+    """`extras` are the bundled ones of the project; `excluded` the distributions that were left out.
 
-    ``revision`` is the git commit that the project was built from, followed by ``-dirty`` where tracked files had
-    changes; empty if it was not recorded.
-    ``system_site_packages``: the virtualenv finds the packages of its base Python, after its own.
-    ``case_sensitive``: names of files differ only in case, which the filesystem has to keep apart.
+    `revision` is the git commit that the project was built from, followed by `-dirty` if tracked files had changes;
+    empty if it was not recorded.
+    `system_site_packages`: the virtualenv finds the packages of its base Python, after its own.
+    `case_sensitive`: names of files differ only in case, so the filesystem must distinguish case.
     """
 
     name: str
@@ -93,29 +81,69 @@ class Manifest(NamedTuple):
     overrides: Tuple[Override, ...] = ()
     system_site_packages: bool = False
     case_sensitive: bool = False
+    interpreter: Optional[Interpreter] = None
 
     @property
     def title(self) -> str:
         return "%s %s" % (self.name, self.version)
 
+    @property
+    def files(self) -> Tuple[str, ...]:
+        """Return the wheels, their bytecode for all targets, and the interpreter; paths in the bundle's data folder."""
+        code = [one.bytecode for one in self.wheels if one.bytecode]
+        code += [one.file for target in self.targets for one in target.bytecode]
+        code += [self.interpreter.file] if self.interpreter else []
+        return tuple(dict.fromkeys([*(one.file for one in self.wheels), *code]))
+
+    def for_host(self, host: Host) -> "Manifest":
+        """Return what concerns the target that this host is, or comes closest to."""
+        return self.for_target(best(self.targets, host))
+
+    def for_target(self, target: Target) -> "Manifest":
+        """Return what concerns one target, which is the first of `targets` then: its wheels, with its bytecode."""
+        if len(self.targets) == 1:
+            return self
+        known, code = {wheel.file: wheel for wheel in self.wheels}, {one.wheel: one for one in target.bytecode}
+        wheels = tuple(_with_bytecode(known[file], code.get(file)) for file in target.wheels)
+        return self._replace(
+            targets=(target, *(one for one in self.targets if one is not target)),
+            requires_python=target.requires_python,
+            wheels=wheels,
+            installed_size=sum(wheel.installed_size for wheel in wheels),
+            installed_files=sum(wheel.installed_files for wheel in wheels),
+        )
+
+
+def _with_bytecode(wheel: BundledWheel, bytecode: Optional[Bytecode]) -> BundledWheel:
+    if bytecode is None:
+        return wheel
+    return wheel._replace(
+        bytecode=bytecode.file,
+        bytecode_record_sha256=bytecode.record_sha256,
+        installed_size=wheel.installed_size + bytecode.installed_size,
+        installed_files=wheel.installed_files + bytecode.installed_files,
+    )
+
 
 def read_verified(bundle: str, sums: Dict[str, str]) -> Manifest:
-    """The manifest, after its file has been compared with SHA256SUMS, and it with that."""
+    """Return the manifest, after comparing SHA256SUMS with its hash and the file with SHA256SUMS."""
     checksums.verify_file(bundle, sums, FILE)
     plan = read(bundle)
-    for one in plan.wheels:
-        for name, sha256 in ((one.file, one.sha256), (one.bytecode, "")):
-            listed = sums.get("data/%s" % name)
-            if name is not None and (listed is None or sha256 not in ("", listed)):
-                what = "%s is not listed in %s" if listed is None else "%s has another hash in %s"
-                raise BundleError("%s: %s" % (os.path.join(bundle, FILE), what % (name, checksums.FILE)), hint=HINT)
+    known = {one.file: one.sha256 for one in plan.wheels}
+    if plan.interpreter:
+        known[plan.interpreter.file] = plan.interpreter.sha256
+    for name in plan.files:
+        listed = sums.get("data/%s" % name)
+        if listed is None or known.get(name, listed) != listed:
+            what = "%s is not listed in %s" if listed is None else "%s has another hash in %s"
+            raise BundleError("%s: %s" % (os.path.join(bundle, FILE), what % (name, checksums.FILE)), hint=HINT)
     return plan
 
 
 def read(bundle: str) -> Manifest:
     path = os.path.join(bundle, FILE)
     try:
-        content = untrusted.read_file(path, untrusted.TEXT)
+        content = files(bundle).read(FILE, untrusted.TEXT)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BundleError("%s cannot be read: %s" % (path, reason), hint="copy the bundle here again") from error
@@ -123,20 +151,23 @@ def read(bundle: str) -> Manifest:
 
 
 def load(content: bytes, path: str = FILE) -> Manifest:
-    """Manifest from the file's content."""
+    """Return the manifest from the file's content."""
     try:
         data = untrusted.parse_json(untrusted.within(content, untrusted.TEXT))
     except ValueError as error:
         raise BundleError("%s cannot be read: %s" % (path, error), hint=HINT) from error
     plan = parse(data, path)
-    line = _PYTHON_LINE.search(content.decode("utf-8"))
-    if line is None or line.group() != '  "python": "%s"' % data["python"]:
-        raise BundleError("%s: python: expected it on a line of its own" % path, hint=HINT)
+    before = _TARGETS_LINE.split(content.decode("utf-8"))[0]
+    wanted = ['  "%s": "%s"' % (key, data[key]) for key in ("python", "pythons") if key in data]
+    if _PYTHON_LINES.findall(before) != wanted:
+        keys = " and ".join(key for key in ("python", "pythons") if key in data)
+        raise BundleError("%s: %s: expected it on a line of its own" % (path, keys), hint=HINT)
+    interpreter.check_lines(plan.interpreter, before, path)
     return plan
 
 
 def parse(data: Any, path: str = FILE) -> Manifest:
-    """Manifest from decoded JSON; BundleError carries the path of the offending key."""
+    """Return the manifest from decoded JSON. Raises BundleError with the path of the wrong key."""
     top = Table(data, path)
     if top.get("format", int) != FORMAT:
         raise BundleError(
@@ -146,9 +177,9 @@ def parse(data: Any, path: str = FILE) -> Manifest:
     plan = Manifest(
         name=top.project("name"),
         version=top.version("version"),
-        platform=top.matching("platform", _TAG),
+        platform=top.matching("platform", TAG),
         requires_python=top.optional("requires_python", str),
-        targets=tuple(_target(table) for table in top.tables("targets")),
+        targets=tuple(read_target(table) for table in top.tables("targets")),
         wheels=tuple(_wheel(table) for table in top.tables("wheels")),
         installed_size=top.number("installed_size"),
         installed_files=top.number("installed_files"),
@@ -159,22 +190,23 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         overrides=tuple(_override(table) for table in top.tables("overrides")) if "overrides" in top.data else (),
         system_site_packages=top.optional("system_site_packages", bool) or False,
         case_sensitive=top.optional("case_sensitive", bool) or False,
+        interpreter=interpreter.read(top),
     )
     _check(plan, top)
     return plan
 
 
 def _check(plan: Manifest, top: "Table") -> None:
-    """What values have to do with each other."""
-    seen: Set[str] = set()
-    for name in (normalised(wheel.name) for wheel in plan.wheels):
-        if name in seen:
-            raise BundleError("%s: %s is bundled twice" % (top.where, name), hint=HINT)
-        seen.add(name)
+    """Check how values depend on each other."""
     if not plan.targets:
         raise BundleError("%s: targets is empty" % top.where, hint=HINT)
-    if top.matching("python", _PYTHON) not in [target.python for target in plan.targets]:
+    if len(plan.targets) > 1:
+        _check_targets(plan, top)
+    _check_names([wheel.name for wheel in plan.for_target(plan.targets[0]).wheels], top.where)
+    if top.matching("python", PYTHON) not in [target.python for target in plan.targets]:
         raise top.unexpected("python", "the Python of a target")
+    if (len(plan.targets) > 1 or "pythons" in top.data) and top.data.get("pythons") != pythons(plan.targets):
+        raise top.unexpected("pythons", repr(pythons(plan.targets)))
     if plan.requires_python and not specifiers.valid(plan.requires_python):
         raise top.unexpected("requires_python", "version specifiers (PEP 440)")
     for key, names in (("extras", plan.extras), ("excluded", plan.excluded)):
@@ -186,6 +218,33 @@ def _check(plan: Manifest, top: "Table") -> None:
     ):
         if getattr(plan, key) != sum_:
             raise top.unexpected(key, "%d, the sum of the wheels'" % sum_)
+
+
+def _check_names(names: Iterable[str], where: str) -> None:
+    seen: Set[str] = set()
+    for name in map(normalised, names):
+        if name in seen:
+            raise BundleError("%s: %s is bundled twice" % (where, name), hint=HINT)
+        seen.add(name)
+
+
+def _check_targets(plan: Manifest, top: "Table") -> None:
+    """Check that the targets name the wheels of the bundle, and no others."""
+    files = [wheel.file for wheel in plan.wheels]
+    names = {wheel.file: wheel.name for wheel in plan.wheels}
+    if len(names) < len(files):
+        raise BundleError("%s: wheels: a file is named twice" % top.where, hint=HINT)
+    for number, target in enumerate(plan.targets):
+        where = "%s: targets[%d]" % (top.where, number)
+        others = set(target.wheels) - names.keys() | {one.wheel for one in target.bytecode} - set(target.wheels)
+        if others or not target.wheels:
+            what = "%s is not among its wheels" % min(others) if others else "it has no wheels"
+            raise BundleError("%s: %s" % (where, what), hint=HINT)
+        _check_names([names[file] for file in target.wheels], where)
+    if untaken := names.keys() - {file for target in plan.targets for file in target.wheels}:
+        raise BundleError("%s: no target takes %s" % (top.where, min(untaken)), hint=HINT)
+    if len({target.id for target in plan.targets}) < len(plan.targets):
+        raise BundleError("%s: a target is named twice" % top.where, hint=HINT)
 
 
 def is_revision(text: str) -> bool:
@@ -207,20 +266,23 @@ def _wheel(table: "Table") -> BundledWheel:
         raise table.unexpected("file", "a wheel's name")
     if normalised(file.split("-")[0]) != normalised(name):
         raise table.unexpected("file", "a wheel of %s" % name)
-    if bytecode is not None and not _BYTECODE.fullmatch(relative(bytecode, table.where)):
+    if bytecode is not None and not BYTECODE.fullmatch(relative(bytecode, table.where)):
         raise table.unexpected("bytecode", "a zip file's path")
     return BundledWheel(
         file=file,
         name=name,
         version=table.version("version"),
-        sha256=table.matching("sha256", _SHA256),
+        sha256=table.sha256("sha256"),
         installed_size=table.number("installed_size"),
         requested=table.get("requested", bool),
         bytecode=bytecode,
-        libc=table.matching("libc", _LIBC) if table.data.get("libc") is not None else "",
+        libc=table.matching("libc", LIBC) if table.data.get("libc") is not None else "",
         libraries=table.strings("libraries"),
         size=table.number("size"),
         installed_files=table.number("installed_files"),
+        record_sha256=table.sha256("record_sha256", optional=True),
+        executables_sha256=table.sha256("executables_sha256", optional=True),
+        bytecode_record_sha256=table.sha256("bytecode_record_sha256", optional=True),
     )
 
 
@@ -230,17 +292,4 @@ def _override(table: "Table") -> Override:
         version=table.optional("version", str),
         name=table.optional("name", str),
         instead=table.strings("instead"),
-    )
-
-
-def _target(table: "Table") -> Target:
-    return Target(
-        implementation=table.matching("implementation", _IMPLEMENTATION),
-        python=table.matching("python", _PYTHON),
-        abi=table.matching("abi", _TAG),
-        platform=table.matching("platform", _TAG),
-        cache_tag=table.matching("cache_tag", _TAG),
-        magic=table.matching("magic", _HEXADECIMAL),
-        debug=table.get("debug", bool),
-        free_threaded=table.get("free_threaded", bool),
     )

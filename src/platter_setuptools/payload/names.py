@@ -1,4 +1,4 @@
-"""Names that came from others, checked before they become paths, or are shown."""
+"""Check names from others before they become paths or are shown."""
 
 import re
 
@@ -16,7 +16,7 @@ _VERSION = re.compile(
 
 
 def normalised(name: str) -> str:
-    """Project name as PEP 503 compares it."""
+    """Return a project name normalised as in PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -31,7 +31,7 @@ def is_version(text: str) -> bool:
 
 
 def relative(path: str, where: str) -> str:
-    """The path itself, if it stays below its root, means the same everywhere and is not too long; else BundleError."""
+    """Return the path if it stays below its root, is the same everywhere and not too long. Raises BundleError."""
     parts = path.split("/")
     # One test for all the dangerous spellings: an empty part covers "/x", "x//y" and "x/".
     if "\\" in path or "\0" in path or not all(part not in ("", ".", "..") for part in parts):
@@ -44,5 +44,5 @@ def relative(path: str, where: str) -> str:
 
 
 def size(text: str) -> int:
-    """How many bytes a name takes on disk."""
+    """Return the number of bytes of a name on disk."""
     return len(text.encode("utf-8", "surrogatepass"))

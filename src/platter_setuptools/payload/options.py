@@ -1,12 +1,15 @@
-"""The command lines: install.sh's, and what those of the server's programs have in common."""
+"""The command line of install.sh, and functions that ROOT/platter shares."""
 
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import UsageError
 
-_HINT = "./install.sh --help lists the options"
+AUTO, CLONE, HARDLINK, COPY = "auto", "clone", "hardlink", "copy"
+_LINK_MODES = (AUTO, CLONE, HARDLINK, COPY)
 _FLAGS = {
     "--check": "check",
+    "--describe": "describe",
+    "--verify": "verify",
     "--force": "force",
     "--compile": "compile",
     "--no-activate": "no-activate",
@@ -21,22 +24,33 @@ _VALUES = {
     "--python": "python",
     "--allowed-signers": "allowed-signers",
     "--root": "root",
+    "--extract": "extract",
     "--keep": "keep",
     "--health-check": "health-check",
     "--reload": "reload",
+    "--link-mode": "link-mode",
 }
-_FOR_ROOTS = ("no-activate", "keep", "health-check", "no-health-check", "reload", "no-reload", "new-signer")
+_FOR_ROOTS = (
+    *("no-activate", "keep", "health-check", "no-health-check", "reload", "no-reload", "new-signer"),
+    "link-mode",
+)
+_ALONE = ("describe", "verify", "extract")  # they install nothing
+_WITH_THESE = ("python", "allowed-signers", "quiet")
 
 
 class Options(NamedTuple):
-    """Either ``destination`` or ``root`` is empty; ``keep`` is 0 if nothing is to be pruned.
+    """One of `destination`, `root`, `describe`, `verify` and `extract` (a folder) is set; `keep` is 0 without `--keep`.
 
-    ``health_check`` and ``reload``: see ``command``. ``signer`` is the principal (ssh-keygen(1)) that signed the
-    bundle, where ``--allowed-signers`` asked for one.
+    `health_check` and `reload`: see `command`. `signer` is the principal (ssh-keygen(1)) that signed the bundle, with
+    `--allowed-signers`. `unpacked` is the folder into which install.sh has unpacked the bundle's interpreter, if it
+    has. `link_mode`: how files are taken from `releases`, the folders of complete ones in the root.
     """
 
     destination: str
     check: bool = False
+    describe: bool = False
+    verify: bool = False
+    extract: str = ""
     force: bool = False
     quiet: bool = False
     compiling: bool = False
@@ -47,25 +61,40 @@ class Options(NamedTuple):
     reload: Optional[str] = None
     signer: str = ""
     new_signer: bool = False
+    link_mode: str = AUTO
+    releases: Tuple[str, ...] = ()
+    unpacked: str = ""
 
 
-def parse(arguments: Sequence[str], signer: str = "") -> Options:
-    """Options of install.sh; those that it has heeded already are only stepped over."""
-    given, operands = scan(arguments, _FLAGS, _VALUES, _HINT)
+def parse(arguments: Sequence[str], signer: str = "", call: str = "./install.sh") -> Options:
+    """Return the options of install.sh, without those that the script has handled. Raises UsageError.
+
+    `call` is the command that has them, for hints.
+    """
+    hint = "%s --help lists the options" % call
+    given, operands = scan(arguments, _FLAGS, _VALUES, hint)
+    if not given.keys().isdisjoint(_ALONE):
+        return _without_installing(given, operands, hint)
     if "root" in given:
         if operands:
-            raise UsageError("with --root there is no folder to name, found %s" % operands[0], hint=_HINT)
+            raise UsageError("--root takes no further folder, found %s" % operands[0], hint=hint)
         if "no-activate" in given and "reload" in given:
-            raise UsageError("--reload follows a switch, and --no-activate asks for none", hint=_HINT)
+            raise UsageError("--reload and --no-activate exclude each other", hint=hint)
     else:
         for name in _FOR_ROOTS:
             if name in given:
-                raise UsageError("--%s needs --root" % name, hint=_HINT)
+                raise UsageError("--%s needs --root" % name, hint=hint)
         if len(operands) != 1 or not operands[0]:
             found = "none" if not operands else "%d" % len(operands) if operands[0] else "an empty name"
-            raise UsageError("expected one folder to install into, found %s" % found, hint=_HINT)
+            raise UsageError("expected one folder to install into, found %s" % found, hint=hint)
     if "new-signer" in given and "allowed-signers" not in given:
-        raise UsageError("--new-signer needs --allowed-signers", hint=_HINT)
+        raise UsageError("--new-signer needs --allowed-signers", hint=hint)
+    link_mode = given.get("link-mode", AUTO)
+    if link_mode not in _LINK_MODES:
+        raise UsageError(
+            "--link-mode needs one of %s, found %s" % (", ".join(_LINK_MODES), ascii(link_mode)),
+            hint=did_you_mean(link_mode, _LINK_MODES) or hint,
+        )
     return Options(
         destination=operands[0] if operands else "",
         check="check" in given,
@@ -74,20 +103,36 @@ def parse(arguments: Sequence[str], signer: str = "") -> Options:
         compiling="compile" in given,
         root=given.get("root", ""),
         no_activate="no-activate" in given,
-        keep=number("--keep", given["keep"], _HINT) if "keep" in given else 0,
-        health_check=command(given, "health-check", _HINT),
-        reload=command(given, "reload", _HINT),
+        keep=number("--keep", given["keep"], hint) if "keep" in given else 0,
+        health_check=command(given, "health-check", hint),
+        reload=command(given, "reload", hint),
         signer=signer,
         new_signer="new-signer" in given,
+        link_mode=link_mode,
+    )
+
+
+def _without_installing(given: Mapping[str, str], operands: Sequence[str], hint: str) -> Options:
+    name = next(name for name in _ALONE if name in given)
+    allowed = (name, *_WITH_THESE)
+    more = [*sorted("--" + one for one in given if one not in allowed), *operands]
+    if more:
+        raise UsageError("--%s takes only -p, found %s" % (name, more[0]), hint=hint)
+    return Options(
+        "",
+        describe="describe" in given,
+        verify="verify" in given,
+        extract=given.get("extract", ""),
+        quiet="quiet" in given,
     )
 
 
 def scan(
     arguments: Sequence[str], flags: Mapping[str, str], values: Mapping[str, str], hint: str
 ) -> Tuple[Dict[str, str], List[str]]:
-    """What was given for each option, flags with an empty value; and the operands.
+    """Return the value of each option, empty for flags, and the operands. Raises UsageError.
 
-    ``flags`` and ``values`` map the spellings of an option to its name.
+    `flags` and `values` map the spellings of an option to its name.
     """
     given: Dict[str, str] = {}
     operands: List[str] = []
@@ -113,9 +158,9 @@ def scan(
 
 
 def command(given: Mapping[str, str], name: str, hint: str) -> Optional[str]:
-    """Return the command that was given for the health check or the reload.
+    """Return the command for the health check or the reload.
 
-    An empty text stands for none (``--no-reload``), None for that of the last deployment.
+    Empty means none (`--no-reload`), None the one of the last deployment.
     """
     if "no-" + name not in given:
         return given.get(name)
@@ -125,8 +170,8 @@ def command(given: Mapping[str, str], name: str, hint: str) -> Optional[str]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint that names the word that is most like this one; empty if none is."""
-    import difflib  # noqa: PLC0415 - for mistakes alone
+    """Return a hint with the most similar known word; empty if there is none."""
+    import difflib  # noqa: PLC0415 - only for mistakes
 
     close = difflib.get_close_matches(word, list(known), n=1)
     return "did you mean %s?" % close[0] if close else ""
@@ -134,5 +179,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def number(option: str, text: str, hint: str) -> int:
     if not (text.isdecimal() and text.isascii() and int(text) > 0):
-        raise UsageError("%s needs a number from 1 on, found %s" % (option, ascii(text)), hint=hint)
+        raise UsageError("%s needs a number of at least 1, found %s" % (option, ascii(text)), hint=hint)
     return int(text)

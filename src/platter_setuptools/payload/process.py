@@ -1,4 +1,4 @@
-"""Commands of operators and scripts of bundles: without standard input, in a session of their own, ended with us."""
+"""Run commands of operators and scripts of bundles: without standard input, in their own session, ended with us."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ _PAUSE = 0.05
 
 
 def activated(before: Mapping[str, str], virtualenv: str) -> Dict[str, str]:
-    """The environment as after ``. bin/activate``."""
+    """Return the environment as after `. bin/activate`."""
     active = {name: value for name, value in before.items() if name != "PYTHONHOME"}
     active["VIRTUAL_ENV"] = virtualenv
     active["PATH"] = os.path.join(virtualenv, "bin") + os.pathsep + before.get("PATH", os.defpath)
@@ -24,7 +24,7 @@ def activated(before: Mapping[str, str], virtualenv: str) -> Dict[str, str]:
 
 
 def run(words: Sequence[str], folder: str, environment: Mapping[str, str], umask: int = 0o022) -> str:
-    """Return how it failed, such as ``exited with 1``; empty if it did not. OSError if it cannot be started.
+    """Return how it failed, such as `exited with status 1`; empty if it did not. OSError if it cannot be started.
 
     What it leaves in the background when it ends by itself stays: it may have started a service.
     """
@@ -51,14 +51,14 @@ def run(words: Sequence[str], folder: str, environment: Mapping[str, str], umask
             raise
     if status < 0:
         return "was ended by signal %s" % signal.Signals(-status).name
-    return "exited with %d" % status if status else ""
+    return "exited with status %d" % status if status else ""
 
 
 @contextlib.contextmanager
 def _guard() -> Iterator[int]:
-    """A second process that ends a process group if this one is killed: nobody can catch SIGKILL.
+    """Start a process that ends a process group if this process is killed with SIGKILL.
 
-    The descriptor is for the number of the group, written by its leader: from then on no moment is unguarded.
+    The leader of the group writes its number to the descriptor, so that there is no unguarded moment.
     """
     alive, ours = os.pipe()
     guard = os.fork()
@@ -84,7 +84,7 @@ def _guard() -> Iterator[int]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask all of the command's processes to end; kill those that are there after a while."""
+    """Ask all of the command's processes to end; kill the rest after a while."""
     end = time.monotonic() + _GRACE
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)

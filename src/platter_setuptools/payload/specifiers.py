@@ -1,4 +1,4 @@
-"""Requires-Python: version specifiers (PEP 440) against the plain releases that interpreters have."""
+"""Requires-Python: compare version specifiers (PEP 440) with the releases of interpreters."""
 
 import re
 from typing import Tuple

@@ -1,4 +1,4 @@
-"""A JSON object that others wrote: its values, checked by type, range and form."""
+"""A JSON object from others, whose values are checked by type, range and form."""
 
 import re
 from typing import Any, Dict, Optional, Tuple, Type, TypeVar
@@ -9,11 +9,12 @@ from .names import is_project, is_version
 
 T = TypeVar("T")
 HINT = "do not use this bundle; build it again from sources you trust"
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SHOWN = 60  # characters of a value that is wrong
 
 
 class Table:
-    """A JSON object that knows where it stands, for messages such as ``info.json: wheels[2].file: missing``."""
+    """A JSON object that knows its place, for messages such as `info.json: wheels[2].file: missing`."""
 
     def __init__(self, data: Any, where: str) -> None:
         if not isinstance(data, dict):
@@ -36,7 +37,7 @@ class Table:
         return BundleError("%s: %s: expected %s, found %s" % (self.where, key, expected, shown), hint=HINT)
 
     def number(self, key: str) -> int:
-        """A size or a count."""
+        """Return a size or a count."""
         value = self.get(key, int)
         if not 0 <= value <= untrusted.NUMBER:
             raise self.unexpected(key, "a number from 0 to %d" % untrusted.NUMBER)
@@ -47,6 +48,10 @@ class Table:
         if not pattern.fullmatch(value):
             raise self.unexpected(key, "another form")
         return value
+
+    def sha256(self, key: str, *, optional: bool = False) -> str:
+        """Return a SHA-256 in hexadecimal; empty if it is `optional` and there is none."""
+        return "" if optional and not self.data.get(key) else self.matching(key, _SHA256)
 
     def project(self, key: str) -> str:
         value = self.get(key, str)

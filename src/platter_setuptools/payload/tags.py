@@ -1,14 +1,15 @@
-"""Does a wheel run here? PEP 425, 600 (manylinux), 656 (musllinux), 703/803 (free-threaded), macOS.
+"""Check wheel tags: PEP 425, 600 (manylinux), 656 (musllinux), 703/803 (free-threaded), macOS.
 
-A yes or no for one tag needs no list of all tags that fit, which has a thousand entries.
+Checking one tag does not need the list of all fitting tags, which has a thousand entries: only descriptions have it.
 """
 
 import re
-from typing import List, Sequence, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 from .host import Host, Pair
+from .untrusted import TAGS
 
-_LEGACY_MANYLINUX = {"1": (2, 5), "2010": (2, 12), "2014": (2, 17)}
+LEGACY_MANYLINUX = {"1": (2, 5), "2010": (2, 12), "2014": (2, 17)}
 _MANYLINUX_ARCHITECTURES = {
     "x86_64", "aarch64", "ppc64", "ppc64le", "s390x", "loongarch64", "riscv64",
 }  # fmt: skip
@@ -21,10 +22,18 @@ _BIG_SUR, _LAST_TEN, _FIRST_X86_64 = (11, 0), (10, 16), (10, 4)
 _FIRST_ABI3 = 2
 
 
+def count(file: str) -> int:
+    """Return how many tags a wheel's file name stands for; its three last parts may each be a set joined by dots."""
+    number = 1
+    for part in file[: -len(".whl")].split("-")[-3:]:
+        number *= part.count(".") + 1
+    return number
+
+
 def of_wheel(file: str) -> List[Tuple[str, str, str]]:
-    """All tags that a wheel's file name stands for; its three last parts may each be a set joined by dots."""
+    """Return all tags that a wheel's file name stands for; none if it is no such name, or for more than 200."""
     parts = file[: -len(".whl")].lower().split("-")
-    if len(parts) not in (5, 6):
+    if len(parts) not in (5, 6) or count(file) > TAGS:
         return []
     interpreters, abis, platforms = (part.split(".") for part in parts[-3:])
     return [(one, two, three) for one in interpreters for two in abis for three in platforms]
@@ -65,12 +74,15 @@ def _pure(interpreter: str, minor: int) -> bool:
 
 def platform_fits(host: Host, platform: str) -> bool:
     if host.platform.startswith("linux_"):
-        machine = host.platform[len("linux_") :]
-        machines = [machine, "armv7l"] if machine == "armv8l" else [machine]
-        return _linux(host, machines, platform)
+        return _linux(host, _machines(host), platform)
     if host.macos is not None:
         return _macos(host.macos, host.platform.split("_", 3)[-1], platform)
     return platform == host.platform
+
+
+def _machines(host: Host) -> List[str]:
+    machine = host.platform[len("linux_") :]
+    return [machine, "armv7l"] if machine == "armv8l" else [machine]
 
 
 def _linux(host: Host, machines: Sequence[str], platform: str) -> bool:
@@ -85,7 +97,7 @@ def _linux(host: Host, machines: Sequence[str], platform: str) -> bool:
         return host.musl is not None and wanted[0] == host.musl[0] and wanted[1] <= host.musl[1]
     if host.glibc is None or not _manylinux_abi(host, machines):
         return False
-    wanted = _LEGACY_MANYLINUX.get(kind[len("manylinux") :]) or (int(match.group(2)), int(match.group(3)))
+    wanted = LEGACY_MANYLINUX.get(kind[len("manylinux") :]) or (int(match.group(2)), int(match.group(3)))
     oldest = (2, 5) if machines[0] in ("x86_64", "i686") else (2, 17)
     return oldest <= wanted <= host.glibc
 
@@ -108,6 +120,52 @@ def _macos(version: Pair, machine: str, platform: str) -> bool:
         newest = _LAST_TEN if version >= _BIG_SUR else version
         return _FIRST_X86_64 <= wanted <= newest and binary in formats and binary != "arm64"
     return wanted[1] == 0 and wanted <= version and binary in formats
+
+
+def supported(host: Host) -> List[str]:
+    """Return all tags that fit a CPython, the best first; packaging calls these `sys_tags`."""
+    major, minor = host.python[:2]
+    own, stable = host.interpreter, "abi3t" if host.free_threaded else "abi3"
+    abis = [host.abi, host.abi[:-1]] if host.debug else [host.abi]
+    older = range(minor - 1, -1, -1)
+    pure = ["py%d%d" % (major, minor), "py%d" % major, *("py%d%d" % (major, one) for one in older)]
+    kinds = [*((own, abi) for abi in abis), (own, stable), (own, "none")]
+    kinds += [("cp%d%d" % (major, one), stable) for one in older if one >= _FIRST_ABI3]
+    kinds += [(one, "none") for one in pure]
+    found = ["%s-%s-%s" % (*kind, platform) for kind in kinds for platform in platforms(host)]
+    return found + ["%s-none-any" % one for one in (own, *pure)]
+
+
+def platforms(host: Host) -> List[str]:
+    """Return all platform tags that fit, the best first; packaging calls these `platform_tags`."""
+    if host.macos is not None:
+        candidates = _mac_platforms(host.macos, host.platform.split("_", 3)[-1])
+    elif host.platform.startswith("linux_"):
+        candidates = _linux_platforms(host, _machines(host))
+    else:
+        return [host.platform]
+    return [one for one in candidates if platform_fits(host, one)]
+
+
+def _linux_platforms(host: Host, machines: Sequence[str]) -> Iterator[str]:
+    legacy = {version: name for name, version in LEGACY_MANYLINUX.items()}
+    for machine in machines:
+        yield "linux_%s" % machine
+    for machine in machines:
+        for minor in range(host.glibc[1], -1, -1) if host.glibc else ():
+            yield "manylinux_2_%d_%s" % (minor, machine)
+            if (2, minor) in legacy:
+                yield "manylinux%s_%s" % (legacy[2, minor], machine)
+    for machine in machines:
+        for minor in range(host.musl[1], -1, -1) if host.musl else ():
+            yield "musllinux_1_%d_%s" % (minor, machine)  # there is no musl 2
+
+
+def _mac_platforms(version: Pair, machine: str) -> Iterator[str]:
+    versions = [(major, 0) for major in range(version[0], _BIG_SUR[0] - 1, -1)]
+    versions += [(10, minor) for minor in range(_LAST_TEN[1], -1, -1)]
+    formats = _MAC_FORMATS.get(_kernel_machine() if machine.startswith("universal") else machine, ())
+    return ("macosx_%d_%d_%s" % (*one, binary) for one in versions for binary in formats)
 
 
 def _kernel_machine() -> str:

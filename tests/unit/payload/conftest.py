@@ -1,4 +1,4 @@
-"""Makes ``support`` importable, whatever the working directory; and signals heard again after each test."""
+"""Makes `support` importable, whatever the working directory; and signals heard again after each test."""
 
 from __future__ import annotations
 

@@ -48,6 +48,16 @@ def test_digest(tmp_path: Path, size: int) -> None:
         assert checksums.digest(stream) == hashlib.sha256(b"x" * size).hexdigest()
 
 
+def test_what_may_be_missing_and_what_may_be_there(folder: Path) -> None:
+    sums = checksums.read(str(folder))
+    (folder / "data/b.whl").unlink()
+    (folder / "note").touch()
+    checksums.verify(str(folder), sums, frozenset(), frozenset({"data/b.whl", "a"}), frozenset({"note"}))
+    (folder / "a").write_text("other")
+    with pytest.raises(BundleError, match="a: altered"):
+        checksums.verify(str(folder), sums, frozenset(), frozenset({"data/b.whl", "a"}), frozenset({"note"}))
+
+
 def test_names_all_that_is_wrong(folder: Path) -> None:
     (folder / "a").write_text("other")
     (folder / "data/b.whl").unlink()

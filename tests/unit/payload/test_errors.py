@@ -12,7 +12,7 @@ import pytest
 
 import platter_setuptools.payload as package
 from platter_setuptools.payload import errors
-from platter_setuptools.payload.tree import make_folder
+from platter_setuptools.payload.install.tree import make_folder
 
 
 def test_every_exception_of_the_payload_has_one_root_and_a_code() -> None:
@@ -39,7 +39,7 @@ def test_every_error_says_what_to_do() -> None:
     """mypy asks for a hint of every error; here no hint is empty, and no finding that refuses goes without."""
     kinds = {name for name, kind in vars(errors).items() if inspect.isclass(kind)}
     found = set()
-    for path in sorted(Path(next(iter(package.__path__))).glob("*.py")):
+    for path in sorted(Path(next(iter(package.__path__))).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
@@ -60,6 +60,8 @@ def test_every_error_says_what_to_do() -> None:
         (FileNotFoundError(errno.ENOENT, "gone", "/x"), "/x: gone\nhint: try again"),
         (OSError(errno.ENOSPC, "full"), "full\nhint: make room there"),
         (OSError(errno.EOPNOTSUPP, "no", "/x"), "/x: no\nhint: its filesystem lacks"),
+        (OSError(errno.EFBIG, "too large"), "too large\nhint: allow larger files"),
+        (OSError(errno.EXDEV, "no", "/from", None, "/to"), "/to: no\nhint: try again"),
         (ValueError("what"), "ValueError: what\nhint: try again"),
     ],
 )
@@ -86,7 +88,11 @@ def test_a_folder_that_gets_no_mode_is_not_left(tmp_path: Path, monkeypatch: pyt
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "chmod", refuse)
-    with pytest.raises(PermissionError) as error:
-        make_folder(str(tmp_path / "dst"))
+    umask = os.umask(0o077)
+    try:
+        with pytest.raises(PermissionError) as error:
+            make_folder(str(tmp_path / "dst"))
+    finally:
+        os.umask(umask)
     assert not (tmp_path / "dst").exists()
     assert "lacks modes" in errors.foreseen(error.value).hint

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from platter_setuptools.payload import operate
 from platter_setuptools.payload.errors import UsageError
 from platter_setuptools.payload.options import Options, parse
+from platter_setuptools.payload.releases import releases_cli
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ from platter_setuptools.payload.options import Options, parse
         (["--root", "a", "--no-reload", "--no-health-check"], Options("", root="a", health_check="", reload="")),
         (["--root", "/srv/a"], Options("", root="/srv/a")),
         (["--root=/srv/a=b", "--no-activate", "--keep=3"], Options("", root="/srv/a=b", no_activate=True, keep=3)),
+        (["--root", "r", "--link-mode", "copy"], Options("", root="r", link_mode="copy")),
         (
             ["--health-check", "a --help", "--root", "r", "--reload", "-x", "--keep", "10"],
             Options("", root="r", keep=10, health_check="a --help", reload="-x"),
@@ -57,6 +58,9 @@ def test_accepted(words: list[str], expected: Options) -> None:
         ["--root", "r", "--no-activate", "--reload", "x"],
         ["--root", "r", "--no-reload", "--reload", "x"],
         ["a", "--no-reload"],
+        ["a", "--link-mode", "copy"],
+        ["--root", "r", "--link-mode", "symlink"],
+        ["--root", "r", "--link-mode"],
         ["a", "--keep", "1"],
         ["a", "--no-activate"],
         ["a", "--health-check", "x"],
@@ -84,7 +88,7 @@ def test_there_are_no_abbreviations(word: str) -> None:
 
 
 def test_the_help_pages_fit_a_terminal() -> None:
-    script = (Path(operate.__file__).parent / "install.sh").read_text("utf-8")
+    script = (Path(releases_cli.__file__).parents[1] / "install.sh").read_text("utf-8")
     page = script.partition("<<'END'\n")[2].partition("\nEND\n")[0]
     assert page
-    assert max(map(len, [*page.splitlines(), *operate.HELP.splitlines()])) < 80
+    assert max(map(len, [*page.splitlines(), *releases_cli.HELP.splitlines()])) < 80

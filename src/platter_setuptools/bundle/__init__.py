@@ -1,0 +1,1 @@
+"""From wheels to a bundle: its files, its archive and its signature."""

@@ -1,0 +1,1 @@
+"""Options: reading, checking, merging and showing them, and their schema."""

@@ -1,0 +1,95 @@
+"""The contexts of a build, one for each of its targets; and what all of them share in the bundle."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from platter_setuptools.context import BuildContext, temporary_workspace
+from platter_setuptools.dependencies import warn_of_unused_locks
+from platter_setuptools.targets.find import machines_of
+from platter_setuptools.wheels.check import WheelWithMetadata, check_fits
+from platter_setuptools.wheels.metadata import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from platter_setuptools.bundle.members import Member
+    from platter_setuptools.config.options import Options
+    from platter_setuptools.runtime.processes import Runner
+    from platter_setuptools.runtime.progress import Progress
+    from platter_setuptools.values import Wheel
+
+
+@contextlib.contextmanager
+def open_contexts(
+    options: Options, source: Path, run: Runner, progress: Progress, tree: Path | None = None
+) -> Iterator[list[BuildContext]]:
+    """Open the contexts of a build, one for each target. Build scripts and the whole bundle use the first one.
+
+    Nothing that they have started goes on, and nothing temporary stays, after the block. `tree` is the folder that the
+    project's wheel is built from, if that is known.
+    """
+    with temporary_workspace(run) as (work, background):
+        contexts: list[BuildContext] = []
+        targets = machines_of(options, run)
+        for number, machines in enumerate(targets):
+            folder = work / f"target-{number}" if number else work
+            folder.mkdir(exist_ok=True)
+            several = len(targets) > 1
+            contexts.append(
+                BuildContext(
+                    options, source, run, progress, folder, background, machines, tree, contexts, several=several
+                )
+            )
+        with contexts[0].cache.in_use():
+            for context in contexts:
+                context.start_tools()
+            _ = contexts[0].signer  # the same holds for this
+            background.start(lambda: installer_of(contexts, virtualenv_of(contexts)))
+            if tree and not options.lock:
+                warn_of_unused_locks(tree, progress)
+            yield contexts
+
+
+def virtualenv_of(contexts: Sequence[BuildContext]) -> Sequence[Wheel]:
+    """Return the wheels of virtualenv, with what it requires, that the lowest of the targets' Pythons takes.
+
+    They are for the later ones, too. Raise WheelError if they do not fit one.
+    """
+    wheels = lowest(contexts).tools.virtualenv
+    for target in (context.target for context in contexts if len(contexts) > 1):
+        for wheel in wheels:
+            check_fits(WheelWithMetadata(wheel=wheel, description=describe(wheel)), target)
+    return wheels
+
+
+def read_dependencies(contexts: Sequence[BuildContext], version: str | None) -> None:
+    """Start to read what the options require, for each target; see BuildContext.read_dependencies."""
+    for context in contexts:
+        context.read_dependencies(version)
+
+
+def finish(
+    contexts: Sequence[BuildContext],
+    projects: Sequence[WheelWithMetadata],
+    chosen: Sequence[Sequence[WheelWithMetadata]],
+) -> None:
+    """Remember what the bundle was made of for each target; see BuildContext.finish."""
+    virtualenv = virtualenv_of(contexts)
+    for context, project, wheels in zip(contexts, projects, chosen, strict=True):
+        context.finish(project, wheels, virtualenv)
+
+
+def lowest(contexts: Sequence[BuildContext]) -> BuildContext:
+    """Return the context of the lowest Python."""
+    return min(contexts, key=lambda context: Version(context.target.version))
+
+
+def installer_of(contexts: Sequence[BuildContext], virtualenv: Sequence[Wheel]) -> list[Member]:
+    """Return install.sh and what it starts on the server, with bytecode for all targets."""
+    compilers = {one.compiler.cache_tag: one.compiler for one in contexts if one.compiler}
+    return contexts[0].installer(virtualenv, [*compilers.values()])

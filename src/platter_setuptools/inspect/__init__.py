@@ -1,0 +1,1 @@
+"""Bundles as input: find, read, verify, summarise and compare them."""

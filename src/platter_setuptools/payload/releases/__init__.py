@@ -1,0 +1,1 @@
+"""Releases side by side in a root: install, activate, roll back, prune, examine."""

@@ -1,0 +1,145 @@
+"""Check installed releases: their interpreters, files and links."""
+
+import csv
+import glob
+import math
+import os
+from typing import Dict, Iterator, List, Sequence, Set
+
+from ..errors import BundleError
+from ..install.tree import contains
+from ..preflight import health
+from ..untrusted import LIST, read_file
+from ..wheels import contents, record, wheel
+from . import interpreters
+from .root import COMPLETE, UNFINISHED, Root
+from .switch import absent
+
+_SHOWN = 10
+
+
+def examine(root: Root, versions: Sequence[str]) -> None:
+    """Report on each release, or these. Raises BundleError if there are findings."""
+    found = list(_links(root))
+    for version in versions:
+        if not root.release(version).state:
+            raise absent(root, version)
+    releases = [one for one in root.releases() if not versions or one.version in versions]
+    for one in releases:
+        findings: List[str] = []
+        if one.stranger:
+            findings = [one.stranger]
+            root.terminal.step("%s: not ours, not examined" % one.version)
+        elif one.state == COMPLETE:
+            findings = list(_release(root.folder(one.version)))
+            shared = ", shares %d files (%s)" % (one.shared_files, one.link_mode) if one.shared_files else ""
+            said = "damaged" if findings else "as it was installed"
+            root.terminal.step("%s: %s%s" % (one.version, said, shared))
+        elif one.state == UNFINISHED:
+            root.terminal.step("%s: not completely installed; platter prune removes it" % one.version)
+        else:
+            root.terminal.step("%s: not installed from a bundle, not examined" % one.version)
+        found += ["%s: %s" % (one.version, finding) for finding in _cut(findings)]
+    found += _cut(list(interpreters.examine(root, [one.version for one in releases if not one.stranger])))
+    if found:
+        raise BundleError(
+            "not all is as it should be:\n" + "\n".join("  " + one for one in found),
+            hint="activate another release if need be, then install the damaged one again with --force",
+        )
+
+
+def _cut(findings: List[str]) -> List[str]:
+    more = len(findings) - _SHOWN
+    return findings[:_SHOWN] + (["and %d more" % more] if more > 0 else [])
+
+
+def _links(root: Root) -> Iterator[str]:
+    active = root.active()
+    if active and not root.release(active).usable:
+        yield "current points at %s, which cannot be used" % active
+
+
+def _release(folder: str) -> Iterator[str]:
+    for change in health.examine(folder):
+        yield change.text
+    for finding in contents.changes(folder, sizes=False):
+        yield finding
+    for place in filter(os.path.isdir, (folder, os.path.join(folder, "bin"))):
+        for name in sorted(os.listdir(place)):
+            path = os.path.join(place, name)
+            if os.path.islink(path) and not os.path.exists(path):
+                yield "%s is a link to %s, where there is nothing" % (os.path.relpath(path, folder), os.readlink(path))
+    for finding in _files(folder):
+        yield finding
+
+
+def _files(folder: str) -> Iterator[str]:
+    places = {os.path.realpath(path) for path in glob.glob(glob.escape(folder) + "/lib*/python*/site-packages")}
+    recorded: Dict[str, List[str]] = {}
+    for place in sorted(places):
+        for path in sorted(glob.glob(glob.escape(place) + "/*.dist-info")):
+            for finding in _recorded(place, os.path.join(path, "RECORD"), folder, recorded):
+                yield finding
+    changed: Set[str] = set()
+    known = contents.read(folder)
+    for name, digest in known.altered.items() if known else ():
+        file = os.path.join(os.path.realpath(folder), name)
+        changed.add(file)
+        if file in recorded and digest:
+            recorded[file] = [digest]
+        else:
+            recorded.pop(file, None)
+    for finding in _compared(recorded, folder, changed):
+        yield finding
+
+
+def _compared(recorded: Dict[str, List[str]], folder: str, changed: Set[str]) -> Iterator[str]:
+    """Yield what is not as recorded. Add it to `changed`; bytecode of what is in there is not compared."""
+    since = _made(folder)
+    for file, hashes in sorted(recorded.items(), key=lambda one: (one[0].endswith(".pyc"), one[0])):
+        shown = os.path.relpath(file, folder)
+        try:
+            # Of several distributions that own a file one has won.
+            if any(record.matches(file, one) for one in hashes):
+                continue
+            if file.endswith(".pyc") and _is_newer(wheel.source_of(file), since, changed):
+                continue  # Python compiles it again
+            changed.add(file)
+            yield "%s is not what was installed" % shown
+        except FileNotFoundError:
+            yield "%s is missing" % shown
+        except OSError as error:
+            yield "%s cannot be read: %s" % (shown, error.strerror)
+
+
+def _made(folder: str) -> float:
+    """Return when the virtualenv was made, before its modules, which have the times that their wheels say."""
+    try:
+        return os.lstat(os.path.join(folder, "pyvenv.cfg")).st_mtime
+    except OSError:
+        return math.inf
+
+
+def _is_newer(source: str, since: float, changed: Set[str]) -> bool:
+    """Whether a module was changed, or just given another time, since it was installed."""
+    try:
+        return source in changed or os.lstat(source).st_mtime > since
+    except OSError:
+        return False
+
+
+def _recorded(place: str, path: str, folder: str, recorded: Dict[str, List[str]]) -> Iterator[str]:
+    """Add the files of one distribution, as absolute paths, with the hashes that its RECORD has for them."""
+    try:
+        rows = record.parse(read_file(path, LIST))
+    except (OSError, ValueError, csv.Error) as error:
+        yield "%s cannot be read: %s" % (os.path.relpath(path, folder), error)
+        return
+    if os.path.relpath(path, place) not in rows:
+        yield "%s is not whole" % os.path.relpath(path, folder)
+    for name, digest, _ in rows.values():
+        file = os.path.normpath(os.path.join(place, name))
+        if contains(os.path.realpath(folder), os.path.realpath(os.path.dirname(file))):
+            recorded.setdefault(file, []).append(digest)
+        else:
+            yield "%s is not in the release, and was not checked" % file

@@ -1,0 +1,1 @@
+"""Read wheels and install their files."""

@@ -1,0 +1,74 @@
+"""Find what a thin bundle lacks in the releases of the root, before anything is changed."""
+
+import os
+from typing import AbstractSet, Dict, Iterable, List, NamedTuple, Sequence
+
+from ..errors import BundleError
+from ..install.install_state import WHEELS
+from ..manifest import Manifest
+from ..options import COPY
+from . import bootstrap
+from .providers import Provider, providers
+from .release_files import ReleaseFiles
+from .released import Links, Released
+
+_INSTALLERS = ("INSTALLER", "REQUESTED")  # install.sh writes these files of .dist-info itself
+_SHOWN = 10
+
+
+class Supply(NamedTuple):
+    """`providers` as in providers.py; `bootstrap` is the content of its files by their paths in the bundle."""
+
+    providers: Dict[str, Provider]
+    bootstrap: Dict[str, bytes]
+
+
+def bootstraps(releases: Iterable[str]) -> List[str]:
+    """Return where releases keep the bootstrap of their bundles."""
+    return [os.path.join(release, WHEELS, bootstrap.FILE) for release in releases]
+
+
+def find(
+    bundle: str,
+    sums: Dict[str, str],
+    plan: Manifest,
+    lacking: AbstractSet[str],
+    releases: Sequence[str],
+    *,
+    bytecode: bool,
+    hashed: bool,
+) -> Supply:
+    """Return what releases have of the files that the bundle lacks. Raise BundleError that names what none has.
+
+    Bytecode is needed with `bytecode`. Files of wheels are compared with their hashes when they are taken; with
+    `hashed`, here, too.
+    """
+    found = providers(releases, plan.wheels, bytecode=bytecode)
+    wanted = {name for one in plan.wheels for name in (one.file, one.bytecode if bytecode else None) if name}
+    wanted = {name for name in wanted if "data/" + name in lacking}
+    files = bootstrap.read(bundle, sums, bootstraps(releases))
+    missing = {"data/" + name for name in wanted - found.keys()} | (bootstrap.names(sums) - files.keys())
+    if missing:
+        raise BundleError(
+            "no release has what this thin bundle leaves out, as it should be:\n" + _listed(missing),
+            hint="send the full bundle",
+        )
+    if hashed:
+        for name in sorted(wanted):
+            _read(os.path.join(bundle, "data", name), found[name])
+    return Supply({name: found[name] for name in wanted}, files)
+
+
+def _listed(names: Iterable[str]) -> str:
+    several = sorted(names)
+    more = ["  and %d more" % (len(several) - _SHOWN)] if len(several) > _SHOWN else []
+    return "\n".join(["  " + name for name in several[:_SHOWN]] + more)
+
+
+def _read(path: str, provider: Provider) -> None:
+    """Raise BundleError unless all files of an archive are in the release as they should be."""
+    archive = Released(path, "", provider, ReleaseFiles(provider.release, provider.others), Links(COPY))
+    for name, info in archive.members.items():
+        if name.rpartition("/")[2] not in _INSTALLERS:
+            for _ in archive.chunks(info):
+                pass

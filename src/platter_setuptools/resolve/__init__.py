@@ -1,0 +1,1 @@
+"""From requirements to a lock: which distributions a bundle contains, in which versions, from where."""

@@ -1,0 +1,1 @@
+"""What every step uses: processes, signals, temporary files, progress, concurrency, reproducible times."""

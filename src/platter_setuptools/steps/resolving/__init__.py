@@ -1,1 +1,0 @@
-"""From requirements to a lock: what distributions a bundle takes, in which versions, from where."""

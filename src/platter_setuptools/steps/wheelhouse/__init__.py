@@ -1,1 +1,0 @@
-"""From a lock to wheels: fetched, or built from source."""

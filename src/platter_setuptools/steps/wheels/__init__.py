@@ -1,1 +1,0 @@
-"""Looking into wheels: are they sound, do they fit, what do they need; and their bytecode."""

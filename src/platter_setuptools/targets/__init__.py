@@ -1,0 +1,1 @@
+"""The target of a bundle: an interpreter and its platform."""

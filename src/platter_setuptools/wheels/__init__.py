@@ -1,0 +1,1 @@
+"""From a lock to wheels: fetch or build them, check them, compile their bytecode."""
