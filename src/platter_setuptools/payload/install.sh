@@ -341,9 +341,17 @@ speaks() { # VERSION
     case ${1%%@*} in 3.[89] | 3.[1-9][0-9] | 3.[1-9][0-9]t) ;; *) return 1 ;; esac
 }
 
+is_own() { # PATH
+    # shellcheck disable=SC3067  # posh has no -O.
+    [ -O "$1" ] 2>/dev/null && return
+    # shellcheck disable=SC2046  # In words.
+    set -- $(ls -ldn "$1" 2>/dev/null)
+    [ "${3-}" = "$(id -u)" ]
+}
+
 is_safe() { # PATH...: the superuser runs nothing that belongs to somebody else, nor from such a folder
     [ "$(id -u)" = 0 ] || return 0
-    for path do [ -O "$path" ] || return 1; done
+    for path do is_own "$path" || return 1; done
 }
 
 # Sets `near` to the closest folder to ROOT or DST that exists, from which an interpreter can be moved there.
@@ -361,7 +369,7 @@ find_near() {
 # Removes what killed runs have left in `near`, or above it when that was not there yet.
 remove_left() {
     for old in "$near/.platter-python.$host".* "${near%/*}/.platter-python.$host".*; do
-        if [ -d "$old" ] && [ ! -h "$old" ] && [ -O "$old" ] && ! kill -0 "${old##*.}" 2>/dev/null; then rm -rf "$old"; fi
+        if [ -d "$old" ] && [ ! -h "$old" ] && is_own "$old" && ! kill -0 "${old##*.}" 2>/dev/null; then rm -rf "$old"; fi
     done
 }
 
