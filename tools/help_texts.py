@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parents[1] / "tests" / "golden"
 PLATTER = ("-m", "platter_setuptools")
 COMMANDS = {
     "platter": (*PLATTER, "--help"),
+    "platter-audit": (*PLATTER, "audit", "--help"),
     "platter-build": (*PLATTER, "build", "--help"),
     "platter-config": (*PLATTER, "config", "--help"),
     "platter-completion": (*PLATTER, "completion", "--help"),

@@ -47,7 +47,10 @@ def _lines(program: Command) -> Iterator[str]:
     yield ".TP\n.I setup.cfg\nThe section [bdist_platter] has the same options and overrides pyproject.toml."
     yield ".SH EXIT STATUS"
     yield ".TP\n0\nDone."
-    yield f".TP\n{PlatterError.exit_code}\nAnything that is not listed here. Of platter diff: there is a difference."
+    yield (
+        f".TP\n{PlatterError.exit_code}\nAnything that is not listed here."
+        " Of platter diff: there is a difference. Of platter audit: something was found."
+    )
     for error in PlatterError.__subclasses__():
         if error.exit_code != PlatterError.exit_code:
             yield f".TP\n{error.exit_code}\n{_text((error.__doc__ or '').splitlines()[0])}"

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from platter_setuptools.errors import BundleError, UsageError
 from platter_setuptools.inspect.archive_reader import open_bundle
+from platter_setuptools.inspect.release import is_release, metadata_folders, read_release
 from platter_setuptools.inspect.summary import summarise
 from platter_setuptools.payload import untrusted
 from platter_setuptools.payload.errors import InstallError
@@ -57,17 +58,13 @@ def open_sides(old: Path, new: Path) -> tuple[Snapshot, Snapshot]:
     for path in (old, new):
         if not path.exists():
             raise UsageError(f"{path} does not exist", hint="correct the path")
-    with_release = any(map(_is_release, (old, new)))
-    notes = [install_state.read(str(one)) for one in (old, new) if _is_release(one)]
+    with_release = any(map(is_release, (old, new)))
+    notes = [install_state.read(str(one)) for one in (old, new) if is_release(one)]
     target = next((note.target for note in notes if note), "")
     first, second = (
-        _release(one) if _is_release(one) else _bundle(one, target, by_record=with_release) for one in (old, new)
+        _release(one) if is_release(one) else _bundle(one, target, by_record=with_release) for one in (old, new)
     )
     return first, second
-
-
-def _is_release(path: Path) -> bool:
-    return path.is_dir() and (path / install_state.FILE).exists()
 
 
 def _bundle(path: Path, target: str, *, by_record: bool) -> Snapshot:
@@ -120,9 +117,7 @@ def _name_of(part: Part, parts: Sequence[Part]) -> str:
 
 
 def _release(folder: Path) -> Snapshot:
-    note = install_state.read(str(folder))
-    if note is None or not note.complete:
-        raise BundleError(f"{folder} is not a complete release", hint="run its install.sh again, which repairs it")
+    note = read_release(folder)
     return Snapshot(
         facts={
             "name": note.name,
@@ -137,11 +132,9 @@ def _release(folder: Path) -> Snapshot:
 
 
 def _installed(folder: Path) -> Iterator[tuple[str, InstalledDistribution]]:
-    seen = set()
-    for info in sorted(folder.glob("lib*/python*/site-packages/*.dist-info")):
-        if info.resolve() in seen or not (info / "RECORD").is_file():  # lib64 may be a link to lib
+    for info in metadata_folders(folder, "dist-info"):
+        if not (info / "RECORD").is_file():
             continue
-        seen.add(info.resolve())
         name, _, version = info.name.removesuffix(".dist-info").partition("-")
         try:
             rows = record.parse(untrusted.read_file(str(info / "RECORD"), untrusted.LIST))

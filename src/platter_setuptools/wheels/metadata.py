@@ -167,7 +167,7 @@ def interpret(wheel: Wheel, facts: Mapping[str, Any]) -> Description:
         extras=tuple(metadata.get("provides_extra", ())),
         files=facts["files"],
         size=facts["size"],
-        licence=_licence(metadata),
+        licence=licence_of(metadata),
         scripts=tuple(
             EntryPoint(name, module, attribute, tuple(extras)) for name, module, attribute, extras in facts["scripts"]
         ),
@@ -190,7 +190,7 @@ def _read(kind: Callable[[str], _T], text: str, repaired: list[tuple[str, str]])
         return found
 
 
-def _licence(metadata: RawMetadata) -> str:
+def licence_of(metadata: RawMetadata) -> str:
     """Return one line, from the first field with a short text: whole licences are not for a list."""
     classifiers = [
         one.rpartition(" :: ")[2] for one in metadata.get("classifiers", ()) if one.startswith("License :: ")
