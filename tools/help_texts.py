@@ -31,6 +31,7 @@ COMMANDS = {
     "platter-lock": (*PLATTER, "lock", "--help"),
     "platter-latest": (*PLATTER, "latest", "--help"),
     "platter-thin": (*PLATTER, "thin", "--help"),
+    "platter-unit": (*PLATTER, "unit", "--help"),
     "platter-verify": (*PLATTER, "verify", "--help"),
     "platter-clean-cache": (*PLATTER, "clean-cache", "--help"),
     "bdist_platter": ("setup.py", "bdist_platter", "--help"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import platter_setuptools
-from platter_setuptools.cli import audit, bundles, cache, describe, lock, outline, thin
+from platter_setuptools.cli import audit, bundles, cache, describe, lock, outline, thin, unit
 from platter_setuptools.cli.parser import Parser, add_command, add_json, add_project, default_output, read_project
 from platter_setuptools.config.option_sources import as_json, as_toml, decide, merge
 from platter_setuptools.config.options import BY_NAME
@@ -156,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     bundles.add_to(commands)
     thin.add_to(commands)
     audit.add_to(commands)
+    unit.add_to(commands)
     cache.add_to(commands)
     outline.add_to(commands, program)
     return program
