@@ -17,6 +17,7 @@ namespace.configure(
             "batch": 2,
             "keep": 3,
             "health_check": "yourapp --version",
+            "reload": "sudo -n systemctl restart yourapp",
             "build_host": "builder",
             "build_command": "/path/to/venv/bin/platter",
         }

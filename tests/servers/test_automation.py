@@ -41,7 +41,11 @@ def adapted(name: str, changes: Mapping[str, str]) -> str:
 @pytest.mark.servers
 class TestFabric:
     def test_the_example(self, desk: Desk, bundles: dict[str, Path]) -> None:
-        text = adapted("fabric/fabfile.py", {'"yourapp --version"': f"'greet && test ! -e {desk.hosts.disk}/ill'"})
+        changes = {
+            '"yourapp --version"': f"'greet && test ! -e {desk.hosts.disk}/ill'",
+            "sudo -n systemctl restart yourapp": f"date >{desk.hosts.disk}/restarted",
+        }
+        text = adapted("fabric/fabfile.py", changes)
         desk.configure(text)
         desk.install(bundles["1.9"])
         desk.hosts.run(2, "touch", f"{desk.hosts.disk}/ill")
@@ -50,8 +54,9 @@ class TestFabric:
         states = [line.split()[1] for line in said.splitlines()]
         assert states == ["done", "done", "failed", "not", "not"]  # the canary, two, and no more
         assert desk.greetings() == ["greet 1.10", "greet 1.10", "greet 1.9", "greet 1.9", "greet 1.9"]
-        desk.hosts.run(2, "rm", f"{desk.hosts.disk}/ill")
+        desk.hosts.run(2, "rm", "-f", f"{desk.hosts.disk}/ill", f"{desk.hosts.disk}/restarted")
         desk.fab("deploy")
+        desk.hosts.run(2, "test", "-s", f"{desk.hosts.disk}/restarted")
         assert set(desk.greetings()) == {"greet 1.10"}
         desk.fab("rollback")
         assert set(desk.greetings()) == {"greet 1.9"}
@@ -115,6 +120,7 @@ class TestAnsible:
         (desk.folder / "rollback.yml").write_text(adapted("ansible/rollback.yml", names))
         disk = desk.hosts.disk
         names["yourapp --version"] = f"greet && test ! -e {disk}/ill"
+        names["sudo -n systemctl restart yourapp"] = f"date >{disk}/restarted"
         names["~/platter-uploads"] = f"{disk}/uploads"
         names["install_options: []"] = f"install_options: [-p, {sys.executable}]"
         (desk.folder / "deploy.yml").write_text(adapted("ansible/deploy.yml", names))
@@ -168,7 +174,7 @@ class TestAnsible:
         changed = dict(re.findall(r"(web\d) .*changed=(\d)", said))
         assert int(changed["web1"]) > int(changed["web2"])  # both bundles were sent
         assert desk.greetings() == ["greet 1.10", "greet 1.10", "greet 1.9", "greet 1.9", "greet 1.9"]
-        assert desk.hosts.run(0, "ls", desk.hosts.disk) == "ansible\napp"
+        assert desk.hosts.run(0, "ls", desk.hosts.disk) == "ansible\napp\nrestarted"
         assert desk.hosts.run(2, "stat", "-c", "%a", f"{desk.hosts.disk}/uploads") == "700"
         assert play("rollback.yml --limit web1,web2").count("changed=1") == 2
         assert set(desk.greetings()) == {"greet 1.9"}
@@ -179,14 +185,19 @@ def path_with_platter() -> str:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
-def test_unit_of_systemd(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["systemd", "systemd/gunicorn"])
+def test_units_of_systemd(folder: str, tmp_path: Path) -> None:
     program = tmp_path / "app" / "versions" / "current" / "bin" / "yourapp"
     program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    unit = tmp_path / "yourapp.service"
-    unit.write_text(adapted("systemd/yourapp.service", {"/srv/yourapp": str(tmp_path / "app")}))
-    done = subprocess.run(["systemd-analyze", "verify", unit], check=False, capture_output=True, text=True)
+    for name in ("yourapp", "gunicorn"):
+        program.with_name(name).write_text("#!/bin/sh\n")
+        program.with_name(name).chmod(0o755)
+    units = []
+    for example in sorted((EXAMPLES / folder).glob("yourapp.*")):
+        units.append(tmp_path / example.name)
+        units[-1].write_text(example.read_text().replace("/srv/yourapp", str(tmp_path / "app")))
+    assert str(tmp_path / "app" / "versions/current/bin") in units[0].read_text()
+    done = subprocess.run(["systemd-analyze", "verify", *map(str, units)], check=False, capture_output=True, text=True)
     assert [line for line in done.stderr.splitlines() if "yourapp" in line] == []
     assert done.returncode == 0, done.stderr
 
