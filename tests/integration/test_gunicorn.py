@@ -96,7 +96,7 @@ def test_restart(active_old: Path, tmp_path: Path, *, activated: bool) -> None:
 
 
 def test_nothing_is_lost_with_a_socket(active_old: Path, tmp_path: Path) -> None:
-    """To and fro, and to a release that does not start, with a health check that finds out, and without."""
+    """There and back, and to a release that does not start, with a health check that finds out, and without."""
     with serve(active_old, tmp_path, activated=True) as service:
         reload = ("--reload", service.restart_command)
         check = ("--health-check", "gunicorn --check-config yourapp:app")
