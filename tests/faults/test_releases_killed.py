@@ -100,7 +100,7 @@ def check(root: Path) -> None:
     listed = {one["version"]: one for one in json.loads(run([root / "platter", "list", "--json"]))}
     assert (listed[version]["state"], listed[version]["active"]) == ("complete", True)
     for line in (root / "platter-journal.jsonl").read_text().splitlines():
-        assert json.loads(line).keys() == {"when", "who", "what", "from", "to", "result", "revision", "signer"}
+        assert json.loads(line).keys() == {"when", "who", "what", "from", "to", "result", "revision", "signer", "ran"}
 
 
 def run(words: list[Any]) -> str:

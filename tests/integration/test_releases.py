@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -372,6 +373,112 @@ def test_signals_during_the_reload(
     assert (running.returncode, number.name in errors) == (-number, True)
     assert greeting(root) == "greet 1.10"
     assert journal(root)[-1]["result"] == f"interrupted by {number.name}"
+
+
+class TestReady:
+    """The service is a file, which the ready command looks for."""
+
+    READY = 'grep -qx "$PLATTER_VERSION" "$PLATTER_ROOT/serves"'
+    RELOAD = '(sleep 0.5; echo "$PLATTER_VERSION" >"$PLATTER_ROOT/serves") >/dev/null 2>&1 &'
+
+    def test_a_service_that_takes_a_moment(self, deploy: Callable[..., Done], root: Path) -> None:
+        done = deploy("1.9", "--reload", self.RELOAD, "--ready", self.READY)
+        assert done.stdout.splitlines()[-3:] == ["  reloading", "  waiting until 1.9 is ready", "1.9 is active now."]
+        deploy("1.10")  # the commands are kept
+        assert (root / "serves").read_text() == "1.10\n"
+        assert "  waiting until 1.9 is ready\n" in platter(root, "rollback").stdout
+        assert (root / "serves").read_text() == "1.9\n"
+        line = journal(root)[-1]
+        assert [(one["name"], one["release"], one["result"]) for one in line["ran"]] == [
+            ("reload command", "1.9", "done"),
+            ("ready command", "1.9", "done"),
+        ]
+        assert "waiting" not in platter(root, "rollback", "--no-ready").stdout
+
+    def test_never(self, deploy: Callable[..., Done], root: Path) -> None:
+        deploy("1.9", "--reload", self.RELOAD, "--ready", self.READY)
+        done = deploy("1.10", "--reload", "[ $PLATTER_VERSION = 1.10 ]", "--ready-timeout", "1", code=8)
+        assert done.stderr == (
+            "install.sh: release 1.10 was not ready within 1 s: the ready command exited with status 1; 1.9 is active"
+            " again, but release 1.9: the reload command exited with status 1\n"
+            "hint: its output above should say why; --ready-timeout SECONDS gives it more time\n"
+        )
+        done = deploy("1.10", "--ready", "sleep 60 & exec sleep 60", "--ready-timeout=1", code=8)
+        assert "was still running after" in done.stderr
+        assert "1.9 is active again, but release 1.9 was not ready within 1 s" in done.stderr
+        assert greeting(root) == "greet 1.9"
+        assert deploy("1.10").stderr == ""  # what failed was not kept
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+    def test_interrupted(self, deploy: Callable[..., Done], root: Path, number: signal.Signals) -> None:
+        """It was reloaded, so it is reloaded again."""
+        deploy("1.9", "--reload", self.RELOAD, "--ready", self.READY)
+        deploy("1.10")
+        words: list[str | Path] = [
+            root / "platter",
+            "rollback",
+            "--ready",
+            'touch "$PLATTER_ROOT/reached"; exec sleep 60',
+        ]
+        running = subprocess.Popen(words, env={"PATH": os.defpath}, stderr=subprocess.PIPE, text=True)
+        until(root / "reached")
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=60)
+        assert (running.returncode, number.name in errors) == (-number, True)
+        assert "1.10 is active again, and reloaded" in errors
+        assert greeting(root) == "greet 1.10"
+        ran = [(one["name"], one["release"], one["result"]) for one in journal(root)[-1]["ran"]]
+        assert ran == [
+            ("reload command", "1.9", "done"),
+            ("ready command", "1.9", "interrupted"),
+            ("reload command", "1.10", "done"),
+        ]
+
+    def test_time_limits_that_are_none(self, deploy: Callable[..., Done], root: Path) -> None:
+        for option in ("--ready-timeout", "--command-timeout"):
+            for wrong in ("0", "-3", "soon", "1e3", "9999999"):
+                said = deploy("1.9", option, wrong, code=2).stderr
+                assert f"{option} needs a whole number of seconds from 1 to 999999" in said
+        assert not root.parent.exists()
+        deploy("1.9")
+        assert "needs a whole number" in platter(root, "rollback", "--ready-timeout", "0", code=2).stderr
+
+
+def test_commands_that_take_too_long(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
+    """Their daemons end, too; and no password is told."""
+    deploy("1.9")
+    secret = "PASSWORD=s3cret"
+    daemon = f"setsid -f sh -c 'touch {tmp_path}/started; sleep 5; touch {tmp_path}/survived' & sleep 60; : {secret}"
+    began = time.monotonic()
+    done = deploy("1.10", "--health-check", daemon, "--command-timeout", "1", code=8)
+    assert "the health check was still running after 1 s, and was ended; 1.9 is still active" in done.stderr
+    assert "hint: if it needs more time, give it that with --command-timeout SECONDS" in done.stderr
+    done = deploy("1.10", "--reload", daemon, "--command-timeout", "1", code=8)
+    assert "the reload command was still running after 1 s, and was ended; 1.9 is active again, but" in done.stderr
+    assert (tmp_path / "started").exists()
+    assert greeting(root) == "greet 1.9"
+    time.sleep(max(0.0, began + 12 - time.monotonic()))  # nothing tells that something does not happen
+    assert not (tmp_path / "survived").exists()
+    assert secret not in done.stderr + done.stdout + (root / "platter-journal.jsonl").read_text()
+
+
+def test_commands_find_nobody_at_the_terminal(deploy: Callable[..., Done]) -> None:
+    script = 'read answer && exit 3; [ -z "$answer" ] && ! (exec </dev/tty) 2>/dev/null'
+    deploy("1.9", "--health-check", script, "--reload", script, "--ready", script)
+
+
+def test_a_flood_of_output(bundles: Mapping[str, handmade.Bundle], root: Path) -> None:
+    """A gigabyte goes by, and nothing of it is kept."""
+    program = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+        "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    flood = "head -c 1000000000 /dev/zero | tr '\\0' x"
+    words: list[str | Path] = [bundles["1.9"].script, "--root", root, "--health-check", flood, "--ready", flood]
+    done = subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, text=True)
+    status, kilobytes = map(int, done.stdout.split())
+    assert (status, kilobytes < 200_000) == (0, True), kilobytes
 
 
 # The program

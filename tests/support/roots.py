@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from platter_setuptools.payload.install import install_state
-from platter_setuptools.payload.releases import install_program, switch
+from platter_setuptools.payload.releases import install_program
+from platter_setuptools.payload.releases.commands import Commands
 from platter_setuptools.payload.releases.root import Root
 from platter_setuptools.payload.terminal import Terminal
 
 PYTHON = platform.python_version()
-NONE = switch.Commands({})
+NONE = Commands({})
 
 
 def make(folder: Path, *versions: str) -> Root:

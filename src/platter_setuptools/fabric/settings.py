@@ -12,7 +12,17 @@ from typing import Any
 from platter_setuptools.errors import UsageError
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NUMBERS = {"batch": 1, "canary": 0, "max_failures": 1, "keep": 1, "connect_timeout": 1, "retries": 0, "wait": 0}
+_NUMBERS = {
+    "batch": 1,
+    "canary": 0,
+    "max_failures": 1,
+    "keep": 1,
+    "connect_timeout": 1,
+    "retries": 0,
+    "wait": 0,
+    "ready_timeout": 1,
+    "command_timeout": 1,
+}
 _CHOICES: Mapping[str, tuple[str | bool, ...]] = {
     "host_keys": ("accept", "known"),
     "pre": (False, True),
@@ -46,6 +56,9 @@ class Settings:
     keep: int | None = None
     health_check: str | None = None
     reload: str | None = None
+    ready: str | None = None
+    ready_timeout: int | None = None  # seconds
+    command_timeout: int | None = None  # seconds
     install_options: tuple[str, ...] = ()
     build_host: str | None = None
     build_command: str = "platter"  # on the build host
@@ -60,8 +73,14 @@ class Settings:
         return str(value)
 
     def commands(self) -> list[str]:
-        """Return the options of install.sh and ROOT/platter for the operator's commands."""
-        given = {"--health-check": self.health_check, "--reload": self.reload}
+        """Return the options of install.sh and ROOT/platter for the operator's commands and their time limits."""
+        given = {
+            "--health-check": self.health_check,
+            "--reload": self.reload,
+            "--ready": self.ready,
+            "--ready-timeout": self.ready_timeout,
+            "--command-timeout": self.command_timeout,
+        }
         return [f"{option}={value}" for option, value in given.items() if value]
 
     def installing(self) -> list[str]:

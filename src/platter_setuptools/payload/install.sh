@@ -25,6 +25,8 @@ beside others. Nothing is downloaded.
   -p, --python PYTHON  interpreter to use
       --check          check whether it can be installed, or still runs; change
                        nothing
+      --command-timeout SECONDS
+                       end a command or script that takes longer (300)
       --compile        compile the modules that come without bytecode
       --describe       print what a build on another machine needs to know of
                        this one, as JSON for platter build --target; change
@@ -55,7 +57,10 @@ Releases:
                        nothing
       --health-check CMD  before the switch, run CMD in the new release
       --reload CMD     after the switch, run CMD
-      --no-health-check, --no-reload
+      --ready CMD      after that, run CMD until it succeeds
+      --ready-timeout SECONDS
+                       for at most this time (30)
+      --no-health-check, --no-reload, --no-ready
                        run none; without these options the last CMD runs
                        again, which ROOT keeps in a file with mode 0600
     CMD runs with sh -c in the release's folder, with its virtualenv active
@@ -65,7 +70,7 @@ Releases:
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 no fitting Python, 4 bundle damaged,
 5 host does not fit, 6 destination in the way or locked, 7 post-install.sh
-failed, 8 health check or reload failed.
+failed, 8 health check, reload or ready command failed.
 After a failure, except exit code 8, DST or ROOT is as it was.
 END
 }
@@ -253,7 +258,7 @@ for argument do
     esac
     case $argument in
     --python= | --allowed-signers=) fail 2 "${argument%=} needs a value" "$call --help lists the options" ;;
-    -p | --python | --allowed-signers | --root | --keep | --health-check | --reload | --link-mode | --extract) previous=$argument ;;
+    -p | --python | --allowed-signers | --root | --keep | --health-check | --reload | --ready | --ready-timeout | --command-timeout | --link-mode | --extract) previous=$argument ;;
     esac
 done
 [ -z "${previous#--}" ] || fail 2 "$previous needs a value" "$call --help lists the options"

@@ -2,21 +2,20 @@
 
 import os
 import time
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence
 
-from . import checksums, extraction, host, manifest, signals, thin, worker_pool
-from .bundle_files import Folder
+from . import checksums, extraction, filling, host, manifest, process, signals, thin
 from .bundle_files import files as files_of
 from .errors import DestinationError, HostError, InstallError, PythonError, UsageError, advice, describe
 from .findings import Finding, report
-from .install import disk, environment, final_check, install_state, interpreter, owners, post_install
+from .install import environment, install_state, interpreter, owners, post_install
 from .install.destination import Destination, real_path
 from .install.install_state import State
 from .install.tree import refuse_dangling
-from .options import AUTO, CLONE, COPY, Options, parse
+from .options import Options, parse
 from .preflight import checks, health, nesting
 from .terminal import Terminal, exit_code
-from .wheels import bootstrap, contents, kept, providers, supply, unpacking
+from .wheels import contents, supply, unpacking
 
 
 def main(arguments: Sequence[str], bundle: str, unpacked: str = "") -> int:
@@ -90,15 +89,17 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
                 return
             destination.prepare(note, state, force=options.force)
         base.settle()
-        unpacked, written = _fill(
+        unpacked, written = filling.fill(
             destination.path, bundle, sums, plan, options, supplied, here=here, base=base, terminal=terminal
         )
         note = note._replace(link_mode=unpacked.link_mode, shared_files=unpacked.shared_files)
         if files_of(bundle).has(post_install.FILE):
             terminal.step("  running %s" % post_install.FILE)
-            post_install.run(bundle, sums, destination.path, before)
-            answer = final_check.ask(os.path.join(destination.path, "bin", "python"))
-            contents.write(destination.path, contents.after(destination.path, answer, written))
+            setting = post_install.Setting(
+                before, options.root, plan.version, options.commands.command_timeout or process.LIMIT
+            )
+            post_install.run(bundle, sums, destination.path, setting)
+            filling.note_changes(destination.path, written)
         signals.ignore_signals()
         destination.finish(note._replace(state="complete", when=install_state.now()))
     except BaseException as error:
@@ -224,76 +225,3 @@ def _destination(options: Options, name: str) -> str:
     if found:
         raise HostError(found, hint=owners.HINT)
     return path
-
-
-def _fill(
-    folder: str,
-    bundle: str,
-    sums: Dict[str, str],
-    plan: manifest.Manifest,
-    options: Options,
-    supplied: Optional[supply.Supply],
-    *,
-    here: host.Host,
-    base: interpreter.Base,
-    terminal: Terminal,
-) -> Tuple[unpacking.Unpacked, int]:
-    """Make everything that comes into the folder but what post-install.sh adds.
-
-    Return what was unpacked, and when the list of what was installed was written: see contents.py.
-    """
-    terminal.step("  making a virtualenv with Python %s (%s)" % (here.full_python, base.program))
-    fits = checks.bytecode_fits(plan.targets[0])
-    sources = unpacking.sources(bundle, sums, plan, bytecode=fits, compiling=options.compiling)
-    environment.clean()
-    mode = options.link_mode
-    if mode == AUTO and files_of(bundle).has(post_install.FILE):
-        mode = CLONE  # it may change files in place, which would be those of other releases, too
-
-    def find_providers() -> Dict[str, providers.Provider]:
-        found = providers.providers(options.releases if mode != COPY else (), plan.wheels, bytecode=fits)
-        found = {name: provider for name, provider in found.items() if provider.shared}
-        found.update(supplied.providers if supplied else {})
-        return {os.path.join(bundle, "data", name): provider for name, provider in found.items()}
-
-    def make_environment(_: int) -> environment.Scheme:
-        place = os.path.join(bundle, "data", "bootstrap")
-        if supplied or not isinstance(files_of(bundle), Folder):
-            contents = supplied.bootstrap if supplied else bootstrap.read(bundle, sums)
-            place = bootstrap.lay_out(os.path.join(folder, environment.WORK), contents)
-        python = base.program if base.name else ""  # since this process goes on in another folder
-        return environment.create(folder, place, system_site_packages=plan.system_site_packages, python=python)
-
-    def keep_and_flush(_: int) -> None:
-        if options.root:
-            place = os.path.join(folder, install_state.WHEELS, bootstrap.FILE)
-            others = supply.bootstraps(options.releases) if options.link_mode != COPY else ()
-            if not bootstrap.share(place, sums, others):
-                bootstrap.keep(place, supplied.bootstrap if supplied else bootstrap.read(bundle, sums))
-        disk.flush(folder)
-
-    with unpacking.Archives(bundle, mode) as archives:
-        # In a process of its own: meanwhile this one begins with the wheels, as far as that goes without a folder.
-        with worker_pool.WorkerPool(1, make_environment, 1) as making:
-            archives.providers.update(find_providers())
-            archives.read(sources, making.busy)
-            ((_, made),) = making.results()
-        scheme = environment.Scheme(*made)
-        terminal.step("  installing %d packages" % len(plan.wheels))
-        unpacked = unpacking.unpack(scheme, sources, here.python[:2], archives, keeping=bool(options.root))
-    for release, count in sorted(unpacked.altered.items()):
-        terminal.warn(
-            "%d files of %s are not as they were installed: taken from %s"
-            % (count, os.path.basename(release), "elsewhere" if supplied else "the bundle")
-        )
-    if options.root:
-        kept.write(scheme, unpacked.kept)
-    terminal.step("  checking what was installed")
-    # Meanwhile the files go to the disk, so that `finish` has little left to flush.
-    with worker_pool.WorkerPool(1, keep_and_flush, 1) as flushing:
-        answer = final_check.inspect(
-            scheme.python, [(one.name, one.version) for one in unpacked.installed], base.in_place(os.__file__)
-        )
-        written = contents.write(folder, contents.of(folder, answer))
-        list(flushing.results())  # it may fail, and the kernel tells of that only once
-    return unpacked, written

@@ -15,6 +15,7 @@ _FLAGS = {
     "--no-activate": "no-activate",
     "--no-health-check": "no-health-check",
     "--no-reload": "no-reload",
+    "--no-ready": "no-ready",
     "--new-signer": "new-signer",
     "-q": "quiet",
     "--quiet": "quiet",
@@ -28,22 +29,39 @@ _VALUES = {
     "--keep": "keep",
     "--health-check": "health-check",
     "--reload": "reload",
+    "--ready": "ready",
+    "--ready-timeout": "ready-timeout",
+    "--command-timeout": "command-timeout",
     "--link-mode": "link-mode",
 }
 _FOR_ROOTS = (
-    *("no-activate", "keep", "health-check", "no-health-check", "reload", "no-reload", "new-signer"),
-    "link-mode",
+    *("no-activate", "keep", "health-check", "no-health-check", "reload", "no-reload", "ready", "no-ready"),
+    *("ready-timeout", "new-signer", "link-mode"),
 )
+_DIGITS = 6  # of a number of seconds
 _ALONE = ("describe", "verify", "extract")  # they install nothing
 _WITH_THESE = ("python", "allowed-signers", "quiet")
+
+
+class Given(NamedTuple):
+    """What the operator says of the commands around a switch, and of time limits in seconds.
+
+    None means as in the last deployment, an empty command none (`--no-reload`).
+    """
+
+    health_check: Optional[str] = None
+    reload: Optional[str] = None
+    ready: Optional[str] = None
+    ready_timeout: Optional[int] = None
+    command_timeout: Optional[int] = None
 
 
 class Options(NamedTuple):
     """One of `destination`, `root`, `describe`, `verify` and `extract` (a folder) is set; `keep` is 0 without `--keep`.
 
-    `health_check` and `reload`: see `command`. `signer` is the principal (ssh-keygen(1)) that signed the bundle, with
-    `--allowed-signers`. `unpacked` is the folder into which install.sh has unpacked the bundle's interpreter, if it
-    has. `link_mode`: how files are taken from `releases`, the folders of complete ones in the root.
+    `signer` is the principal (ssh-keygen(1)) that signed the bundle, with `--allowed-signers`. `unpacked` is the folder
+    into which install.sh has unpacked the bundle's interpreter, if it has. `link_mode`: how files are taken from
+    `releases`, the folders of complete ones in the root.
     """
 
     destination: str
@@ -57,8 +75,7 @@ class Options(NamedTuple):
     root: str = ""
     no_activate: bool = False
     keep: int = 0
-    health_check: Optional[str] = None
-    reload: Optional[str] = None
+    commands: Given = Given()
     signer: str = ""
     new_signer: bool = False
     link_mode: str = AUTO
@@ -75,18 +92,7 @@ def parse(arguments: Sequence[str], signer: str = "", call: str = "./install.sh"
     given, operands = scan(arguments, _FLAGS, _VALUES, hint)
     if not given.keys().isdisjoint(_ALONE):
         return _without_installing(given, operands, hint)
-    if "root" in given:
-        if operands:
-            raise UsageError("--root takes no further folder, found %s" % operands[0], hint=hint)
-        if "no-activate" in given and "reload" in given:
-            raise UsageError("--reload and --no-activate exclude each other", hint=hint)
-    else:
-        for name in _FOR_ROOTS:
-            if name in given:
-                raise UsageError("--%s needs --root" % name, hint=hint)
-        if len(operands) != 1 or not operands[0]:
-            found = "none" if not operands else "%d" % len(operands) if operands[0] else "an empty name"
-            raise UsageError("expected one folder to install into, found %s" % found, hint=hint)
+    _check_place(given, operands, hint)
     if "new-signer" in given and "allowed-signers" not in given:
         raise UsageError("--new-signer needs --allowed-signers", hint=hint)
     link_mode = given.get("link-mode", AUTO)
@@ -104,12 +110,28 @@ def parse(arguments: Sequence[str], signer: str = "", call: str = "./install.sh"
         root=given.get("root", ""),
         no_activate="no-activate" in given,
         keep=number("--keep", given["keep"], hint) if "keep" in given else 0,
-        health_check=command(given, "health-check", hint),
-        reload=command(given, "reload", hint),
+        commands=commands(given, hint),
         signer=signer,
         new_signer="new-signer" in given,
         link_mode=link_mode,
     )
+
+
+def _check_place(given: Mapping[str, str], operands: Sequence[str], hint: str) -> None:
+    """Raise UsageError unless there is a root or one folder to install into, with options that go with it."""
+    if "root" in given:
+        if operands:
+            raise UsageError("--root takes no further folder, found %s" % operands[0], hint=hint)
+        for name in ("reload", "ready"):
+            if "no-activate" in given and name in given:
+                raise UsageError("--%s and --no-activate exclude each other" % name, hint=hint)
+    else:
+        for name in _FOR_ROOTS:
+            if name in given:
+                raise UsageError("--%s needs --root" % name, hint=hint)
+        if len(operands) != 1 or not operands[0]:
+            found = "none" if not operands else "%d" % len(operands) if operands[0] else "an empty name"
+            raise UsageError("expected one folder to install into, found %s" % found, hint=hint)
 
 
 def _without_installing(given: Mapping[str, str], operands: Sequence[str], hint: str) -> Options:
@@ -157,16 +179,35 @@ def scan(
     return given, operands
 
 
-def command(given: Mapping[str, str], name: str, hint: str) -> Optional[str]:
-    """Return the command for the health check or the reload.
+def commands(given: Mapping[str, str], hint: str) -> Given:
+    """Return what the options say of commands and time limits. Raises UsageError."""
+    return Given(
+        health_check=_command(given, "health-check", hint),
+        reload=_command(given, "reload", hint),
+        ready=_command(given, "ready", hint),
+        ready_timeout=_seconds(given, "ready-timeout", hint),
+        command_timeout=_seconds(given, "command-timeout", hint),
+    )
 
-    Empty means none (`--no-reload`), None the one of the last deployment.
-    """
+
+def _command(given: Mapping[str, str], name: str, hint: str) -> Optional[str]:
     if "no-" + name not in given:
         return given.get(name)
     if name in given:
         raise UsageError("--%s and --no-%s exclude each other" % (name, name), hint=hint)
     return ""
+
+
+def _seconds(given: Mapping[str, str], name: str, hint: str) -> Optional[int]:
+    if name not in given:
+        return None
+    text = given[name]
+    if not (text.isdecimal() and text.isascii() and 0 < len(text) <= _DIGITS and int(text)):
+        raise UsageError(
+            "--%s needs a whole number of seconds from 1 to %s, found %s" % (name, "9" * _DIGITS, ascii(text[:80])),
+            hint=hint,
+        )
+    return int(text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,18 +1,21 @@
-"""Run commands of operators and scripts of bundles: without standard input, in their own session, ended with us."""
+"""Run commands of operators and scripts of projects: no standard input, a session of their own, a time limit.
+
+Their output is not read here, so that it may be of any length.
+"""
 
 import contextlib
 import os
 import signal
-import subprocess
-import time
-from typing import Dict, Iterator, Mapping, Sequence
+from typing import Dict, Mapping, Sequence
 
-from . import signals
+from . import signals, supervisor
 
 # Not what PATH says: that begins with the release, whose packages may bring a program of any name.
 SHELL = "/bin/sh"
-_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-_PAUSE = 0.05
+LIMIT = 300  # seconds that a command may take if nobody says otherwise
+_OVERRAN = "was still running after "
+_SIZE = 4096  # of an answer: one write to a pipe
+_ERROR, _STATUS, _OVER = b"e", b"s", b"o"
 
 
 def activated(before: Mapping[str, str], virtualenv: str) -> Dict[str, str]:
@@ -23,74 +26,75 @@ def activated(before: Mapping[str, str], virtualenv: str) -> Dict[str, str]:
     return active
 
 
-def run(words: Sequence[str], folder: str, environment: Mapping[str, str], umask: int = 0o022) -> str:
+def run(
+    words: Sequence[str], folder: str, environment: Mapping[str, str], limit: float = LIMIT, umask: int = 0o022
+) -> str:
     """Return how it failed, such as `exited with status 1`; empty if it did not. OSError if it cannot be started.
 
-    What it leaves in the background when it ends by itself stays: it may have started a service.
+    After `limit` seconds, or an exception such as Interrupted, all of its processes are ended, daemons too, and so they
+    are if this process is killed with SIGKILL. What it leaves in the background when it ends by itself stays: it may
+    have started a service.
     """
-    with signals.postponed() as mask, _guard() as guard:  # a signal between start and try would leave it behind
-
-        def prepare() -> None:
-            os.umask(umask)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            os.write(guard, b"%d" % os.getpid())
-
-        process = subprocess.Popen(
-            words,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=prepare,  # noqa: PLW1509 - there are no other threads
-        )
+    with signals.postponed() as mask:  # a signal between start and try would leave it behind
+        order = supervisor.Order(words, folder, environment, limit, umask, mask, supervisor.GRACE)
+        report, answer = os.pipe()
+        control, ask = os.pipe()
+        watcher = os.fork()
+        if not watcher:
+            _watch(order, control, answer, (report, ask))
+        os.close(answer)
+        os.close(control)
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            status = process.wait()
+            said = os.read(report, _SIZE)
         except BaseException:
-            _end(process)
+            with contextlib.suppress(BrokenPipeError):
+                os.write(ask, b"end")
             raise
-    if status < 0:
-        return "was ended by signal %s" % signal.Signals(-status).name
-    return "exited with status %d" % status if status else ""
-
-
-@contextlib.contextmanager
-def _guard() -> Iterator[int]:
-    """Start a process that ends a process group if this process is killed with SIGKILL.
-
-    The leader of the group writes its number to the descriptor, so that there is no unguarded moment.
-    """
-    alive, ours = os.pipe()
-    guard = os.fork()
-    if not guard:
-        try:
-            os.setsid()  # a Ctrl-C at the terminal is for the process that it guards
-            os.close(ours)
-            for descriptor in (0, 1, 2):  # who reads our output must not wait for the guard
-                os.dup2(alive, descriptor)
-            group = int(os.read(alive, 20))
-            os.read(alive, 1)
-            os.killpg(group, signal.SIGKILL)
         finally:
-            os._exit(0)
-    os.close(alive)
+            os.waitpid(watcher, 0)
+            os.close(report)
+            os.close(ask)
+    return _told(said, limit)
+
+
+def advice(failure: str) -> str:
+    """Return the hint for a failure that `run` returned."""
+    if failure.startswith(_OVERRAN):
+        return "if it needs more time, give it that with --command-timeout SECONDS"
+    return "its output above should say why"
+
+
+def _watch(order: supervisor.Order, control: int, answer: int, others: Sequence[int]) -> None:
+    """Supervise the command in this new process, and write how it ended to the descriptor `answer`. Never return."""
+    said = b""
     try:
-        yield ours
+        os.setsid()  # a Ctrl-C at the terminal is for the process that waits for the answer
+        for one in others:
+            os.close(one)
+        ended = supervisor.supervise(order, control)
+        numbers = " ".join(map(str, ended.left[:20]))
+        said = (_OVER + numbers.encode("ascii")) if ended.overran else _STATUS + b"%d" % ended.status
+    except OSError as error:
+        said = _ERROR + b"%d" % (error.errno or 0)
     finally:
-        # Not the end of the pipe: the guard must not act on a group number that may be another one's by then.
-        os.kill(guard, signal.SIGKILL)
-        os.waitpid(guard, 0)
-        os.close(ours)
+        with contextlib.suppress(OSError):
+            os.write(answer, said)
+        os._exit(0)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask all of the command's processes to end; kill the rest after a while."""
-    end = time.monotonic() + _GRACE
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGTERM)
-        while time.monotonic() < end:
-            process.poll()
-            os.killpg(process.pid, 0)
-            time.sleep(_PAUSE)
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _told(said: bytes, limit: float) -> str:
+    kind, rest = said[:1], said[1:].decode("ascii")
+    if kind == _ERROR:
+        raise OSError(int(rest), os.strerror(int(rest)))
+    if kind == _OVER:
+        left = "; these processes could not be ended: %s" % rest if rest else ""
+        return "%s%g s, and was ended%s" % (_OVERRAN, round(limit, 1), left)
+    if kind != _STATUS:
+        return "was left alone, since the process that watched over it was killed"
+    status = int(rest)
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        known = {one.value: one.name for one in signal.Signals}
+        return "was ended by signal %s" % known.get(number, number)
+    return "exited with status %d" % os.WEXITSTATUS(status) if status else ""

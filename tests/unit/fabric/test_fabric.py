@@ -234,6 +234,10 @@ class TestSettings:
         settings = read({"root": "/srv/a b", "keep": 3, "health_check": "x && y", "install_options": ["--compile"]})
         assert settings.installing() == ["--root=/srv/a b", "--keep=3", "--health-check=x && y", "--compile"]
 
+    def test_commands_and_time_limits(self) -> None:
+        settings = read({"reload": "a b", "ready": "c", "ready_timeout": 5, "command_timeout": 600, "health_check": ""})
+        assert settings.commands() == ["--reload=a b", "--ready=c", "--ready-timeout=5", "--command-timeout=600"]
+
     @pytest.mark.parametrize(
         ("wrong", "message"),
         [
@@ -252,6 +256,8 @@ class TestSettings:
             ({"connect_timeout": 0}, "connect_timeout"),
             ({"retries": -1}, "retries"),
             ({"wait": "1m"}, "wait"),
+            ({"ready_timeout": 0}, "ready_timeout"),
+            ({"command_timeout": "5 min"}, "command_timeout"),
         ],
     )
     def test_wrong_ones(self, wrong: dict[str, Any], message: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from platter_setuptools.payload.errors import UsageError
-from platter_setuptools.payload.options import Options, parse
+from platter_setuptools.payload.options import Given, Options, parse
 from platter_setuptools.payload.releases import releases_cli
 
 
@@ -22,13 +22,19 @@ from platter_setuptools.payload.releases import releases_cli
         (["-"], Options("-")),
         (["a b\n"], Options("a b\n")),
         (["--allowed-signers", "f", "--allowed-signers=g", "a"], Options("a")),
-        (["--root", "a", "--no-reload", "--no-health-check"], Options("", root="a", health_check="", reload="")),
+        (["--root", "a", "--no-reload", "--no-health-check"], Options("", root="a", commands=Given("", ""))),
         (["--root", "/srv/a"], Options("", root="/srv/a")),
         (["--root=/srv/a=b", "--no-activate", "--keep=3"], Options("", root="/srv/a=b", no_activate=True, keep=3)),
         (["--root", "r", "--link-mode", "copy"], Options("", root="r", link_mode="copy")),
+        (["--command-timeout", "007", "a"], Options("a", commands=Given(command_timeout=7))),
+        (["--root", "r", "--no-ready"], Options("", root="r", commands=Given(ready=""))),
+        (
+            ["--root", "r", "--ready=x y", "--ready-timeout", "999999"],
+            Options("", root="r", commands=Given(ready="x y", ready_timeout=999_999)),
+        ),
         (
             ["--health-check", "a --help", "--root", "r", "--reload", "-x", "--keep", "10"],
-            Options("", root="r", keep=10, health_check="a --help", reload="-x"),
+            Options("", root="r", keep=10, commands=Given("a --help", "-x")),
         ),
     ],
 )
@@ -58,6 +64,15 @@ def test_accepted(words: list[str], expected: Options) -> None:
         ["--root", "r", "--no-activate", "--reload", "x"],
         ["--root", "r", "--no-reload", "--reload", "x"],
         ["a", "--no-reload"],
+        ["a", "--ready", "x"],
+        ["a", "--ready-timeout", "3"],
+        ["--root", "r", "--no-activate", "--ready", "x"],
+        ["--root", "r", "--no-ready", "--ready", "x"],
+        *(
+            ["--root", "r", option, wrong]
+            for option in ("--ready-timeout", "--command-timeout")
+            for wrong in ("0", "000", "-1", "+1", "1.5", "5s", "\u0663", "", " 5", "nan", "1000000", "9" * 5000)
+        ),
         ["a", "--link-mode", "copy"],
         ["--root", "r", "--link-mode", "symlink"],
         ["--root", "r", "--link-mode"],

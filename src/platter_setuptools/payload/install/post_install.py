@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from typing import Dict, Iterator, List, Mapping
+from typing import Dict, Iterator, List, Mapping, NamedTuple
 
 from .. import checksums, extraction, process, thin
 from ..bundle_files import MODULES, Folder, files
@@ -23,19 +23,34 @@ def command(path: str) -> List[str]:
     return [os.fsdecode(word) for word in words] + [path]
 
 
-def environment(before: Mapping[str, str], bundle: str, virtualenv: str) -> Dict[str, str]:
-    """Return the environment as after `. bin/activate`, with HERE and DATA_DIR; Python writes no bytecode."""
-    ours = {"HERE": bundle, "DATA_DIR": os.path.join(bundle, "data"), "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**process.activated(before, virtualenv), **ours}
+class Setting(NamedTuple):
+    """What the script is told: the environment of install.sh, the root (empty with a DST), the version, the limit."""
+
+    environment: Mapping[str, str]
+    root: str
+    version: str
+    limit: float
 
 
-def run(bundle: str, sums: Dict[str, str], virtualenv: str, before: Mapping[str, str]) -> None:
+def environment(setting: Setting, bundle: str, virtualenv: str) -> Dict[str, str]:
+    """Return the environment as after `. bin/activate`, with the script's variables; Python writes no bytecode."""
+    ours = {
+        "HERE": bundle,
+        "DATA_DIR": os.path.join(bundle, "data"),
+        "PLATTER_ROOT": setting.root,
+        "PLATTER_VERSION": setting.version,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return {**process.activated(setting.environment, virtualenv), **ours}
+
+
+def run(bundle: str, sums: Dict[str, str], virtualenv: str, setting: Setting) -> None:
     """Raise HookError if it fails; a signal that ends us ends it too. Bytecode that it left in the bundle goes.
 
     A bundle that is one file is a folder for the script, without wheels, bytecode and bootstrap.
     """
     with _as_folder(bundle, virtualenv) as folder:
-        _run(folder, sums, virtualenv, before)
+        _run(folder, sums, virtualenv, setting)
 
 
 @contextlib.contextmanager
@@ -52,11 +67,11 @@ def _as_folder(bundle: str, virtualenv: str) -> Iterator[str]:
         shutil.rmtree(os.path.join(virtualenv, WORK), ignore_errors=True)
 
 
-def _run(bundle: str, sums: Dict[str, str], virtualenv: str, before: Mapping[str, str]) -> None:
+def _run(bundle: str, sums: Dict[str, str], virtualenv: str, setting: Setting) -> None:
     path = os.path.join(bundle, FILE)
     words = command(path)
     try:
-        failure = process.run(words, bundle, environment(before, bundle, virtualenv))
+        failure = process.run(words, bundle, environment(setting, bundle, virtualenv), setting.limit)
     except OSError as error:
         raise HookError(
             "%s: cannot start %s: %s" % (path, words[0], error.strerror), hint="its first line names what runs it"
@@ -65,5 +80,5 @@ def _run(bundle: str, sums: Dict[str, str], virtualenv: str, before: Mapping[str
         checksums.sweep(bundle, sums)
     if failure:
         raise HookError(
-            "%s %s" % (path, failure), hint="its output above should say why; the installation was removed again"
+            "%s %s" % (path, failure), hint=process.advice(failure) + "; the installation was removed again"
         )

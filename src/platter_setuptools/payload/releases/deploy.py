@@ -11,6 +11,7 @@ from ..options import Options
 from ..preflight import health, nesting
 from ..terminal import Terminal
 from . import install_program, last_commands, switch
+from .commands import Steps
 from .journal import INSTALL
 from .prune import prune
 from .root import COMPLETE, Root, checked_version
@@ -38,9 +39,10 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
         refuse_others(root, plan.name)
         refuse_another_signer(root, options)
         _spare(root, version, identity, force=options.force)
-        commands = last_commands.commands(root, options.health_check, options.reload, umask)
+        commands = last_commands.commands(root, options.commands, umask)
         before = install_state.read(options.destination)
-        options = options._replace(releases=_others(root, version))
+        limits = options.commands._replace(command_timeout=commands.command_timeout)
+        options = options._replace(releases=_others(root, version), commands=limits)
         install(options, bundle, terminal)
         signals.listen()  # again, and so do the commands that are started from here on
         note = install_state.read(options.destination)
@@ -51,7 +53,7 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
         if not options.no_activate:
             switch.activate(root, version, commands, anew=anew)
         else:
-            switch.check_health(root, version, commands)
+            Steps(root, commands).check_health(version)
         last_commands.write(root, commands)
         if options.keep:
             prune(root, options.keep, version)

@@ -5,7 +5,7 @@
 `what` is install (to), remove (from), activate or rollback (from, to). `result` is `done`; `noticed` for a change by
 hand, or before a kill -9 could be recorded; else what failed, and then nothing has changed. `revision` is the git
 commit of the release in `to`, if its bundle recorded one; `signer` who signed that bundle, if install.sh asked for a
-signature.
+signature. `ran` is what ran around a switch, in order: a list of {"name", "release", "result", "seconds"}.
 
 The root's lock is beside it during a change.
 """
@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import stat
-from typing import Iterable, List, NamedTuple
+from typing import Iterable, List, Mapping, NamedTuple, Sequence
 
 from .. import untrusted
 from ..errors import DestinationError, HostError
@@ -100,7 +100,9 @@ class Journal:
             os.close(self._locked)
         self._descriptor = self._locked = -1
 
-    def write(self, what: str, origin: str, to: str, result: str = DONE) -> None:
+    def write(
+        self, what: str, origin: str, to: str, result: str = DONE, ran: Sequence[Mapping[str, object]] = ()
+    ) -> None:
         """Add a line, of now. That it cannot be written is told and no more: the next run will notice."""
         who_did = "unknown" if result == NOTICED else who()
         note = install_state.read(os.path.join(self.root, "versions", to)) if to else None
@@ -113,6 +115,7 @@ class Journal:
             "revision": note.revision or None if note else None,
             "signer": note.signer or None if note else None,
             "result": result,
+            "ran": list(ran),
         }
         try:
             self._append(json.dumps(entry))

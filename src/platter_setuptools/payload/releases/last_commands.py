@@ -1,4 +1,4 @@
-"""The health check and the reload command of the last deployment: `ROOT/.platter-commands.json`.
+"""The commands and time limits of the last deployment: `ROOT/.platter-commands.json`.
 
 They may contain passwords, so the file has mode 0600. It is used only if it belongs to the user that runs this and
 nobody else may read or write it, since its content is run.
@@ -8,38 +8,46 @@ import contextlib
 import json
 import os
 import stat
-from typing import Dict, Optional
+from typing import Any, Dict, Mapping, Union
 
 from .. import untrusted
 from ..install import disk
 from ..install.owners import user_name
+from ..options import Given
+from ..process import LIMIT
+from .commands import READY_TIMEOUT, Commands
 from .root import Root
-from .switch import Commands
 
 FILE = ".platter-commands.json"
 _DRAFT = FILE + ".new"
-_KEYS = ("health-check", "reload")
+_DEFAULTS = {"health-check": "", "reload": "", "ready": "", "ready-timeout": READY_TIMEOUT, "command-timeout": LIMIT}
+_NEEDED = ("health-check", "reload")  # others came later
 
 
-def commands(root: Root, health_check: Optional[str], reload: Optional[str], umask: int) -> Commands:
-    """Return what is to be run around a switch: what was given, an empty text for nothing; None as the last time."""
-    last = {} if health_check is not None and reload is not None else _read(root)
+def commands(root: Root, given: Given, umask: int) -> Commands:
+    """Return what is to be run around a switch, with its time limits."""
+    last: Mapping[str, Any] = {} if None not in given else _read(root)
+    known = {**_DEFAULTS, **last}
+    told = {key: known[key] if value is None else value for key, value in _named(given).items()}
     return Commands(
         dict(os.environ),
-        last.get("health-check", "") if health_check is None else health_check,
-        last.get("reload", "") if reload is None else reload,
-        umask,
+        health_check=told["health-check"],
+        reload=told["reload"],
+        ready=told["ready"],
+        umask=umask,
+        ready_timeout=told["ready-timeout"],
+        command_timeout=told["command-timeout"],
     )
 
 
 def write(root: Root, done: Commands) -> None:
     """Keep the commands of a successful deployment. Only warn of errors."""
     path, draft = os.path.join(root.path, FILE), os.path.join(root.path, _DRAFT)
-    kept = {"health-check": done.health_check, "reload": done.reload}
+    kept = _named(done)
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft)
-        if not any(kept.values()):
+        if kept == _DEFAULTS:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return
@@ -55,7 +63,7 @@ def write(root: Root, done: Commands) -> None:
         root.terminal.error("%s cannot be written: %s" % (path, error.strerror))
 
 
-def _read(root: Root) -> Dict[str, str]:
+def _read(root: Root) -> Dict[str, Any]:
     """Return the commands that are known: none if the file is not there or is no good, and then that is told."""
     path = os.path.join(root.path, FILE)
     try:
@@ -68,7 +76,7 @@ def _read(root: Root) -> Dict[str, str]:
         return {}
 
 
-def _kept(path: str) -> Dict[str, str]:
+def _kept(path: str) -> Dict[str, Any]:
     """Return what is in the file. OSError if it cannot be read, ValueError if it is not to be believed."""
     status, user = os.lstat(path), os.geteuid()
     if status.st_uid != user:
@@ -76,6 +84,19 @@ def _kept(path: str) -> Dict[str, str]:
     if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
         raise ValueError("it is not a file with mode 0600")
     data = untrusted.parse_json(untrusted.read_file(path, untrusted.TEXT, os.O_NOFOLLOW))
-    if not isinstance(data, dict) or not all(isinstance(data.get(key), str) for key in _KEYS):
+    found = {key: data[key] for key in _DEFAULTS if key in data} if isinstance(data, dict) else {}
+    if not all(key in found for key in _NEEDED) or not all(map(_is_right, found, found.values())):
         raise ValueError("it holds something else")
-    return {key: data[key] for key in _KEYS}
+    return found
+
+
+def _is_right(key: str, value: object) -> bool:
+    """Whether this is a command, or a time limit."""
+    if isinstance(_DEFAULTS[key], str):
+        return isinstance(value, str)
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _named(given: Union[Given, Commands]) -> Dict[str, Any]:
+    """Return the commands and time limits by their names in the file."""
+    return {key: getattr(given, key.replace("-", "_")) for key in _DEFAULTS}

@@ -5,12 +5,12 @@ import os
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 from ..errors import DestinationError, UsageError
-from ..options import command, did_you_mean, number, scan
+from ..options import commands, did_you_mean, number, scan
 from ..terminal import Terminal, exit_code
 from .root import Root, previous
 
 if TYPE_CHECKING:
-    from .switch import Commands
+    from .commands import Commands
 
 HELP = """\
 usage: platter COMMAND [OPTIONS]
@@ -34,7 +34,12 @@ Manage the releases beside this program.
 With activate and rollback:
   --health-check CMD   run CMD before the switch
   --reload CMD         run CMD after the switch
-  --no-health-check, --no-reload
+  --ready CMD          after that, run CMD until it succeeds
+  --ready-timeout SECONDS
+                       for at most this time (30)
+  --command-timeout SECONDS
+                       end a command that takes longer (300)
+  --no-health-check, --no-reload, --no-ready
                        run none
   Without these options the commands of the last install.sh --root run again.
   CMD runs with sh -c in the release's folder, with its virtualenv active and
@@ -45,11 +50,11 @@ Each change is recorded in platter-journal.jsonl.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 no Python, 4 doctor found damage,
 5 not writable or somebody else's, 6 no such release, unfinished, nothing to go
-back to, or locked, 8 health check or reload failed.
+back to, or locked, 8 health check, reload or ready command failed.
 """
 _HINT = "platter --help lists the commands"
-_COMMANDS = {"--health-check": "health-check", "--reload": "reload"}
-_NO_COMMANDS = {"--no-health-check": "no-health-check", "--no-reload": "no-reload"}
+_COMMANDS = {"--" + name: name for name in ("health-check", "reload", "ready", "ready-timeout", "command-timeout")}
+_NO_COMMANDS = {"--" + name: name for name in ("no-health-check", "no-reload", "no-ready")}
 
 
 class Words(NamedTuple):
@@ -62,8 +67,7 @@ class Words(NamedTuple):
     def commands(self, root: Root) -> "Commands":
         from . import last_commands  # noqa: PLC0415 - to list releases goes without it
 
-        check, reload = (command(self.given, name, _HINT) for name in ("health-check", "reload"))
-        return last_commands.commands(root, check, reload, self.umask)
+        return last_commands.commands(root, commands(self.given, _HINT), self.umask)
 
 
 def main(arguments: Sequence[str], program: str) -> int:

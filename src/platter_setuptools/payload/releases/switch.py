@@ -1,67 +1,54 @@
-"""Activate a release, and roll back: the link, the operator's commands before and after it, the journal."""
+"""Activate a release, and roll back: the link, what runs before and after it, the journal."""
 
 import contextlib
 import os
-from typing import Mapping, NamedTuple
+from typing import Tuple
 
-from .. import process, signals
-from ..errors import CommandError, DestinationError, HostError, InstallError, advice, foreseen
+from .. import signals
+from ..errors import DestinationError, HostError, InstallError, Interrupted, advice, foreseen
 from ..install import disk, owners
 from ..preflight import health
 from ..wheels import contents
+from .commands import Commands, Steps
 from .journal import ACTIVATE, ROLLBACK
 from .root import UNFINISHED, Root, previous
 
 _DRAFT = ".current.platter-new"
 
 
-class Commands(NamedTuple):
-    """The operator's commands before and after the switch, for `sh -c`; empty for none.
-
-    They get the operator's `environment` and `umask`.
-    """
-
-    environment: Mapping[str, str]
-    health_check: str = ""
-    reload: str = ""
-    umask: int = 0o022
-
-
 def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE, *, anew: bool = False) -> None:
-    """Check, switch, reload. If a command fails, what was active before is active again, and CommandError says so.
+    """Check, switch, bring up. If a command fails, what was active before is active again, and CommandError says so.
 
     `anew`: the release has just been installed, so it is checked and reloaded also if it is active already.
     """
     refuse_unusable(root, version)
     before, link = root.active(), root.link()
     if before == version and root.settled() and not anew:
-        given = (("the health check", commands.health_check), ("the reload command", commands.reload))
-        skipped = " and ".join(name for name, command in given if command)
+        skipped = commands.listed()
         root.terminal.step("%s is active already%s." % (version, "; not run: %s" % skipped if skipped else ""))
         return
     if not anew:
         _examine(root, version)
+    steps = Steps(root, commands)
     try:
-        check_health(root, version, commands)
-    except CommandError as error:
-        root.journal.write(what, before, version, _summary(error))
+        steps.check_health(version)
+    except BaseException as error:
         state = "%s is still active" % before if before else "there is still no active release"
-        raise CommandError("%s; %s" % (error.message, state), hint=error.hint) from error
+        _fail(root, error, state, (what, before, version), steps)
+        raise
     try:
         point(root, version)
-        _reload(root, version, commands)
+        steps.bring_up(version)
         signals.ignore_signals()
     except BaseException as error:
         with signals.postponed():
             _point_back(root, link if before != version else _earlier(root, version))
-            root.journal.write(what, before, version, _summary(error))
-        state = _reload_back(root, commands, interrupted=not isinstance(error, CommandError))
-        if isinstance(error, InstallError):
-            error.message += "; " + state
-        else:
-            root.terminal.error(state)
+        state = _bring_back(root, steps, commands, interrupted=not isinstance(error, InstallError))
+        _fail(root, error, state, (what, before, version), steps)
         raise
-    root.journal.write(what, before, version)
+    root.journal.write(what, before, version, ran=steps.ran)
+    if not commands.reload:
+        root.terminal.step("  nothing was reloaded")
     root.terminal.step(
         "%s is active now%s." % (version, ", %s was before" % before if before not in ("", version) else "")
     )
@@ -96,12 +83,6 @@ def point(root: Root, target: str) -> None:
             "%s cannot be pointed at %s: %s" % (root.current, target, error.strerror),
             hint=advice(error),
         ) from error
-
-
-def check_health(root: Root, version: str, commands: Commands) -> None:
-    if commands.health_check:
-        root.terminal.step("  checking the health of %s" % version)
-        _run("health check", commands.health_check, root, version, commands)
 
 
 def refuse_unusable(root: Root, version: str) -> None:
@@ -151,48 +132,34 @@ def _point_back(root: Root, link: str) -> None:
         os.unlink(root.current)
 
 
-def _reload(root: Root, version: str, commands: Commands) -> None:
-    if commands.reload:
-        root.terminal.step("  reloading")
-        _run("reload command", commands.reload, root, version, commands)
-    else:
-        root.terminal.step("  nothing was reloaded")
+def _bring_back(root: Root, steps: Steps, commands: Commands, *, interrupted: bool) -> str:
+    """Bring up the release that is active again. Return a sentence with its name and the result.
 
-
-def _reload_back(root: Root, commands: Commands, *, interrupted: bool) -> str:
-    """Reload the release that is active again. Return a sentence with its name and the result."""
+    An interruption leaves out what takes long, and everything if nothing was reloaded before it.
+    """
     back = root.active()
     state = "%s is active again" % back if back else "there is no active release again"
-    if not commands.reload or not back:
+    if not back:
         return state
-    if interrupted:
-        return state + ", but nothing was reloaded"
+    if interrupted and not steps.reloaded:
+        return state + ", but nothing was reloaded" if commands.reload else state
+    signals.listen()  # again, since commands inherit which signals are ignored
     try:
-        _reload(root, back, commands)
-    except CommandError as error:
+        steps.bring_up(back, waiting=not interrupted)
+    except (InstallError, Interrupted) as error:
         return "%s, but %s" % (state, error.message)
-    return state + ", and reloaded"
+    finally:
+        signals.ignore_signals()
+    done = [word for word, command in (("reloaded", commands.reload), ("ready", commands.ready)) if command]
+    if interrupted:
+        done = done[:1]
+    return state + (", and " + done[0] if len(done) == 1 else ", reloaded and ready" if done else "")
 
 
-def _run(name: str, command: str, root: Root, version: str, commands: Commands) -> None:
-    """Run a command, and never print it: it may contain a password."""
-    folder = os.path.normpath(os.path.join(root.versions, version))
-    environment = {
-        **process.activated(commands.environment, folder),
-        "HERE": folder,
-        "PLATTER_ROOT": root.path,
-        "PLATTER_VERSION": version,
-    }
-    found = owners.stranger(folder)
-    if found:
-        raise CommandError("release %s: the %s was not run: %s" % (version, name, found), hint=owners.HINT)
-    try:
-        failure = process.run([process.SHELL, "-c", command], folder, environment, commands.umask)
-    except OSError as error:
-        failure = "cannot be started: %s" % error.strerror
-    if failure:
-        raise CommandError("release %s: the %s %s" % (version, name, failure), hint="its output above should say why")
-
-
-def _summary(error: BaseException) -> str:
-    return foreseen(error).message
+def _fail(root: Root, error: BaseException, state: str, change: Tuple[str, str, str], steps: Steps) -> None:
+    """Write a change that failed into the journal, and add to the error what is active now."""
+    root.journal.write(*change, foreseen(error).message, steps.ran)
+    if isinstance(error, InstallError):
+        error.message += "; " + state
+    else:
+        root.terminal.error(state)

@@ -12,8 +12,9 @@ from platter_setuptools.payload.errors import BundleError, CommandError, HostErr
 from platter_setuptools.payload.install import install_state, owners
 from platter_setuptools.payload.preflight import health
 from platter_setuptools.payload.releases import doctor
+from platter_setuptools.payload.releases.commands import Commands, Steps
 from platter_setuptools.payload.releases.root import previous
-from platter_setuptools.payload.releases.switch import Commands, activate, check_health, point
+from platter_setuptools.payload.releases.switch import activate, point
 from support import roots
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_nothing_of_a_stranger_is_run(root: Root, part: str, tmp_path: Path) -> 
     with root.held(), pytest.raises(HostError, match="belongs to nobody, and this runs as root"):
         activate(root, "1.1", commands)
     with pytest.raises(CommandError, match="was not run"):
-        check_health(root, "1.1", commands)
+        Steps(root, commands).check_health("1.1")
     assert previous(root)[0] == "1.2" or previous(root)[0] == ""
     assert root.release("1.1").state == "foreign"
     with pytest.raises(BundleError, match="belongs to nobody"):

@@ -27,16 +27,24 @@ def test_command(tmp_path: Path, line: str, expected: list[str]) -> None:
     assert post_install.command(str(script)) == [*expected, str(script)]
 
 
+SETTING = post_install.Setting({"PATH": "/bin:/usr/bin"}, "/srv/app", "1.0", 60)
+
+
 def test_environment() -> None:
-    assert post_install.environment({"PYTHONHOME": "x", "A": "1", "PATH": "/bin"}, "/b", "/v") == {
+    before = {"PYTHONHOME": "x", "A": "1", "PATH": "/bin"}
+    assert post_install.environment(SETTING._replace(environment=before), "/b", "/v") == {
         "A": "1",
+        "PATH": "/v/bin:/bin",
         "HERE": "/b",
         "DATA_DIR": "/b/data",
         "VIRTUAL_ENV": "/v",
-        "PATH": "/v/bin:/bin",
+        "PLATTER_ROOT": "/srv/app",
+        "PLATTER_VERSION": "1.0",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    assert post_install.environment({}, "/b", "/v")["PATH"].startswith("/v/bin:")
+    nothing = SETTING._replace(environment={}, root="")
+    assert post_install.environment(nothing, "/b", "/v")["PLATTER_ROOT"] == ""
+    assert post_install.environment(nothing, "/b", "/v")["PATH"].startswith("/v/bin:")
 
 
 def test_failures(tmp_path: Path) -> None:
@@ -48,7 +56,7 @@ def test_failures(tmp_path: Path) -> None:
     ):
         script.write_text(text)
         with pytest.raises(HookError, match=message):
-            post_install.run(str(tmp_path), {}, str(tmp_path), {"PATH": "/bin:/usr/bin"})
+            post_install.run(str(tmp_path), {}, str(tmp_path), SETTING)
 
 
 def program(tmp_path: Path, text: str) -> str:
@@ -133,8 +141,16 @@ def test_the_shell_is_the_systems(tmp_path: Path) -> None:
     (tmp_path / "bin" / "sh").write_text("#!/bin/false\n")
     (tmp_path / "bin" / "sh").chmod(0o755)
     (tmp_path / post_install.FILE).write_text("touch ran\n")
-    post_install.run(str(tmp_path), {}, str(tmp_path), {"PATH": "/bin:/usr/bin"})
+    post_install.run(str(tmp_path), {}, str(tmp_path), SETTING)
     assert (tmp_path / "ran").exists()
+
+
+def test_what_takes_too_long(tmp_path: Path) -> None:
+    (tmp_path / post_install.FILE).write_text("sleep 60\n")
+    with pytest.raises(HookError, match=r"was still running after 0\.1 s, and was ended") as caught:
+        post_install.run(str(tmp_path), {}, str(tmp_path), SETTING._replace(limit=0.1))
+    assert "--command-timeout" in caught.value.hint
+    assert "removed again" in caught.value.hint
 
 
 def test_modules_of_the_bundle_leave_no_bytecode(tmp_path: Path) -> None:
@@ -143,7 +159,5 @@ def test_modules_of_the_bundle_leave_no_bytecode(tmp_path: Path) -> None:
         (tmp_path / post_install.FILE).write_text(
             f"{sys.executable} {options} -c 'import sys; sys.path.insert(0, \".\"); import helper'\n"
         )
-        post_install.run(
-            str(tmp_path), {"helper.py": "", post_install.FILE: ""}, str(tmp_path), {"PATH": "/bin:/usr/bin"}
-        )
+        post_install.run(str(tmp_path), {"helper.py": "", post_install.FILE: ""}, str(tmp_path), SETTING)
         assert not (tmp_path / "__pycache__").exists()

@@ -11,7 +11,7 @@ import pytest
 from platter_setuptools.payload import checksums, manifest
 from platter_setuptools.payload.errors import CommandError, DestinationError, HookError
 from platter_setuptools.payload.install import install_state
-from platter_setuptools.payload.options import Options
+from platter_setuptools.payload.options import Given, Options
 from platter_setuptools.payload.preflight import health
 from platter_setuptools.payload.releases import last_commands, switch
 from platter_setuptools.payload.releases.deploy import deploy, refuse_another_signer, refuse_others
@@ -49,7 +49,8 @@ def install(options: Options, _: str, terminal: Terminal) -> None:
 
 
 def deployed(root: Root, **options: Any) -> None:
-    deploy(Options(destination="", root=root.path, **options), "", root.terminal, install)
+    commands = Given(**{name: options.pop(name) for name in Given._fields if name in options})
+    deploy(Options(destination="", root=root.path, commands=commands, **options), "", root.terminal, install)
 
 
 def test_the_order(root: Root, capfd: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +67,7 @@ def test_the_order(root: Root, capfd: pytest.CaptureFixture[str]) -> None:
     ]
     assert roots.changes(root)[-2:] == ["install - 1.1 done", "activate 1.0 1.1 done"]
     assert (Path(root.path) / "platter").exists()
-    assert last_commands.commands(root, None, None, 0o022).health_check == "echo healthy"
+    assert last_commands.commands(root, Given(), 0o022).health_check == "echo healthy"
 
 
 def test_a_second_time_nothing_happens(root: Root, capfd: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +98,7 @@ def test_an_installation_that_fails(tmp_path: Path) -> None:
     def fail(*_: object) -> None:
         raise HookError("post-install.sh exited with 1", hint="look")
 
-    options = Options(destination="", root=str(tmp_path / "new"), health_check=f"touch {tmp_path}/ran")
+    options = Options(destination="", root=str(tmp_path / "new"), commands=Given(f"touch {tmp_path}/ran"))
     with pytest.raises(HookError):
         deploy(options, "", roots.make(tmp_path).terminal, fail)
     assert not (tmp_path / "new").exists()
@@ -111,7 +112,7 @@ def test_a_health_check_that_fails(root: Root) -> None:
         deployed(root, health_check="exit 1")
     assert roots.current(root) == "1.0"
     assert Path(root.folder("1.1")).is_dir()
-    assert last_commands.commands(root, None, None, 0o022).health_check == "true"
+    assert last_commands.commands(root, Given(), 0o022).health_check == "true"
 
 
 def test_another_project(root: Root) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from platter_setuptools.payload.options import Given
 from platter_setuptools.payload.releases import last_commands
-from platter_setuptools.payload.releases.switch import Commands
+from platter_setuptools.payload.releases.commands import Commands
 from support import roots
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def root(tmp_path: Path) -> Root:
 
 
 def known(root: Root, check: str | None = None, reload: str | None = None) -> tuple[str, str]:
-    found = last_commands.commands(root, check, reload, 0o022)
+    found = last_commands.commands(root, Given(check, reload), 0o022)
     return found.health_check, found.reload
 
 
@@ -38,6 +39,20 @@ def test_as_the_last_time_unless_told_otherwise(root: Root) -> None:
     assert known(root, "other", "") == ("other", "")
     last_commands.write(root, Commands({}))
     assert not path.exists()
+
+
+def test_time_limits(root: Root) -> None:
+    """Those of an earlier installer's file, of this one's, and what was given."""
+    path = Path(root.path, last_commands.FILE)
+    path.write_text('{"health-check": "check", "reload": ""}')
+    path.chmod(0o600)
+    found = last_commands.commands(root, Given(), 0o077)
+    assert found._replace(environment={}) == Commands({}, "check", umask=0o077, ready_timeout=30, command_timeout=300)
+    last_commands.write(root, found._replace(ready="ready", ready_timeout=5, command_timeout=600))
+    found = last_commands.commands(root, Given(health_check="", ready_timeout=7), 0o077)
+    assert found._replace(environment={}) == Commands({}, "", "", "ready", 0o077, 7, 600)
+    last_commands.write(root, Commands({}, command_timeout=600))  # also without a command
+    assert last_commands.commands(root, Given(), 0o022).command_timeout == 600
 
 
 def fifo(path: Path) -> None:
@@ -57,6 +72,9 @@ def link(path: Path) -> None:
         lambda path: path.chmod(0o602),
         lambda path: path.write_text("[" * 100_000),
         lambda path: path.write_text('{"reload": 1}'),
+        lambda path: path.write_text('{"health-check": "", "reload": "x", "ready": ["y"]}'),
+        lambda path: path.write_text('{"health-check": "", "reload": "x", "ready-timeout": -1}'),
+        lambda path: path.write_text('{"health-check": "", "reload": "x", "command-timeout": true}'),
         fifo,
         link,
         pytest.param(

@@ -257,7 +257,8 @@ class TestJournal:
         assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry.pop("when"))
         assert entry.pop("who").endswith(" (ada)")
         assert entry == {
-            "what": "activate", "from": "1.0", "to": "1.1", "revision": None, "signer": None, "result": "done"
+            "what": "activate", "from": "1.0", "to": "1.1", "revision": None, "signer": None, "result": "done",
+            "ran": [],
         }  # fmt: skip
         assert stat.S_IMODE(Path(root.journal.path).stat().st_mode) & 0o022 == 0
 

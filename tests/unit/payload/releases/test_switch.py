@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from platter_setuptools.payload import signals
-from platter_setuptools.payload.errors import CommandError, DestinationError, InstallError
+from platter_setuptools.payload.errors import CommandError, DestinationError, InstallError, Interrupted
 from platter_setuptools.payload.install import install_state
+from platter_setuptools.payload.releases.commands import Commands
 from platter_setuptools.payload.releases.prune import prune, superfluous
 from platter_setuptools.payload.releases.root import COMPLETE, Release, Root, previous
-from platter_setuptools.payload.releases.switch import Commands, activate, point, rollback
+from platter_setuptools.payload.releases.switch import activate, point, rollback
 from support import roots
 from support.roots import NONE, changes, current, release
 
@@ -55,11 +57,11 @@ class TestActivate:
         switched(root, "1.0")
         before = changes(root)
         with root.held():
-            activate(root, "1.0", Commands({}, "exit 1", "exit 1"))
+            activate(root, "1.0", Commands({}, "exit 1", "exit 1", "exit 1"))
         assert changes(root) == before
         assert (
             capfd.readouterr().out.splitlines()[-1]
-            == "1.0 is active already; not run: the health check and the reload command."
+            == "1.0 is active already; not run: the health check, the reload command and the ready command."
         )
 
     def test_made_anew_is_checked_and_reloaded(self, root: Root, tmp_path: Path) -> None:
@@ -152,6 +154,62 @@ class TestCommands:
         assert out.read_text().splitlines() == ["1.1", "1.0"]
         assert changes(root)[-1].startswith("activate 1.0 1.1 release 1.1: the reload command")
         assert previous(root)[0] == ""
+
+    def test_not_ready(self, root: Root, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        """The release before is reloaded, and waited for."""
+        switched(root, "1.0")
+        out = tmp_path / "out"
+        commands = Commands(
+            PATH,
+            reload=f"echo reload $PLATTER_VERSION >>{out}",
+            ready=f"echo ready $PLATTER_VERSION >>{out}; [ $PLATTER_VERSION = 1.0 ]",
+            ready_timeout=2,
+        )
+        with root.held(), pytest.raises(CommandError) as caught:
+            activate(root, "1.1", commands)
+        assert caught.value.message == (
+            "release 1.1 was not ready within 2 s: the ready command exited with status 1;"
+            " 1.0 is active again, reloaded and ready"
+        )
+        assert current(root) == "1.0"
+        lines = out.read_text().splitlines()
+        assert (lines[:2], lines[-2:]) == (["reload 1.1", "ready 1.1"], ["reload 1.0", "ready 1.0"])
+        assert changes(root)[-1].startswith("activate 1.0 1.1 release 1.1 was not ready")
+        (line,) = Path(root.journal.path).read_text().splitlines()[-1:]
+        assert [(one["name"], one["release"], one["result"]) for one in json.loads(line)["ran"]] == [
+            ("reload command", "1.1", "done"),
+            ("ready command", "1.1", "release 1.1 was not ready within 2 s: the ready command exited with status 1"),
+            ("reload command", "1.0", "done"),
+            ("ready command", "1.0", "done"),
+        ]
+        assert "is active now" not in capfd.readouterr().out.splitlines()[-1]
+
+    def test_not_ready_without_a_reload_command(self, root: Root) -> None:
+        switched(root, "1.0")
+        with root.held(), pytest.raises(CommandError, match=r"1\.0 is active again, and ready\n"):
+            activate(root, "1.1", Commands(PATH, ready="[ $PLATTER_VERSION = 1.0 ]", ready_timeout=2))
+
+    def test_interrupted_while_it_is_not_ready(self, root: Root, tmp_path: Path) -> None:
+        """What was reloaded is reloaded again, without waiting."""
+        switched(root, "1.0")
+        signals.listen()
+        out = tmp_path / "out"
+        commands = Commands(
+            PATH, reload=f"echo $PLATTER_VERSION >>{out}", ready=f"kill -TERM {os.getpid()}; sleep 60", ready_timeout=60
+        )
+        with root.held(), pytest.raises(Interrupted):
+            activate(root, "1.1", commands)
+        assert current(root) == "1.0"
+        assert out.read_text().splitlines() == ["1.1", "1.0"]
+        assert changes(root)[-1] == "activate 1.0 1.1 interrupted by SIGTERM"
+
+    def test_interrupted_while_going_back(self, root: Root) -> None:
+        switched(root, "1.0")
+        signals.listen()
+        reload = f"[ $PLATTER_VERSION = 1.0 ] || exit 1; kill -TERM {os.getpid()}; sleep 60"
+        with root.held(), pytest.raises(CommandError, match=r"1\.0 is active again, but interrupted by SIGTERM"):
+            activate(root, "1.1", Commands(PATH, reload=reload))
+        assert current(root) == "1.0"
 
     def test_reload_fails_for_the_first_release_of_all(self, root: Root) -> None:
         with pytest.raises(CommandError):
