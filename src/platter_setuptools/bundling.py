@@ -14,7 +14,7 @@ from platter_setuptools.bundle.joined import members_of
 from platter_setuptools.bundle.manifest import Manifest, stem
 from platter_setuptools.bundle.members import Member, from_text
 from platter_setuptools.bundle.sbom import bill_of_materials
-from platter_setuptools.complete_set import asked_for
+from platter_setuptools.complete_set import asked_for, packages_among
 from platter_setuptools.contexts import installer_of, lowest, virtualenv_of
 from platter_setuptools.errors import InterruptedBuildError, PlatterError
 from platter_setuptools.inspect.find import ReplaceableCheck, targets_for
@@ -197,9 +197,11 @@ def _manifest(
         progress.warn(
             f"no bytecode: there is no Python {target.version} here to compile it; install.sh --compile does that"
         )
+    packages = [*packages_among(context, wheels), project]
     manifest = Manifest(
         project=project,
         wheels=wheels,
+        packages=packages,
         bytecode=compile_wheels([one.wheel for one in wheels], compiler, cache, run, progress, context.work),
         target=target,
         needs=needs,
@@ -214,8 +216,9 @@ def _manifest(
         interpreter=context.interpreter,
     )
     check_places(manifest.in_order, places, progress)
-    check_scripts(wheels, [project], places, asked, progress)
-    check_attributes(project, progress)
+    check_scripts(wheels, packages, places, asked, progress)
+    for package in packages:
+        check_attributes(package, progress)
     warn_of_forgotten(context.checkout.tree, context.checkout.tracked, places[project.wheel], progress)
     return manifest
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from platter_setuptools.errors import DependencyError, UsageError, WheelError
+from platter_setuptools.resolve.workspace import declared_extras
 from platter_setuptools.values import Origin
 from platter_setuptools.wheels.check import Asked, WheelWithMetadata, check_extras, check_fits, needed_by_other_patches
 from platter_setuptools.wheels.metadata import describe, open_wheel, tags_of
@@ -39,7 +40,10 @@ def build_project(context: BuildContext, project_wheel: ProjectWheel) -> WheelWi
     output.mkdir()
     wheel = open_wheel(project_wheel(context, output), Origin.PROJECT)
     project = WheelWithMetadata(wheel=wheel, description=describe(wheel))
-    check_extras(project, context.options.extras)
+    others = {one.name: declared_extras(one.folder) for one in context.dependencies.packages}
+    known = {name: extras for name, extras in others.items() if extras is not None}
+    if len(known) == len(others):
+        check_extras(project, context.options.extras, known)
     asked_for(context, project)
     return project
 
@@ -126,16 +130,21 @@ def _choose(context: BuildContext, project: WheelWithMetadata) -> CompleteSet:
 def asked_for(context: BuildContext, project: WheelWithMetadata) -> Asked:
     """Return what the options ask for beside the project. Raise UsageError if they exclude the project itself."""
     excluded = frozenset(map(canonicalize_name, context.options.exclude))
-    if project.wheel.name in excluded:
-        raise UsageError(
-            f"exclude: {project.wheel.name} is the project itself", hint="name distributions that it depends on"
-        )
+    names = [project.wheel.name, *(one.name for one in context.dependencies.packages)]
+    if name := next((name for name in names if name in excluded), None):
+        raise UsageError(f"exclude: {name} is the project itself", hint="name distributions that it depends on")
     return Asked(
-        extras={project.wheel.name: frozenset(context.options.extras)},
+        extras=dict.fromkeys(names, frozenset(context.options.extras)),
         groups=context.dependencies.groups,
         excluded=excluded,
         amendments=context.dependencies.amendments,
     )
+
+
+def packages_among(context: BuildContext, wheels: Sequence[WheelWithMetadata]) -> list[WheelWithMetadata]:
+    """Return those of the wheels that are packages beside the project, in the order of the options."""
+    by_name = {one.wheel.name: one for one in wheels}
+    return [by_name[one.name] for one in context.dependencies.packages if one.name in by_name]
 
 
 def complete_set(context: BuildContext, project: WheelWithMetadata, lock: Lock) -> CompleteSet:
@@ -165,7 +174,7 @@ def collect_set(context: BuildContext, project: WheelWithMetadata, lock: Lock) -
     options, resolver, asked = context.options, context.resolvers.project, asked_for(context, project)
     lock = resolver.check_required(lock, [*project.description.requires, *asked.groups])
     collected = context.collector.collect(
-        lock,
+        context.dependencies.with_packages(lock),
         extras=options.extras,
         groups=options.group,
         leave_out=[project.wheel.name, *asked.excluded],

@@ -154,7 +154,7 @@ class BuildContext:
         """Start to collect the tools that every build needs."""
         # In this order, and here, since afterwards several threads ask for them.
         said = self.dependencies
-        _ = said.settings, said.uv_config, self._tools, self.resolvers.project
+        _ = said.packages, said.settings, said.uv_config, self._tools, self.resolvers.project
 
     def read_dependencies(self, version: str | None) -> None:
         """Start to read what the options require, and to prepare what the last build of the project took.

@@ -21,12 +21,12 @@ from platter_setuptools.resolve.requirements import (
     Line,
     Requirements,
     installed_pip,
-    read_groups,
     read_requirements,
     requirement_line,
 )
 from platter_setuptools.resolve.resolver import Request
-from platter_setuptools.resolve.uv_config import UvConfig, check_config, is_set, read_config
+from platter_setuptools.resolve.uv_config import UvConfig, check_config, is_set, read_config, uv_tables
+from platter_setuptools.resolve.workspace import Member, members_beside, read_groups_of
 from platter_setuptools.runtime.files import located
 from platter_setuptools.wheels.build_settings import BuildSettings, any_not_isolated, settings_of
 
@@ -135,9 +135,14 @@ class Dependencies:
         return [line.text for line in self._read([*files], ()).lines if line.requirement]
 
     @functools.cached_property
+    def packages(self) -> tuple[Member, ...]:
+        """Return the members of the workspace that go into the bundle beside the project. Raise UsageError."""
+        return members_beside(self.source, self.options.package, self.run)
+
+    @functools.cached_property
     def groups(self) -> tuple[Requirement, ...]:
         """Return what the options' dependency groups require."""
-        return read_groups(self.source, self.options.group)
+        return read_groups_of(self.source, self.packages, self.options.group)
 
     def read_requirements(self) -> None:
         """Start reading requirements and constraints files in the background. A build script may write them."""
@@ -190,8 +195,18 @@ class Dependencies:
         if options.lock.name != uv_project.LOCK:
             return read_lock(options.lock)
         return uv_project.export(
-            options.lock, name, extras=options.extras, groups=options.group, run=self.run, work=self.work
+            options.lock,
+            [name, *(one.name for one in self.packages)],
+            extras=options.extras,
+            groups=options.group,
+            run=self.run,
+            work=self.work,
         )
+
+    def with_packages(self, lock: Lock) -> Lock:
+        """Return the lock with the folders of the packages beside the project, whatever it has under their names."""
+        found = lock.without({one.name for one in self.packages})
+        return found.with_packages([*found.pylock.packages, *(one.locked for one in self.packages)])
 
     def request(self, project: Path, more: Sequence[str] = (), *, universal: bool = False) -> Request:
         """Return what is to be resolved: requirements of the project's wheel, of requirements files, and `more`.
@@ -203,23 +218,36 @@ class Dependencies:
         if self.pins(universal=universal):
             return Request(requirements=(), no_deps=True, universal=universal, said=said, build=build)
         name = canonicalize_name(project.name.partition("-")[0])
-        lines = (requirement_line(project, name, options.extras), *map(str, self.groups), *more)
-        # The project itself, as `-e .` for one, is in the bundle as this wheel.
-        said = said.with_wheel(project, name, self.source)
+        packages = [one.requirement(options.extras) for one in self.packages]
+        itself = Member(name=name, folder=self.source)
+        extras = itself.extras(options.extras) if packages else options.extras
+        own = requirement_line(project, name, extras)
+        if options.resolver == "uv" and uv_project.is_source(name, packages, self.source):
+            own = itself.requirement(extras)  # uv takes a distribution from one place
+        else:
+            # The project itself, as `-e .` for one, is in the bundle as this wheel.
+            said = said.with_wheel(project, name, self.source)
+        lines = (own, *packages, *map(str, self.groups), *more)
         request = Request(requirements=lines, universal=universal, said=said, build=build, project=project)
         if options.resolver != "uv":
             return request
         secret = self._secret_sources.lines
         said = dataclasses.replace(said, lines=(*said.lines, *secret))
         no_sources = tuple(dict.fromkeys(line.text.partition(" @ ")[0] for line in secret))
-        request = dataclasses.replace(request, said=said, no_sources=no_sources)
+        request = dataclasses.replace(
+            request,
+            said=said,
+            sources=tuple(url for one in self.packages for url in uv_project.source_urls(one.folder)),
+            no_sources=no_sources,
+            member_groups=tuple((one.folder, group) for one in self.packages for group in one.groups(options.group)),
+        )
         if uv_project.uses_sources(self.source, name):
             request = dataclasses.replace(
                 request,
                 tree=self.source / "pyproject.toml",
-                extras=options.extras,
-                groups=options.group,
-                sources=tuple(uv_project.source_urls(self.source)),
+                extras=extras,
+                groups=itself.groups(options.group) if packages else options.group,
+                sources=(*uv_project.source_urls(self.source), *request.sources),
                 no_sources=(*self._lost_sources, *no_sources),
             )
         return request
@@ -236,6 +264,7 @@ class Dependencies:
             return NOTHING
         found: dict[str, list[str]] = {}
         named = [*map(str, self.groups), *(line.text for line in self.requirements.lines)]
+        named += [one.requirement(()) for one in self.packages]
         for tree in (*sorted(uv_project.local_trees(named, self.source)), self.source):  # the project's count most
             found |= uv_project.repositories_with_login(tree)
         texts = [text for name in found.keys() - without for text in found[name]]
@@ -257,10 +286,12 @@ class Dependencies:
 
 
 def warn_of_unused_locks(tree: Path, progress: Progress) -> None:
-    """Warn of a lock beside the project that is not used: it is easily believed to be."""
+    """Warn of a lock beside the project, or in its workspace, that is not used: it is easily believed to be."""
     if (tree / "PKG-INFO").is_file():  # an sdist was unpacked there
         return
-    for name in ("pylock.toml", "uv.lock"):
-        if (tree / name).is_file():
-            progress.warn(f"{name} is not used: --lock {name} takes it")
-            return
+    for folder in dict.fromkeys([tree, *(folder for folder, _ in uv_tables(tree))]):
+        for name in ("pylock.toml", "uv.lock"):
+            if (folder / name).is_file():
+                shown = name if folder == tree else folder / name
+                progress.warn(f"{shown} is not used: --lock {shown} takes it")
+                return

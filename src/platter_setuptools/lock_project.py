@@ -72,22 +72,23 @@ def write_lock(
 
 
 def _resolve(context: BuildContext, project_wheel: ProjectWheel, targets: Sequence[Target], *, universal: bool) -> Lock:
-    """Return the project's dependencies, without the project itself, in a lock for these `targets`."""
+    """Return the dependencies of the project and other packages, without these, in a lock for these `targets`."""
     project = build_project(context, project_wheel)
     for target in targets:
         check_python(project, target)
     dependencies, resolvers, options, wheel = context.dependencies, context.resolvers, context.options, project.wheel
+    ours = {wheel.name, *(one.name for one in dependencies.packages)}
     try:
         with context.progress.step(f"Resolving {wheel.name} {wheel.version} for {context.target}"):
             lock = resolvers.resolve(dependencies.request(wheel.path, universal=universal))
             lock = resolvers.project.check_required(lock, [*project.description.requires, *dependencies.groups])
         # A universal lock is for all patch releases already; write_lock reports what does not fit the target.
-        if not universal and not _told(lock.without({wheel.name}), context.target, options)[1]:
+        if not universal and not _told(lock.without(ours), context.target, options)[1]:
             lock = complete_set(context, project, lock).lock
     except DependencyError as error:
         raise DependencyError(f"{context.target}: {error.message}", hint=error.hint, output=error.output) from error
     resolvers.tell_of_newer()
-    return lock.without({wheel.name})
+    return lock.without(ours)
 
 
 def _told_of_each(lock: Lock, targets: Sequence[Target], options: Options) -> list[str]:

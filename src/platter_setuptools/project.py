@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from platter_setuptools.config.files import PROJECT_FILES, named
 from platter_setuptools.errors import ArchiveError, DependencyError, ProjectBuildError, UsageError
 from platter_setuptools.inspect.find import by_name, is_one
+from platter_setuptools.resolve.workspace import is_virtual_root, members
 from platter_setuptools.wheels.build import BuildError
 from platter_setuptools.wheels.sources import unpack
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from platter_setuptools.context import BuildContext
+    from platter_setuptools.runtime.processes import Runner
 
 _INSTALL_COMPILER = (
     "install the compiler and the headers that the project's extension modules need (on Debian: build-essential and"
@@ -66,7 +68,7 @@ class Project:
             ) from error
 
 
-def open_project(path: Path, scratch: Path) -> Project:
+def open_project(path: Path, scratch: Path, run: Runner) -> Project:
     """Return the project at `path`; unpack an sdist into `scratch`. Raises UsageError if there is none."""
     if path.exists() and _is_bundle(path):
         raise UsageError(
@@ -78,6 +80,11 @@ def open_project(path: Path, scratch: Path) -> Project:
             raise UsageError(
                 f"{path} is not a project: it has neither {' nor '.join(PROJECT_FILES)}",
                 hint=_ADD_SETUP_PY if (path / "setup.cfg").is_file() else _NAME_ANOTHER,
+            )
+        if is_virtual_root(path):
+            raise UsageError(
+                f"{path} is the root of a workspace, and not a project itself",
+                hint=f"choose members with --package NAME: {', '.join(members(path, run)) or 'it has none'}",
             )
         return Project(path)
     if not path.exists():

@@ -13,6 +13,7 @@ from platter_setuptools.bundle.members import from_text
 from platter_setuptools.config.options import FORMATS
 from platter_setuptools.errors import ProjectBuildError, UsageError
 from platter_setuptools.project import Project, open_project
+from platter_setuptools.runtime.processes import Runner
 from platter_setuptools.wheels.build import BuildError
 from platter_setuptools.wheels.build_settings import BuildSettings
 from support import handmade
@@ -23,12 +24,12 @@ from support.fakes import Diary
 @pytest.mark.parametrize("name", ["pyproject.toml", "setup.py"])
 def test_a_folder(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
-    assert open_project(tmp_path, tmp_path / "scratch") == Project(tmp_path)
+    assert open_project(tmp_path, tmp_path / "scratch", Runner()) == Project(tmp_path)
 
 
 def test_a_wheel(tmp_path: Path) -> None:
     wheel = handmade.wheel(tmp_path)
-    project = open_project(wheel, tmp_path / "scratch")
+    project = open_project(wheel, tmp_path / "scratch", Runner())
     assert project == Project(tmp_path, finished=wheel)
     assert project.wheel(None, tmp_path) == wheel  # type: ignore[arg-type]
     assert project.tree is None
@@ -39,7 +40,7 @@ def test_an_sdist(kind: str, tmp_path: Path) -> None:
     (tmp_path / "app-1.0").mkdir()
     (tmp_path / "app-1.0" / "setup.py").touch()
     path = shutil.make_archive(str(tmp_path / "app-1.0"), kind, tmp_path, "app-1.0")
-    project = open_project(Path(path), tmp_path / "scratch")
+    project = open_project(Path(path), tmp_path / "scratch", Runner())
     assert project == Project(tmp_path / "scratch" / "app-1.0")
 
 
@@ -58,7 +59,7 @@ def test_what_is_none(name: str, content: bytes | None, reason: str, tmp_path: P
     elif content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=reason) as caught:
-        open_project(tmp_path / name, tmp_path / "scratch")
+        open_project(tmp_path / name, tmp_path / "scratch", Runner())
     assert caught.value.exit_code == 2
 
 
@@ -67,14 +68,14 @@ def test_a_bundle_is_no_project(format_: str, tmp_path: Path) -> None:
     members = [from_text(name, "#!") for name in ("PACKAGE", "install.sh")]
     path = write_archive(members, "app-1.0-linux-x86_64", format_, tmp_path, 10**9)[0]
     with pytest.raises(UsageError, match="is a bundle already, not a project") as caught:
-        open_project(path, tmp_path / "scratch")
+        open_project(path, tmp_path / "scratch", Runner())
     assert "install.sh" in (caught.value.hint or "")
 
 
 def test_a_setup_cfg_alone_is_no_project(tmp_path: Path) -> None:
     (tmp_path / "setup.cfg").write_text("[metadata]\nname = app\n")
     with pytest.raises(UsageError, match="is not a project") as caught:
-        open_project(tmp_path, tmp_path / "scratch")
+        open_project(tmp_path, tmp_path / "scratch", Runner())
     assert "setup.py" in (caught.value.hint or "")
 
 

@@ -31,10 +31,11 @@ _MARKERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The metadata of a bundle. `wheels` are all that will be installed; `roots` those that were requested by name."""
+    """The metadata of a bundle. `wheels` are all that will be installed."""
 
     project: WheelWithMetadata
     wheels: Sequence[WheelWithMetadata]
+    packages: Collection[WheelWithMetadata] = ()  # those that were requested by name beside the project
     bytecode: Mapping[Wheel, Bytecode]
     target: Target
     needs: Mapping[Wheel, SystemLibraries] = field(default_factory=dict)
@@ -173,7 +174,7 @@ class Manifest:
             "size": wheel.size,
             "installed_size": description.size + (bytecode.size if bytecode else 0),
             "installed_files": description.files * (2 if bytecode else 1),
-            "requested": described is self.project,
+            "requested": described is self.project or described in self.packages,
             "bytecode": bytecode_name(wheel, self.target) if bytecode else None,
             "bytecode_record_sha256": (whole and bytecode and bytecode.record_sha256) or None,
             **self._needs(wheel),
@@ -192,8 +193,8 @@ class Manifest:
         return {"libc": needs.libc, "libraries": list(needs.libraries)}
 
     def _sorted(self) -> list[WheelWithMetadata]:
-        # The project's own word is the last.
-        return sorted(self.wheels, key=lambda described: (described is self.project, described.wheel.name))
+        # The word of the packages comes after that of dependencies, and the project's own is the last.
+        return sorted(self.wheels, key=lambda one: (one is self.project, one in self.packages, one.wheel.name))
 
 
 def stem(project: Wheel, targets: Sequence[Target], *, with_python: bool) -> str:

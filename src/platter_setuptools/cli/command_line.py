@@ -95,12 +95,13 @@ def build(parsed: argparse.Namespace) -> None:
         open_progress(quiet=options.quiet, verbose=options.verbose) as progress,
         temporary_folder() as scratch,
     ):
-        project = open_project(path, scratch)
+        run = Runner(progress.detail)
+        project = open_project(path, scratch, run)
         artifact = assemble(
             options,
             source=project.source,
             project_wheel=project.wheel,
-            run=Runner(progress.detail),
+            run=run,
             progress=progress,
             tree=project.tree,
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The build options that affect resolving.
 _OPTIONS = (
-    *("requirements", "extras", "group", "constraints", "resolver", "pip-option", "with-python"),
+    *("package", "requirements", "extras", "group", "constraints", "resolver", "pip-option", "with-python"),
     *("wheel-cache", "no-wheel-cache", "no-download", "quiet", "verbose"),
 )
 
@@ -81,14 +81,15 @@ def lock(parsed: argparse.Namespace) -> None:
         python, target = _named("python", parsed.pythons), _named("target", parsed.targets)
         options = dataclasses.replace(options, python=python, target=target)
     with open_progress(quiet=options.quiet, verbose=options.verbose) as progress, temporary_folder() as scratch:
-        project = open_project(path, scratch)
+        run = Runner(progress.detail)
+        project = open_project(path, scratch, run)
         write_lock(
             options,
             file,
             universal=parsed.universal,
             source=project.source,
             project_wheel=project.wheel,
-            run=Runner(progress.detail),
+            run=run,
             progress=progress,
         )
     print_result(f"{file}")

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from platter_setuptools.config.option_sources import Source, read_environment, read_strings
+from platter_setuptools.config.option_sources import Source, decide, read_environment, read_strings
 from platter_setuptools.config.options import BY_NAME, OPTIONS, Kind
+from platter_setuptools.errors import UsageError
 from platter_setuptools.payload.cleaning import clean
 from platter_setuptools.runtime.streams import print_text, standard_error
 
@@ -119,14 +120,29 @@ def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def read_project(parsed: argparse.Namespace) -> tuple[Path, list[Source]]:
-    """Return the project's path and the sources of its options, the strongest first."""
+    """Return the project's path and the sources of its options, the strongest first.
+
+    If the options name packages, the project is the first of them; its files count more than those of the path.
+    """
     from platter_setuptools.config.files import closest_project, from_pyproject, from_setup_cfg  # noqa: PLC0415
 
     here = Path.cwd()
     sources = read_options(parsed)
     path = (here / parsed.path).resolve() if parsed.path else closest_project(here)
     files = [from_setup_cfg(path), from_pyproject(path)] if path.is_dir() else []
-    return path, [*sources, *files]
+    package = decide([*sources, *files]).get("package")
+    if not package or not package.value:
+        return path, [*sources, *files]
+    if not path.is_dir():
+        raise UsageError(f"{package.place}: {path} is not a folder of a workspace", hint="name the workspace's folder")
+    from platter_setuptools.resolve.workspace import find_members  # noqa: PLC0415
+    from platter_setuptools.runtime.processes import Runner  # noqa: PLC0415
+
+    first = find_members(path, package.value, Runner())[0].folder
+    own = [] if first == path else [from_setup_cfg(first), from_pyproject(first)]
+    for source in own:  # which members it is, is decided
+        source.pop("package", None)
+    return first, [*sources, *own, *files]
 
 
 def read_options(parsed: argparse.Namespace) -> list[Source]:

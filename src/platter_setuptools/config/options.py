@@ -113,6 +113,11 @@ class Options:
         Kind.CHOICE, f"the bundle's format: {', '.join(FORMATS)}", "tar.gz", choices=FORMATS, metavar="FORMAT"
     )
     name_with_python: bool = _flag("put the Python into the bundle's name, as in yourapp-1.0-cp311-linux-x86_64.tar.gz")
+    package: tuple[str, ...] = _list(
+        Kind.NAMES,
+        "the member of the uv workspace to bundle; several make one bundle, named by the first one",
+        metavar="NAME",
+    )
     requirements: tuple[Path, ...] = _list(
         Kind.PATHS, "a requirements file with further packages to bundle", short="r", metavar="FILE"
     )

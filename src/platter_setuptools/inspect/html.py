@@ -58,7 +58,8 @@ def as_json(bundle_summary: BundleSummary, files: Mapping[str, Sequence[str]] | 
         "interpreter": _interpreter(about.interpreter),
         "thin": _thin(bundle_summary.thin),
         "overrides": [one._asdict() for one in about.overrides],
-        "scripts": list(bundle_summary.project.scripts),
+        "packages": [part.name for part in bundle_summary.packages],
+        "scripts": bundle_summary.scripts,
         "roots": list(bundle_summary.roots),
         "wheels": [
             {
@@ -139,10 +140,12 @@ def summary(bundle_summary: BundleSummary) -> str:
         "needs": ", ".join([bundle_summary.libc or "any C library", *bundle_summary.libraries]),
         "size": f"{human_size(bundle_summary.size)}, {human_size(_wheels(bundle_summary))} of it wheels",
         "installed": _installed(about),
-        "commands": ", ".join(bundle_summary.project.scripts) or "none",
+        "commands": ", ".join(bundle_summary.scripts) or "none",
         "signed": "yes (platter verify shows by whom)" if bundle_summary.signed else "no",
         "built by": about.created_by,
     }
+    if len(bundle_summary.packages) > 1:
+        facts = {"packages": ", ".join(f"{part.name} {part.version}" for part in bundle_summary.packages), **facts}
     if about.interpreter:
         version, size = about.interpreter.version, human_size(about.interpreter.installed_size)
         facts["brings"] = f"cpython {version}, {size} installed: the server needs no Python"
@@ -239,7 +242,7 @@ def why(part: Part, bundle_summary: BundleSummary) -> str:
     """Return the path from the project to a wheel, and its targets if not all take it."""
     some = len(part.targets) < len(bundle_summary.about.targets)
     takers = f" ({', '.join(part.targets)})" if some and part.targets else ""
-    if part.path[0] == bundle_summary.roots[0]:
+    if part.path[0] in {one.name for one in bundle_summary.packages}:
         return " > ".join(part.path) + takers
     beside = "in every virtualenv" if part.path[0] == "pip" else "asked for beside the project"
     return " > ".join([beside, *part.path[1:]]) + takers

@@ -62,8 +62,16 @@ class BundleSummary:
     thin: Thin | None = None  # None for a full bundle
 
     @property
-    def project(self) -> Part:
-        return next(part for part in self.parts if part.name == self.roots[0])
+    def packages(self) -> tuple[Part, ...]:
+        """Return the wheels that were requested by name, the project first."""
+        requested = {wheel.name for wheel in self.about.wheels if wheel.requested}
+        found = {part.name: part for part in self.parts if part.name in {self.roots[0], *requested}}
+        return tuple(sorted(found.values(), key=lambda part: (part.name != self.roots[0], part.name)))
+
+    @property
+    def scripts(self) -> list[str]:
+        """Return the commands of the packages."""
+        return list(dict.fromkeys(script for part in self.packages for script in part.scripts))
 
     @property
     def libc(self) -> str:

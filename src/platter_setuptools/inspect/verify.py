@@ -129,7 +129,8 @@ def _about(plan: manifest.Manifest, contents: Contents) -> Iterator[str]:
     for name, value in (("PACKAGE", plan.name), ("VERSION", plan.version), ("PLATFORM", plan.platform)):
         if contents.texts.get(name) != f"{value}\n".encode():
             yield f"{name}: info.json says {value}"
-    names = [wheel.file.split("-")[:2] for wheel in plan.wheels if wheel.requested]
+    project = canonicalize_name(plan.name)
+    names = [one.file.split("-")[:2] for one in plan.wheels if one.requested and canonicalize_name(one.name) == project]
     pythons = [[], [".".join(sorted({target.abi for target in plan.targets}))]]
     stems = {"-".join([*name, *python, plan.platform]) for name in names for python in pythons}
     if contents.top.removesuffix(THIN if thin.FILE in contents.members else "") not in stems:

@@ -52,7 +52,7 @@ def _set(plan: manifest.Manifest, contents: Contents, progress: Progress, sensit
         yield f"{manifest.FILE}: overrides: {error}"
         return
     asked = Asked(
-        extras={canonicalize_name(plan.name): frozenset(plan.extras)},
+        extras={canonicalize_name(one.name): frozenset(plan.extras) for one in plan.wheels if one.requested},
         excluded=frozenset(map(canonicalize_name, plan.excluded)),
         amendments=amendments,
     )

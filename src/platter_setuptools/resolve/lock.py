@@ -28,6 +28,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from platter_setuptools.errors import DependencyError, WheelError
 from platter_setuptools.payload import tags
 from platter_setuptools.payload.untrusted import KEY_PARTS, LIST, TAGS, read_file
+from platter_setuptools.runtime.files import real_path
 from platter_setuptools.targets.markers import check_decided
 from platter_setuptools.targets.target import FACTS
 from platter_setuptools.urls import redact, without_userinfo
@@ -172,7 +173,7 @@ class Lock:
             single = (package.get(kind) for kind in ("vcs", "directory", "archive", "sdist"))
             for artifact in (*filter(None, single), *package.get("wheels", ())):
                 if path := _local_path(artifact.get("path", "")):
-                    artifact["path"] = os.path.relpath((self.base / path).resolve(), folder.resolve())
+                    artifact["path"] = os.path.relpath(real_path(self.base / path), real_path(folder))
                 if "url" in artifact:
                     artifact["url"] = without_userinfo(artifact["url"])
             if "index" in package:
@@ -183,11 +184,11 @@ class Lock:
         """Return the absolute URL of an artifact; a path in the lock becomes a `file:` URL."""
         if artifact.url:
             return artifact.url
-        return (self.base / str(artifact.path)).resolve().as_uri()
+        return real_path(self.base / str(artifact.path)).as_uri()
 
     def folder_of(self, directory: PackageDirectory) -> Path:
         """Return the place of a source tree."""
-        return (self.base / (_local_path(directory.path) or directory.path)).resolve()
+        return real_path(self.base / (_local_path(directory.path) or directory.path))
 
 
 def join(locks: Sequence[tuple[Target, Lock]], folder: Path, *, exact: bool = False) -> Lock:

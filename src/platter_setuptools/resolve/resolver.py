@@ -45,8 +45,9 @@ class Request:
     oldest patch release that the lock has to serve. With `no_deps` the requirements' own requirements are left out.
     With `universal` the lock is also for every platform and every later Python. `tree` is a pyproject.toml that tells
     uv where distributions come from, for these extras and groups of it, but not for the names in `no_sources`; those
-    that come from URLs are also in `sources`, as requirements. `project` is the project's own wheel, if the first
-    requirement names one. A resolver that need not be `fresh` may use what it read from indexes before.
+    that come from URLs are also in `sources`, as requirements. `member_groups` are dependency groups of other folders.
+    `project` is the project's own wheel, if the first requirement names one. A resolver that need not be `fresh` may
+    use what it read from indexes before.
     """
 
     requirements: tuple[str, ...]
@@ -60,6 +61,7 @@ class Request:
     groups: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     no_sources: tuple[str, ...] = ()
+    member_groups: tuple[tuple[Path, str], ...] = ()
     project: Path | None = None
     fresh: bool = True
 
@@ -228,6 +230,9 @@ def _resolving(request: Request, project: Path, folder: Path) -> Iterator[dict[s
 def _of_tree(request: Request) -> list[str]:
     """Return the options for the used parts of the request's tree, and for the unused sources of all trees."""
     words = [word for name in request.no_sources for word in ("--no-sources-package", name)]
+    words += [
+        word for folder, group in request.member_groups for word in ("--group", f"{folder}/pyproject.toml:{group}")
+    ]
     if not request.tree:
         return words
     words += [word for extra in request.extras for word in ("--extra", extra)]

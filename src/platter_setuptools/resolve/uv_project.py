@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from platter_setuptools.resolve.credentials import git_logins
 from platter_setuptools.resolve.lock import Lock, read_lock
 from platter_setuptools.resolve.uv import run_uv
 from platter_setuptools.resolve.uv_config import listed, uv_tables
+from platter_setuptools.runtime.files import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,15 +33,18 @@ LOCK = "uv.lock"
 _FILE_URL = re.compile(r"file://[^\s\"'#;]+")
 
 
-def export(path: Path, name: str, *, extras: Sequence[str], groups: Sequence[str], run: Runner, work: Path) -> Lock:
-    """Return what a uv.lock holds for one project of its workspace, with these extras and groups, without resolving.
+def export(
+    path: Path, names: Sequence[str], *, extras: Sequence[str], groups: Sequence[str], run: Runner, work: Path
+) -> Lock:
+    """Return what members of a workspace need by its uv.lock, with these extras and groups, but for these members.
 
-    Raises DependencyError.
+    Nothing is resolved. Raises DependencyError.
     """
     file = Path(tempfile.mkdtemp(prefix="exported-", dir=work)) / "pylock.toml"
     command: list[str | Path] = [
         *("export", "--frozen", "--quiet", "--format", "pylock.toml", "--no-header", "--no-python-downloads"),
-        *("--package", name, "--no-emit-package", name, "--no-default-groups", "--output-file", file),
+        *("--no-default-groups", "--output-file", file),
+        *(word for name in names for word in ("--package", name, "--no-emit-package", name)),
         *(word for extra in extras for word in ("--extra", extra)),
         *(word for group in groups for word in ("--group", group)),
     ]
@@ -49,7 +52,7 @@ def export(path: Path, name: str, *, extras: Sequence[str], groups: Sequence[str
         run_uv(run, command, cwd=path.parent)
     except CommandError as error:
         raise DependencyError(
-            f"{path} holds no lock of {name}",
+            f"{path} holds no lock of {' and '.join(names)}",
             hint="see what uv says above; uv.lock has to lie where `uv lock` has put it, beside its pyproject.toml",
             output=error.output,
         ) from error
@@ -75,6 +78,12 @@ def uses_sources(project: Path, name: str) -> bool:
     False for a folder whose pyproject.toml is not that of the project of this name.
     """
     return named(project) == name and any(sources(project))
+
+
+def is_source(name: str, texts: Iterable[str], project: Path) -> bool:
+    """Whether `[tool.uv.sources]` of the project, or of a folder that it or a requirement leads to, has a name."""
+    trees = local_trees(texts, project)
+    return any(canonicalize_name(one) == name for tree in trees for _, one, _ in sources(tree))
 
 
 def source_urls(project: Path) -> list[str]:
@@ -154,7 +163,7 @@ def local_trees(texts: Iterable[str], project: Path) -> set[Path]:
     waiting = [*_folders_in("\n".join(texts)), project]
     found: set[Path] = set()
     while waiting:
-        tree = Path(os.path.realpath(waiting.pop()))  # not Path.resolve, which fails at links in a circle
+        tree = real_path(waiting.pop())
         if tree in found or not tree.is_dir():
             continue
         found.add(tree)

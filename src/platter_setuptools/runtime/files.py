@@ -70,3 +70,8 @@ def located(value: str, base: Path) -> str:
     if not place or "://" in place or place.startswith("file:"):
         return value
     return f"{name}={absolute(place, base)}" if name else str(absolute(place, base))
+
+
+def real_path(path: Path) -> Path:
+    """Return the path without links. Links in a circle stay, at which Path.resolve fails before Python 3.13."""
+    return Path(os.path.realpath(path))

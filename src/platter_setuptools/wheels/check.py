@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -14,7 +15,7 @@ from platter_setuptools.targets.markers import evaluate
 from platter_setuptools.wheels.metadata import Description, tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from platter_setuptools.targets.target import Target
     from platter_setuptools.values import Wheel
@@ -172,11 +173,19 @@ def _meets(found: WheelWithMetadata, requirement: Requirement) -> bool:
     return bool(requirement.url) or requirement.specifier.contains(found.wheel.version, prereleases=True)
 
 
-def check_extras(project: WheelWithMetadata, extras: Sequence[str]) -> None:
-    """Raise UsageError if the project does not have one of these extras (PEP 685 normalizes their names)."""
-    had = project.description.extras
-    if missing := sorted({canonicalize_name(extra) for extra in extras} - {canonicalize_name(one) for one in had}):
+def check_extras(
+    project: WheelWithMetadata,
+    extras: Sequence[str],
+    others: Mapping[NormalizedName, Collection[str]] = MappingProxyType({}),
+) -> None:
+    """Raise UsageError for an extra that neither the project nor another package has (PEP 685 normalizes the names).
+
+    `others` are the extras of the packages beside it.
+    """
+    had = {*project.description.extras, *(extra for each in others.values() for extra in each)}
+    if missing := sorted(set(map(canonicalize_name, extras)) - set(map(canonicalize_name, had))):
+        names = [project.description.name, *others]
         raise UsageError(
-            f"{project.description.name} has no extra {', '.join(missing)}",
-            hint=f"it has: {', '.join(sorted(had)) or 'none'}",
+            f"{' and '.join(names)} {'have' if others else 'has'} no extra {', '.join(missing)}",
+            hint=f"{'they have' if others else 'it has'}: {', '.join(sorted(had)) or 'none'}",
         )

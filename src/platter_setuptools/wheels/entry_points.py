@@ -90,8 +90,9 @@ def check_scripts(
             problems.append(told)
     if problems:
         title = " and ".join(f"{one.wheel.name} {one.wheel.version}" for one in projects)
+        have = "have" if len(projects) > 1 else "has"
         raise WheelError(
-            "\n".join([f"{title} has commands that cannot start:", *(f"  {one}" for one in problems)]), hint=_HINT
+            "\n".join([f"{title} {have} commands that cannot start:", *(f"  {one}" for one in problems)]), hint=_HINT
         )
 
 

@@ -206,6 +206,15 @@ def test_extras() -> None:
     assert caught.value.hint == "it has: My_Extra, b"
 
 
+def test_extras_of_several_packages() -> None:
+    project = described("app-1.0-py3-none-any.whl", extras=["a"])
+    others = {canonicalize_name("worker"): ["b", "c.d"], canonicalize_name("none"): []}
+    check_extras(project, ["A", "b", "c-d"], others)
+    with pytest.raises(UsageError, match=r"^app and worker and none have no extra e$") as caught:
+        check_extras(project, ["a", "e"], others)
+    assert caught.value.hint == "they have: a, b, c.d"
+
+
 class TestAsked:
     def test_groups_are_roots(self) -> None:
         asked = Asked(groups=(Requirement("dep[x]>=2"), Requirement("gone; sys_platform == 'nowhere'")))
