@@ -60,7 +60,7 @@ def unit(parsed: argparse.Namespace) -> None:
     summary = summarise(bundle)
     script = systemd_unit.find_script(bundle, summary, parsed.script)
     service = systemd_unit.Service(
-        name=parsed.name or (script if script in summary.project.scripts else summary.about.name),
+        name=parsed.name or (script if script in summary.scripts else summary.about.name),
         root=parsed.root,
         script=script,
         arguments=tuple(systemd_unit.words(parsed.arguments)),

@@ -110,11 +110,11 @@ class Service:
 
 
 def find_script(path: Path, summary: BundleSummary, wanted: str | None) -> str:
-    """Return the command that is wanted, or else the only one of the project, or the one that is called like it.
+    """Return the command that is wanted, or else the only one of the packages, or the one that is called like it.
 
     Raises UsageError, with the commands of the bundle, if there is no such one.
     """
-    own = summary.project.scripts
+    own = summary.scripts
     if wanted is None:
         if len(own) == 1 or summary.about.name in own:
             return own[0] if len(own) == 1 else summary.about.name
