@@ -24,18 +24,14 @@ MINORS = range(8, 15)
 
 
 @functools.cache
-def works(python: str) -> bool:
-    """Whether it is more than a name on PATH: version managers put one there for versions that are switched off."""
-    done = subprocess.run([python, "-c", "import zipfile, json"], check=False, capture_output=True)
-    return done.returncode == 0
-
-
 def find(minor: int) -> str | None:
-    """CPython 3.minor, if it is here."""
+    """The path of CPython 3.minor, if it is here. Version managers have scripts in PATH, also for what is switched off."""
     if minor == sys.version_info[1]:
         return sys.executable
     found = shutil.which(f"python3.{minor}")
-    return found if found and works(found) else None
+    words = [found or "false", "-c", "import json, sys, zipfile; print(sys.executable)"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def each() -> pytest.MarkDecorator:
