@@ -25,7 +25,7 @@ MINORS = range(8, 15)
 
 @functools.cache
 def find(minor: int) -> str | None:
-    """The path of CPython 3.minor, if it is here. Version managers have scripts in PATH, also for what is switched off."""
+    """The path of CPython 3.minor, if it is here; not of the script that a version manager has in PATH for it."""
     if minor == sys.version_info[1]:
         return sys.executable
     found = shutil.which(f"python3.{minor}")
