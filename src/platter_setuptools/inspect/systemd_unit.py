@@ -90,6 +90,8 @@ ListenStream={address}
 
 [Install]
 WantedBy=sockets.target
+# So that {name}.service is not started without it.
+RequiredBy={name}.service
 """
 
 
