@@ -38,7 +38,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: dict[s
         server = handmade.wheel(
             folder / "goods",
             "server",
-            entry_points="[console_scripts]\nserve = server:main\n",
+            entry_points="[console_scripts]\nserve = server:main\ngunicorn = server:main\n",
             scripts={"server-backup": "#!/bin/sh\n"},
         )
         entry_points = "[console_scripts]\n" + "".join(f"{name} = yourapp:main\n" for name in commands)
@@ -81,8 +81,11 @@ def started(unit: str) -> str:
     return found[1]
 
 
-def test_the_example_is_what_it_prints(built: Path, said: Said) -> None:
+def test_the_examples_are_what_it_prints(built: Path, said: Said) -> None:
     assert (EXAMPLES / "yourapp.service").read_text() == said(0, built, *ROOT)
+    words = (built, "gunicorn", *ROOT, "--notify", "--arguments", "--workers 3 yourapp.wsgi")
+    assert (EXAMPLES / "gunicorn" / "yourapp.service").read_text() == said(0, *words)
+    assert (EXAMPLES / "gunicorn" / "yourapp.socket").read_text() == said(0, *words, "--socket", "127.0.0.1:8000")
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -112,7 +115,7 @@ def test_which_command_is_meant(build: Build, built: Path, said: Said) -> None:
     assert "yourapp has no command\n" in said(2, build(), *ROOT)
     errors = said(2, built, "nothere", *ROOT)
     assert "has no command nothere\n" in errors
-    assert "hint: it has serve, server-backup, yourapp\n" in errors
+    assert "hint: it has gunicorn, serve, server-backup, yourapp\n" in errors
 
 
 def test_the_socket(built: Path, said: Said) -> None:

@@ -42,6 +42,9 @@ def add_to(commands: Commands) -> None:
         "--user", metavar="USER", default="", help="who runs it [default: a user that exists while it runs]"
     )
     parser.add_argument(
+        "--notify", action="store_true", help="COMMAND tells systemd when it is ready, as gunicorn does (sd_notify)"
+    )
+    parser.add_argument(
         "--socket",
         metavar="ADDRESS",
         help="print the socket unit instead, which listens there: 127.0.0.1:8000, /run/yourapp.sock",
@@ -66,6 +69,7 @@ def unit(parsed: argparse.Namespace) -> None:
         arguments=tuple(systemd_unit.words(parsed.arguments)),
         user=parsed.user,
         shared=tuple(getattr(summary.about, "shared", ())),
+        notifies=parsed.notify,
     )
     if parsed.socket is not None:
         text = systemd_unit.socket_unit(service.name, parsed.socket)

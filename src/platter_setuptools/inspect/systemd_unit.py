@@ -36,7 +36,7 @@ Wants=network-online.target
 After=network-online.target
 
 [Service]
-Type=exec
+Type={type}
 # A script runs the Python of its own release and imports from there, after `current` was switched, too: what runs goes
 # on unchanged until a restart, which starts the new release. (current/bin/python would import from the new one before
 # that, and a HUP lets a script go on with the old one.)
@@ -100,7 +100,8 @@ class Service:
     """A service: the unit's name without its suffix, a command of the active release below `root`, its arguments.
 
     `shared` are the paths in ROOT/shared that the project keeps between releases; those of folders end with a slash.
-    Without a `user` systemd makes one while the service runs.
+    Without a `user` systemd makes one while the service runs. `notifies`: the command tells systemd when it is ready
+    (sd_notify(3)).
     """
 
     name: str
@@ -109,6 +110,7 @@ class Service:
     arguments: tuple[str, ...] = ()
     user: str = ""
     shared: tuple[str, ...] = ()
+    notifies: bool = False
 
 
 def find_script(path: Path, summary: BundleSummary, wanted: str | None) -> str:
@@ -179,6 +181,7 @@ def service_unit(service: Service) -> str:
     command += [_word(one).replace("$", "$$") for one in service.arguments]  # not in the path of the command
     return _SERVICE.format(
         name=service.name,
+        type="notify" if service.notifies else "exec",
         quoted_root=shlex.quote(root),
         root=_percent(root),
         command=" ".join(command),

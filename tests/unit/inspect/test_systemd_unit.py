@@ -56,6 +56,8 @@ def test_a_plain_service() -> None:
     assert setting(unit, "WorkingDirectory") == ["/srv/yourapp"]
     assert setting(unit, "DynamicUser") == ["yes"]
     assert setting(unit, "UMask") == ["0077"]
+    assert setting(unit, "Type") == ["exec"]
+    assert setting(service_unit(replace(PLAIN, notifies=True)), "Type") == ["notify"]
     assert setting(unit, "ProtectHome") == ["yes"]
     assert [setting(unit, name) for name in ("User", "ReadWritePaths", "EnvironmentFile")] == [[], [], []]
     assert "--root /srv/yourapp --reload 'systemctl restart yourapp'" in unit
