@@ -129,7 +129,7 @@ def test_a_release_with_packages_of_the_system(release: Path, db: Path, tmp_path
     config = copied / "pyvenv.cfg"
     config.write_text(config.read_text().replace("site-packages = false", "site-packages = true"))
     _, errors = said(1, copied, "--db", db)
-    assert "warning: this release finds the packages of the server's Python, too" in errors
+    assert "warning: not looked at: the packages of the server's Python, which this one finds, too\n" in errors
 
 
 def test_ignored(built: Path, db: Path, said: Said) -> None:
@@ -163,7 +163,7 @@ def test_json(built: Path, release: Path, db: Path, said: Said) -> None:
         found: dict[str, Any] = json.loads(said(1, path, "--db", db, "--json", "--deny-licence=ISC")[0])
         jsonschema.validate(found, SCHEMA)
         assert (found["path"], found["title"], found["passed"]) == (str(path), "app 1.0", False)
-        assert (found["distributions"], found["system_packages"]) == (number, False)
+        assert (found["distributions"], found["unseen"]) == (number, [])
         assert found["database"] == {"path": str(db), "advisories": 2, "modified": "2026-11-20T00:00:00Z"}
         assert [(one["name"], one["id"]) for one in found["vulnerabilities"]] == [("leaf", "PYSEC-2026-1")]
         assert [(one["name"], one["problem"]) for one in found["licences"]] == [

@@ -51,6 +51,11 @@ def test_what_the_commands_say(bundles: tuple[Path, Path], yard: Yard) -> None:
     assert (component["name"], component["version"]) == ("cpython", about["version"])
     assert component["properties"] == [{"name": "platter:licence-file", "value": f"lib/{relocated.MINOR}/LICENSE.txt"}]
 
+    words = ("audit", "--allow-licence=MIT", "--licence=hello=MIT", "--licence=leaf=MIT")
+    unseen = f"warning: not looked at: the interpreter that the bundle brings, CPython {about['version']}\n"
+    assert yard.platter(*words, lacks, cwd=yard.folder).stderr.startswith("hello 1.0: licences as wanted in ")
+    assert yard.platter(*words, brings, cwd=yard.folder).stderr.startswith(unseen)
+
     done = yard.platter("diff", "--json", lacks, brings, cwd=yard.folder, code=1)
     found = json.loads(done.stdout)
     jsonschema.validate(found, json.loads((DOCS / "diff.schema.json").read_text()))

@@ -91,8 +91,8 @@ def audit(parsed: argparse.Namespace) -> int:
         print_text(found)
     for unused in auditing.unused(report, parsed.ignore):
         print_notice(f"warning: --ignore {unused}: nothing here is affected by it")
-    if subject.uses_system_packages:
-        print_notice("warning: this release finds the packages of the server's Python, too: they were not looked at")
+    for unseen in subject.unseen:
+        print_notice(f"warning: not looked at: {unseen}")
     print_notice(auditing.conclusion(report))
     return 0 if report.passed else 1
 

@@ -14,6 +14,7 @@ from platter_setuptools.inspect.licences import UNKNOWN
 from platter_setuptools.inspect.osv import merged
 from platter_setuptools.inspect.release import distributions, read_release, uses_system_packages
 from platter_setuptools.inspect.summary import summarise
+from platter_setuptools.payload.install import interpreter
 from platter_setuptools.runtime.progress import counted
 from platter_setuptools.wheels.metadata import licence_of
 
@@ -46,11 +47,11 @@ class Audited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is audited."""
+    """What is audited. `unseen` tells what belongs to it, too, and is not looked at."""
 
     title: str
     distributions: tuple[Audited, ...]
-    uses_system_packages: bool = False
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def open_bundle(path: Path) -> Subject:
         Audited(
             name=canonicalize_name(part.name),
             version=Version(part.version),
-            licence=part.licence,
+            licence=" ".join(part.licence.split()),
             targets=() if set(part.targets) == everywhere else part.targets,
         )
         for part in sorted(summary.parts, key=lambda part: (part.name, part.file))
@@ -106,12 +107,19 @@ def open_bundle(path: Path) -> Subject:
         Audited(name=canonicalize_name(name), version=Version(version), licence="", installer=True)
         for name, version in names
     ]
-    return Subject(title=summary.about.title, distributions=(*wheels, *installer))
+    about = summary.about
+    brought = about.interpreter.version if about.interpreter else ""
+    return Subject(
+        title=about.title,
+        distributions=(*wheels, *installer),
+        unseen=tuple(_unseen(brought, system=about.system_site_packages)),
+    )
 
 
 def open_release(folder: Path) -> Subject:
     """Return what is installed in a release. Raises BundleError for one that is not complete."""
     marker = read_release(folder)
+    brought = marker.bundled_interpreter or (folder / interpreter.OWN).is_dir()
     found = [
         Audited(name=canonicalize_name(one["name"]), version=Version(one["version"]), licence=licence_of(one))
         for one in distributions(folder)
@@ -121,8 +129,15 @@ def open_release(folder: Path) -> Subject:
     return Subject(
         title=f"{marker.name} {marker.version}",
         distributions=tuple(sorted(found, key=lambda one: one.name)),
-        uses_system_packages=uses_system_packages(folder),
+        unseen=tuple(_unseen(marker.python if brought else "", system=uses_system_packages(folder))),
     )
+
+
+def _unseen(brought: str, *, system: bool) -> Iterator[str]:
+    if brought:
+        yield f"the interpreter that the bundle brings, CPython {brought}"
+    if system:
+        yield "the packages of the server's Python, which this one finds, too"
 
 
 def audit(
@@ -263,7 +278,7 @@ def as_json(report: Report) -> dict[str, Any]:
             {**_about(one.of), "licence": one.of.licence or None, "problem": one.problem, "fails": one.fails}
             for one in report.licences
         ],
-        "system_packages": report.subject.uses_system_packages,
+        "unseen": list(report.subject.unseen),
     }
 
 

@@ -77,15 +77,16 @@ def read_advisory(content: bytes) -> Advisory | None:
     if not isinstance(record, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - what it is, is a value
     id_, modified = _get(record, "id", str), _get(record, "modified", str)
+    aliases = _strings(record, "aliases")
+    if not "".join((id_, *aliases)).isprintable():
+        raise ValueError("an id has control characters")
     if _get(record, "schema_version", str, "1.0.0").partition(".")[0] != "1":
         raise ValueError("it has another schema_version than 1")
     affected = tuple(_affected(_get(record, "affected", list, [])))
     if record.get("withdrawn") is not None or not affected:
         return None
     title = _get(record, "summary", str, "") or _get(record, "details", str, "")
-    return Advisory(
-        id=id_, aliases=_strings(record, "aliases"), title=_first_line(title), modified=modified, affected=affected
-    )
+    return Advisory(id=id_, aliases=aliases, title=_first_line(title), modified=modified, affected=affected)
 
 
 def merged(advisories: Iterable[Advisory]) -> list[list[Advisory]]:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from packaging.metadata import parse_email
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from platter_setuptools.errors import BundleError
@@ -54,7 +55,7 @@ def distributions(folder: Path) -> Iterator[RawMetadata]:
     for info in metadata_folders(folder, "dist-info", "egg-info"):
         try:
             metadata, _ = parse_email(_text(info))
-            _ = Version(metadata["version"]), metadata["name"]
+            _ = Version(metadata["version"]), canonicalize_name(metadata["name"], validate=True)
         except (OSError, ValueError, LookupError, InvalidVersion) as error:
             raise BundleError(
                 f"{info} has no metadata that can be read: {error}", hint="ROOT/platter doctor reports more"

@@ -10,9 +10,20 @@ import jsonschema
 from packaging.version import Version
 
 from platter_setuptools.inspect.advisories import Database
-from platter_setuptools.inspect.audit import Audited, Report, Subject, as_json, audit, conclusion, text, unused
+from platter_setuptools.inspect.audit import (
+    Audited,
+    Report,
+    Subject,
+    as_json,
+    audit,
+    conclusion,
+    open_release,
+    text,
+    unused,
+)
 from platter_setuptools.inspect.licences import read_policy
 from platter_setuptools.inspect.osv import Advisory, Affected
+from support import handmade, relocated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +134,17 @@ def test_which_targets_take_it_and_what_only_installs() -> None:
     ]
     assert [each["installer"] for each in told(report)["vulnerabilities"]] == [False, True]
     assert told(report)["vulnerabilities"][0]["targets"] == ["cp311-linux_x86_64"]
+
+
+def test_the_interpreter_of_a_release(tmp_path: Path) -> None:
+    """It is told of that it is not looked at, wherever the installation has put it."""
+    made = handmade.bundle(tmp_path, [handmade.wheel(tmp_path, "app")], interpreter=True)
+    for words in (("--root", tmp_path / "root"), (tmp_path / "dst",)):
+        done = handmade.run(made, "--quiet", *words, python=False)
+        assert done.returncode == 0, done.stderr
+    version = relocated.info()["version"]
+    for release in (tmp_path / "root" / "versions" / "1.0", tmp_path / "dst"):
+        assert open_release(release).unseen == (f"the interpreter that the bundle brings, CPython {version}",)
 
 
 def test_licences() -> None:

@@ -157,6 +157,8 @@ def test_fixes_are_the_later_ones() -> None:
         (record([{}]), "expected one of introduced, fixed"),
         (record([{"introduced": "1.0.0", "fixed": "1.0.2"}]), "expected one of introduced, fixed"),
         (record([{"introduced": 1}]), "introduced: of a wrong type"),  # type: ignore[dict-item]
+        (record(id="A\nB"), "control characters"),
+        (record(aliases=["\x1b[2J"]), "control characters"),
         (record(aliases=[None]), "aliases: not a list of strings"),
     ],
 )

@@ -54,7 +54,17 @@ def test_it_finds_what_importlib_finds(installed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Name: bad\n", "Version: 1.0\n", "Name: bad\nVersion: one\n", "x" * (1 << 20), None]
+    "text",
+    [
+        "",
+        "Name: bad\n",
+        "Name: b@d\nVersion: 1.0\n",
+        "Name: b\n  ad\nVersion: 1.0\n",
+        "Version: 1.0\n",
+        "Name: bad\nVersion: one\n",
+        "x" * (1 << 20),
+        None,
+    ],
 )
 def test_a_distribution_that_does_not_say_what_it_is(tmp_path: Path, text: str | None) -> None:
     info = tmp_path / "lib" / "python3.12" / "site-packages" / "bad-1.0.dist-info"
