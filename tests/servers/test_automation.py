@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -116,14 +117,16 @@ class TestAnsible:
     @pytest.fixture
     def play(self, desk: Desk, tool: Tool) -> Callable[..., str]:
         """A function that has a playbook run as the manual says, and gives its last lines, one for each host tried."""
+        disk = desk.hosts.disk
         names = {"/srv/yourapp": desk.root}
         (desk.folder / "rollback.yml").write_text(adapted("ansible/rollback.yml", names))
-        disk = desk.hosts.disk
-        names["yourapp --version"] = f"greet && test ! -e {disk}/ill"
+        names["yourapp --version"] = f"greet && echo ${{PLATTER_RUN_ONCE-unset}} >{disk}/once && test ! -e {disk}/ill"
         names["sudo -n systemctl restart yourapp"] = f"date >{disk}/restarted"
-        names["~/platter-uploads"] = f"{disk}/uploads"
-        names["install_options: []"] = f"install_options: [-p, {sys.executable}]"
         (desk.folder / "deploy.yml").write_text(adapted("ansible/deploy.yml", names))
+        shutil.copy(EXAMPLES / "ansible" / "ansible.cfg", desk.folder)
+        shutil.copytree(EXAMPLES / "ansible" / "roles", desk.folder / "roles")
+        more = {"platter_uploads": f"{disk}/uploads", "platter_install_options": ["-p", sys.executable]}
+        (desk.folder / "more.json").write_text(json.dumps(more))
         of_host = {f"web{n}": f"web{n} ansible_port={port}" for n, port in enumerate(desk.hosts.ports, 1)}
         user = desk.hosts.names[0].partition("@")[0]
         inventory = adapted("ansible/hosts.ini", {**of_host, "ansible_user=deploy": f"ansible_user={user}"})
@@ -144,8 +147,10 @@ class TestAnsible:
 
         def run(words: str, code: int = 0) -> str:
             ansible = shlex.join(tool("ansible-core", "ansible-playbook"))
-            said, _told = desk.run("sh", "-c", f"{ansible} -i hosts.ini {words}", code=code, environ=environment)
-            return said.partition("PLAY RECAP")[2]
+            said, _told = desk.run(
+                "sh", "-c", f"{ansible} -i hosts.ini -e @more.json {words}", code=code, environ=environment
+            )
+            return said
 
         return run
 
@@ -154,13 +159,23 @@ class TestAnsible:
         desk.hosts.run(0, "mkdir", f"{desk.hosts.disk}/uploads")
         desk.hosts.run(0, "touch", f"{desk.hosts.disk}/uploads/of-somebody-else")
         two = "--limit web1,web2 -e bundle=$(platter latest)"  # hosts are what takes time here
-        assert play(f"deploy.yml --check {two}").count("failed=0") == 2
-        assert not desk.hosts.run(0, "sh", "-c", f"ls {desk.root}/versions 2>/dev/null || :")
-        assert play(f"deploy.yml {two}").count("failed=0") == 2
+        assert recap(play(f"deploy.yml --check {two}"), "failed") == {"web1": 0, "web2": 0}
+        assert desk.hosts.run(0, "ls", desk.hosts.disk) == "ansible\nuploads"
+        desk.hosts.run(1, "mkdir", "-p", f"{desk.root}/versions/1.9/of-somebody-else")
+        said = play(f"deploy.yml --check {two}", code=2)
+        assert recap(said, "failed") == {"web1": 0, "web2": 1}
+        assert "is in the way" in said
+        for number in range(2):
+            assert desk.hosts.run(number, "sh", "-c", f"ls {desk.hosts.disk}/uploads 2>&1 || :").count("greet") == 0
+        desk.hosts.run(1, "rm", "-r", desk.root)
+        said = play(f"deploy.yml {two} -e platter_run_once=true")
+        assert recap(said, "failed") == {"web1": 0, "web2": 0}
+        assert said.count('"msg": "1.9 of 1.9"') == 2
+        assert [desk.hosts.run(number, "cat", f"{desk.hosts.disk}/once") for number in range(2)] == ["1", "unset"]
         assert desk.hosts.run(0, "ls", f"{desk.hosts.disk}/uploads") == "of-somebody-else"
         for words in ("deploy.yml", "deploy.yml --check"):
             said = play(f"{words} --limit web1 -e bundle=$(platter latest)")
-            assert (said.count("failed=0"), said.count("changed=0")) == (1, 1)
+            assert (recap(said, "failed"), recap(said, "changed")) == ({"web1": 0}, {"web1": 0})
 
     def test_the_example(self, desk: Desk, play: Callable[..., str], bundles: dict[str, Path]) -> None:
         desk.install(bundles["1.9"])
@@ -170,14 +185,28 @@ class TestAnsible:
         desk.hosts.run(0, "sh", "-c", f"echo edited > {leaf}")
         desk.take(bundles["1.10"])
         said = play("deploy.yml -e bundle=$(platter latest)", code=2)
-        assert re.findall(r"(web\d) .*failed=(\d)", said) == [("web1", "0"), ("web2", "0"), ("web3", "1")]
-        changed = dict(re.findall(r"(web\d) .*changed=(\d)", said))
-        assert int(changed["web1"]) > int(changed["web2"])  # both bundles were sent
+        assert recap(said, "failed") == {"web1": 0, "web2": 0, "web3": 1}
+        changed = recap(said, "changed")
+        assert changed["web1"] > changed["web2"]  # both bundles were sent
         assert desk.greetings() == ["greet 1.10", "greet 1.10", "greet 1.9", "greet 1.9", "greet 1.9"]
-        assert desk.hosts.run(0, "ls", desk.hosts.disk) == "ansible\napp\nrestarted"
+        assert desk.hosts.run(0, "ls", desk.hosts.disk) == "ansible\napp\nonce\nrestarted"
+        assert desk.hosts.run(0, "cat", f"{desk.hosts.disk}/once") == "unset"
         assert desk.hosts.run(2, "stat", "-c", "%a", f"{desk.hosts.disk}/uploads") == "700"
-        assert play("rollback.yml --limit web1,web2").count("changed=1") == 2
+        desk.hosts.run(2, "rm", f"{desk.hosts.disk}/ill")
+        said = play("deploy.yml -e bundle=$(platter latest) --limit @deploy.retry")
+        assert recap(said, "failed") == {"web2": 0, "web3": 0}  # the batch
+        assert recap(said, "changed")["web2"] == 0
+        assert '"msg": "1.10 of 1.9, 1.10"' in said
+        assert desk.greetings() == ["greet 1.10", "greet 1.10", "greet 1.10", "greet 1.9", "greet 1.9"]
+        said = play("rollback.yml --limit web1,web2,web3")
+        assert recap(said, "changed") == {"web1": 1, "web2": 1, "web3": 1}
         assert set(desk.greetings()) == {"greet 1.9"}
+
+
+def recap(said: str, what: str) -> dict[str, int]:
+    """How many tasks of each host ended so."""
+    found = re.findall(rf"^(web\d) .*\b{what}=(\d+)", said.partition("PLAY RECAP")[2], re.MULTILINE)
+    return {host: int(count) for host, count in found}
 
 
 def path_with_platter() -> str:
