@@ -9,8 +9,9 @@ from packaging.version import Version
 
 from platter_setuptools.complete_set import build_project, complete_set
 from platter_setuptools.context import BuildContext, temporary_workspace
-from platter_setuptools.errors import ArchiveError, DependencyError, WheelError
-from platter_setuptools.resolve.lock import Lock, join
+from platter_setuptools.errors import ArchiveError, DependencyError, PlatterError, WheelError
+from platter_setuptools.resolve.lock import Lock, join, read_lock
+from platter_setuptools.resolve.preferences import differences, preferences_of, unknown_to
 from platter_setuptools.runtime.progress import Progress, counted
 from platter_setuptools.runtime.temporary import replacing
 from platter_setuptools.targets.find import machines_of
@@ -26,22 +27,38 @@ if TYPE_CHECKING:
     from platter_setuptools.targets.target import Target
 
 
+_PIP_KEEPS = (
+    "pip keeps every version of the lock that is there, and no other fits: name those to change with"
+    " --upgrade-package NAME, or start anew with --upgrade"
+)
+
+
 def write_lock(
     options: Options,
     path: Path,
     *,
     universal: bool,
+    check: bool = False,
+    upgrade: bool = False,
+    upgraded: Sequence[str] = (),
     source: Path,
     project_wheel: ProjectWheel,
     run: Runner,
     progress: Progress,
 ) -> None:
-    """Resolve what builds with these options would resolve, and write it to `path`.
+    """Resolve what builds with these options would resolve, and write it to `path`, or `check` what is there.
+
+    Versions in the lock that is there are kept as long as they fit, but for those of the `upgraded` requirements; with
+    `upgrade` none is kept.
 
     For several targets the lock is for all of these and no others: each has what a build for it would resolve. A
     `universal` one is for every platform, the lowest target's Python and every later one. Warn of what prevents using
     it elsewhere. Raises a PlatterError of the class that says what failed.
     """
+    known = None if upgrade else _read_known(path, progress, check=check)
+    preferences = preferences_of(known, upgraded)
+    if known and (unknown := unknown_to(known, upgraded)):
+        progress.warn(f"upgrade-package {', '.join(unknown)}: {path.name} does not have it")
     with temporary_workspace(run) as (work, background):
         if options.with_python:
             from platter_setuptools.bundle.interpreter import find_program  # noqa: PLC0415 - loads elftools
@@ -54,14 +71,18 @@ def write_lock(
             folder = work / f"target-{number}"
             folder.mkdir()
             context = BuildContext(options, source, run, progress, folder, background, machines)
+            context.resolvers.preferences = preferences
             with context.cache.in_use():
                 serving = targets if universal else [machines.target]
                 locks.append(_resolve(context, project_wheel, serving, universal=universal))
         lock = join(list(zip(targets, locks, strict=True)), path.parent) if len(locks) > 1 else locks[0]
         told = [f"{path}", counted(len(lock.pylock.packages), "distribution"), *_told_of_each(lock, targets, options)]
+        if check and known:
+            _check(known, lock.moved(path.parent), path)
+            progress.done(f"{path} is up to date")
+            return
         for limit in lock.limits(universal=universal):
             progress.warn(limit)
-
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as new:
@@ -69,6 +90,30 @@ def write_lock(
         except OSError as error:
             raise ArchiveError(f"{path} cannot be written: {error.strerror}", hint="choose another file") from error
     progress.done("\n  ".join(told))
+
+
+def _read_known(path: Path, progress: Progress, *, check: bool) -> Lock | None:
+    """Return the lock that is there; None, with a warning, if it is none, unless it is to be checked."""
+    if not path.is_file():
+        if check:
+            raise PlatterError(f"{path} is not there", hint="`platter lock` writes it")
+        return None
+    try:
+        return read_lock(path)
+    except DependencyError as error:
+        if check:
+            raise
+        progress.warn(f"{error.message}: no version is kept")
+        return None
+
+
+def _check(known: Lock, lock: Lock, path: Path) -> None:
+    """Raise PlatterError, with all differences, if a lock is not what was resolved now."""
+    if found := list(differences(known, lock)):
+        raise PlatterError(
+            "\n".join([f"{path} is not up to date:", *(f"  {one}" for one in found)]),
+            hint="run `platter lock` with the same options, and commit the file",
+        )
 
 
 def _resolve(context: BuildContext, project_wheel: ProjectWheel, targets: Sequence[Target], *, universal: bool) -> Lock:
@@ -86,7 +131,8 @@ def _resolve(context: BuildContext, project_wheel: ProjectWheel, targets: Sequen
         if not universal and not _told(lock.without(ours), context.target, options)[1]:
             lock = complete_set(context, project, lock).lock
     except DependencyError as error:
-        raise DependencyError(f"{context.target}: {error.message}", hint=error.hint, output=error.output) from error
+        hint = _PIP_KEEPS if resolvers.preferences.kept and options.resolver == "pip" else error.hint
+        raise DependencyError(f"{context.target}: {error.message}", hint=hint, output=error.output) from error
     resolvers.tell_of_newer()
     return lock.without(ours)
 

@@ -14,6 +14,7 @@ from platter_setuptools.resolve import uv_project
 from platter_setuptools.resolve.answer_cache import RememberingResolver
 from platter_setuptools.resolve.hashed_requirements import find_pins
 from platter_setuptools.resolve.indexes import IndexSettings, for_builds, for_tools, private_indexes
+from platter_setuptools.resolve.preferences import NO_PREFERENCES
 from platter_setuptools.resolve.resolver import PipResolver, Request, Resolver, UvResolver
 from platter_setuptools.resolve.uv import uv_platform, without
 from platter_setuptools.resolve.uv_config import is_set
@@ -61,6 +62,7 @@ class Resolvers:
         self.options, self.cache, self.run, self.work = dependencies.options, cache, run, work
         self._background, self._shared_python, self._pip = background, shared_python, pip
         self._newer: Future[dict[str, list[str]]] | None = None
+        self.preferences = NO_PREFERENCES  # of `resolve`
 
     @functools.cached_property
     def project(self) -> CheckedResolver:
@@ -106,6 +108,7 @@ class Resolvers:
 
     def resolve(self, request: Request) -> Lock:
         """Resolve. Raises DependencyError, and WheelError if an index has none of the files that hashes allow."""
+        request = dataclasses.replace(request, preferences=self.preferences)
         resolve = self._remembering(self.project, None if self.options.resolver == "uv" else "pip", self.target)
         try:
             # Servers may have any patch release of this Python.

@@ -123,6 +123,113 @@ def test_what_cannot_be_locked(yard: Yard, project: Path, words: tuple[str, ...]
     assert not list(project.glob("*lock*"))
 
 
+def versions(file: Path) -> dict[str, str]:
+    return {package["name"]: package["version"] for package in tomllib.loads(file.read_text())["packages"]}
+
+
+class TestUpgrades:
+    """Versions that are in the lock stay as long as they fit."""
+
+    @pytest.fixture
+    def goods(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "goods"
+        for name in ("ripe", "green"):
+            handmade.wheel(folder, name, "1.0")
+        return folder
+
+    @pytest.fixture
+    def yard(self, yard: Yard, goods: Path, open_index: Callable[..., Index]) -> Yard:
+        return dataclasses.replace(yard, environ={**yard.environ, "PIP_INDEX_URL": open_index(goods).url})
+
+    def require(self, folder: Path, *requirements: str) -> Path:
+        text = projects.PYPROJECT.replace('["leaf"]', json.dumps(requirements))
+        return projects.write(folder / "mini", {"pyproject.toml": text, "hello.py": "def main():\n    pass\n"})
+
+    @pytest.mark.parametrize("resolver", ["uv", "pip"])
+    def test_only_what_is_asked_for_changes(self, yard: Yard, tmp_path: Path, goods: Path, resolver: str) -> None:
+        words, project = ("lock", f"--resolver={resolver}"), self.require(tmp_path, "ripe", "green")
+        file = project / "pylock.toml"
+        yard.platter(*words, cwd=project)
+        before = file.read_bytes()
+        for name, version in (("ripe", "2.0"), ("ripe", "3.0"), ("green", "2.0")):
+            handmade.wheel(goods, name, version)
+        assert yard.platter(*words, "--check", cwd=project).stdout == ""
+        yard.platter(*words, cwd=project)
+        assert file.read_bytes() == before
+        assert versions(file) == {"ripe": "1.0", "green": "1.0"}
+
+        done = yard.platter(*words, "--upgrade-package=Ripe<3", "-P", "nothing", cwd=project)
+        assert "upgrade-package nothing: pylock.toml does not have it" in done.stderr
+        assert versions(file) == {"ripe": "2.0", "green": "1.0"}
+        yard.platter(*words, "-P", "ripe", cwd=project)
+        assert versions(file) == {"ripe": "3.0", "green": "1.0"}
+        yard.platter(*words, "--upgrade", cwd=project)
+        assert versions(file) == {"ripe": "3.0", "green": "2.0"}
+
+    def test_the_check_tells_what_is_stale(self, yard: Yard, tmp_path: Path, goods: Path) -> None:
+        project = self.require(tmp_path, "ripe")
+        done = yard.platter("lock", "--check", cwd=project, code=1)
+        assert f"{project / 'pylock.toml'} is not there\n  hint: `platter lock` writes it\n" in done.stderr
+        yard.platter("lock", cwd=project)
+        done = yard.platter("lock", "--check", cwd=project)
+        assert (done.stdout, done.stderr.splitlines()[-1]) == ("", f"{project / 'pylock.toml'} is up to date")
+        handmade.wheel(goods, "ripe", "2.0")
+        self.require(tmp_path, "ripe>=2", "green")
+        before = (project / "pylock.toml").read_bytes()
+        done = yard.platter("lock", "--check", cwd=project, code=1)
+        assert done.stdout == ""
+        assert (
+            f"{project / 'pylock.toml'} is not up to date:\n  green: not there -> 1.0\n  ripe: 1.0 -> 2.0\n"
+            in done.stderr
+        )
+        assert (project / "pylock.toml").read_bytes() == before
+        yard.platter("lock", cwd=project)
+        yard.platter("lock", "--check", cwd=project)
+        assert "contradicts" in yard.platter("lock", "--check", "--upgrade", cwd=project, code=2).stderr
+        (project / "pylock.toml").write_text("<<<<<<< ours")
+        assert "is not valid TOML" in yard.platter("lock", "--check", cwd=project, code=4).stderr
+        done = yard.platter("lock", cwd=project)
+        assert "pylock.toml is not valid TOML" in done.stderr
+        assert "no version is kept" in done.stderr
+
+    def test_pip_keeps_all_or_says_so(self, yard: Yard, tmp_path: Path, goods: Path) -> None:
+        project = self.require(tmp_path, "ripe")
+        yard.platter("lock", "--resolver=pip", cwd=project)
+        handmade.wheel(goods, "ripe", "2.0")
+        self.require(tmp_path, "ripe>=2")
+        done = yard.platter("lock", "--resolver=pip", cwd=project, code=4)
+        assert "name those to change with --upgrade-package NAME" in done.stderr
+        yard.platter("lock", "--resolver=pip", "--upgrade-package=ripe", cwd=project)
+        assert versions(project / "pylock.toml") == {"ripe": "2.0"}
+
+    def test_each_of_several_targets_keeps_its_own(self, yard: Yard, tmp_path: Path, goods: Path) -> None:
+        about = "Metadata-Version: 2.1\nName: ripe\nVersion: 2.0\nRequires-Python: >=3.12\n"
+        handmade.wheel(goods, "ripe", "2.0", metadata=about)
+        project = self.require(tmp_path, "ripe", "green")
+        words = ("lock", "--target=cp311-manylinux_2_28_x86_64", "--target=cp312-manylinux_2_28_x86_64")
+        yard.platter(*words, cwd=project)
+        before = (project / "pylock.toml").read_bytes()
+        assert before.count(b'name = "ripe"') == 2
+        handmade.wheel(goods, "ripe", "3.0")
+        handmade.wheel(goods, "green", "3.0")
+        yard.platter(*words, "--check", cwd=project)
+        yard.platter(*words, cwd=project)
+        assert (project / "pylock.toml").read_bytes() == before
+        assert "[environments]" in yard.platter(*words[:2], "--check", cwd=project, code=1).stderr
+        yard.platter(*words, "-P", "green", cwd=project)
+        assert versions(project / "pylock.toml")["green"] == "3.0"
+        assert (project / "pylock.toml").read_bytes().count(b'name = "ripe"') == 2
+
+    def test_a_universal_lock(self, yard: Yard, tmp_path: Path, goods: Path) -> None:
+        project = self.require(tmp_path, "ripe", "green; sys_platform == 'win32'")
+        yard.platter("lock", "--universal", cwd=project)
+        handmade.wheel(goods, "ripe", "2.0")
+        handmade.wheel(goods, "green", "2.0")
+        yard.platter("lock", "--universal", "--check", cwd=project)
+        yard.platter("lock", "--universal", "-P", "green", cwd=project)
+        assert versions(project / "pylock.toml") == {"ripe": "1.0", "green": "2.0"}
+
+
 class TestSeveral:
     """A lock for several interpreters."""
 

@@ -59,12 +59,27 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="lock for every platform, for the target's Python (the lowest of several) and every later one",
     )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; end with exit code 1 if the lock is not what would be written, and print how it differs",
+    )
+    parser.add_argument("-U", "--upgrade", action="store_true", help="keep no version of the lock that is there")
+    parser.add_argument(
+        "-P",
+        "--upgrade-package",
+        dest="upgraded",
+        action="append",
+        metavar="NAME",
+        help="do not keep the version of this distribution; with a version, such as 'rich<14', only that one is taken"
+        " (repeatable)",
+    )
 
 
 def lock(parsed: argparse.Namespace) -> None:
     """Resolve a project's dependencies and write them, with hashes, to a pylock.toml (PEP 751).
 
-    `platter build --lock`, uv and pip read it.
+    `platter build --lock`, uv and pip read it. Versions in the lock that is there are kept as long as they fit.
     """
     from platter_setuptools.lock_project import write_lock  # noqa: PLC0415
     from platter_setuptools.project import open_project  # noqa: PLC0415
@@ -72,6 +87,8 @@ def lock(parsed: argparse.Namespace) -> None:
     from platter_setuptools.runtime.progress import open_progress  # noqa: PLC0415
     from platter_setuptools.runtime.temporary import temporary_folder  # noqa: PLC0415
 
+    if parsed.check and (parsed.upgrade or parsed.upgraded):
+        raise UsageError("--check contradicts --upgrade: it writes nothing", hint="leave one of them out")
     path, sources = read_project(parsed)
     file = _file(parsed.output_file, path, sources)
     for source in sources:
@@ -87,12 +104,16 @@ def lock(parsed: argparse.Namespace) -> None:
             options,
             file,
             universal=parsed.universal,
+            check=parsed.check,
+            upgrade=parsed.upgrade,
+            upgraded=parsed.upgraded or (),
             source=project.source,
             project_wheel=project.wheel,
             run=run,
             progress=progress,
         )
-    print_result(f"{file}")
+    if not parsed.check:
+        print_result(f"{file}")
 
 
 def _file(asked: str | None, project: Path, sources: Sequence[Source]) -> Path:

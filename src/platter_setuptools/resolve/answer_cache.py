@@ -82,6 +82,7 @@ class RememberingResolver:
             [(line.constraint, line.text) for line in request.build.lines],
             *(request.extras, request.groups, request.sources, request.no_sources, request.python_version),
             [group for _, group in request.member_groups],
+            *(request.preferences.kept, request.preferences.upgraded),
             *(request.no_deps, request.universal),
             request.tree and request.tree.read_text("utf-8", errors="replace"),
             [[*map(without_userinfo, urls)] for urls in indexes],

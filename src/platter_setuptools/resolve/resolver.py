@@ -22,6 +22,7 @@ from platter_setuptools.errors import CommandError, DependencyError, UsageError
 from platter_setuptools.resolve import indexes
 from platter_setuptools.resolve.credentials import git_environment, git_logins, without_git_login
 from platter_setuptools.resolve.lock import Lock, parse_lock, read_lock
+from platter_setuptools.resolve.preferences import NO_PREFERENCES, Preferences
 from platter_setuptools.resolve.requirements import NOTHING, Requirements
 from platter_setuptools.resolve.uv import run_uv, uv_platform, uv_variables
 from platter_setuptools.resolve.uv_project import local_trees
@@ -46,8 +47,8 @@ class Request:
     With `universal` the lock is also for every platform and every later Python. `tree` is a pyproject.toml that tells
     uv where distributions come from, for these extras and groups of it, but not for the names in `no_sources`; those
     that come from URLs are also in `sources`, as requirements. `member_groups` are dependency groups of other folders.
-    `project` is the project's own wheel, if the first requirement names one. A resolver that need not be `fresh` may
-    use what it read from indexes before.
+    `project` is the project's own wheel, if the first requirement names one. `preferences` are
+    versions of an earlier lock. A resolver that need not be `fresh` may use what it read from indexes before.
     """
 
     requirements: tuple[str, ...]
@@ -63,6 +64,7 @@ class Request:
     no_sources: tuple[str, ...] = ()
     member_groups: tuple[tuple[Path, str], ...] = ()
     project: Path | None = None
+    preferences: Preferences = NO_PREFERENCES
     fresh: bool = True
 
 
@@ -89,6 +91,7 @@ class UvResolver:
         source.write_text("".join(f"{without_git_login(line)}\n" for line in request.requirements), "utf-8")
         constraints = request.said.write(folder / "constraints.txt", constraints=True)
         build_constraints = request.build.write(folder / "build.txt", constraints=True)
+        request.preferences.write_lock(lock)
         command: list[str | Path] = [
             *("pip", "compile", "--format", "pylock.toml", "--no-header", "--quiet", "--no-python-downloads"),
             *("--output-file", os.fspath(lock), "--python", os.fspath(self.python)),
@@ -99,6 +102,7 @@ class UvResolver:
             *(["--refresh"] if request.fresh and not self.offline else []),
             *(["--no-deps"] if request.no_deps else []),
             *(["--universal"] if request.universal else []),
+            *(word for one in request.preferences.upgraded for word in ("--upgrade-package", one)),
             *(word for file in constraints for word in ("--constraints", file)),
             *(word for file in build_constraints for word in ("--build-constraints", file)),
             *_of_tree(request),
@@ -155,6 +159,9 @@ class PipResolver:
         report = folder / "report.json"
         constraints = request.said.write(folder / "constraints.txt", constraints=True)
         requirements = request.said.write(folder / "requirements.txt", constraints=False)
+        if kept := request.preferences.as_constraints():  # pip knows no preference that is weaker
+            constraints.append(folder / "kept.txt")
+            constraints[-1].write_text("".join(f"{one}\n" for one in kept), "utf-8")
         arguments = [
             # Not --quiet: that would keep from us which requirements contradict each other.
             *("install", "--dry-run", "--ignore-installed", "--progress-bar=off", "--disable-pip-version-check"),

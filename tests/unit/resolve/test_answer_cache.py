@@ -12,6 +12,7 @@ from platter_setuptools.errors import DependencyError
 from platter_setuptools.resolve.answer_cache import RememberingResolver, metadata_of
 from platter_setuptools.resolve.indexes import IndexSettings
 from platter_setuptools.resolve.lock import Lock, parse_lock
+from platter_setuptools.resolve.preferences import Preferences
 from platter_setuptools.resolve.requirements import Line, Requirements
 from platter_setuptools.resolve.resolver import Request
 from platter_setuptools.wheel_cache import WheelCache
@@ -110,6 +111,9 @@ def test_what_a_question_depends_on(answers: Answers, tmp_path: Path, monkeypatc
         {"said": Requirements()},
         {"said": Requirements(lines=(dataclasses.replace(line, constraint=True),))},
         {"build": said},
+        {"preferences": Preferences(kept=("a==1",))},
+        {"preferences": Preferences(upgraded=("a==1",))},
+        {"member_groups": ((tmp_path, "a==1"),)},
     ):
         assert differs(resolve.question(dataclasses.replace(request, **change))), change
     for settings in (

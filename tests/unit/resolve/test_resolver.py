@@ -8,6 +8,7 @@ import json
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,17 @@ from platter_setuptools._in_process import run_pip
 from platter_setuptools.errors import CommandError, DependencyError, UsageError
 from platter_setuptools.resolve.indexes import IndexSettings
 from platter_setuptools.resolve.pip_config import read_settings
+from platter_setuptools.resolve.preferences import Preferences
 from platter_setuptools.resolve.requirements import Line, Requirements
 from platter_setuptools.resolve.resolver import PipResolver, Request, UvResolver
 from platter_setuptools.resolve.uv import uv_platform
 from platter_setuptools.targets.description import from_name
 from support.fakes import Call, FakeRunner, failing, target
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -192,6 +199,28 @@ class TestUv:
         assert 'resolver = "pip"' in str(caught.value.hint)
         assert run.calls == []
 
+    def test_versions_to_keep(self, tmp_path: Path) -> None:
+        found: list[str] = []
+
+        def answer(call: Call) -> str:
+            found.append(Path(call.after("--output-file")[0]).read_text())
+            return locking(call)
+
+        keep = Preferences(kept=("a==1", 'b==2 ; os_name == "posix"'), upgraded=("c<3", "b"))
+        run = FakeRunner(answer)
+        uv(run, tmp_path)(Request(requirements=("a",), preferences=keep))
+        packages = tomllib.loads(found[0])["packages"]
+        assert packages == [
+            {"name": "a", "version": "1"},
+            {"name": "b", "version": "2", "marker": 'os_name == "posix"'},
+        ]
+        assert run.calls[0].after("--upgrade-package") == ["c<3", "b"]
+
+    def test_groups_of_other_members(self, tmp_path: Path) -> None:
+        run = FakeRunner(locking)
+        uv(run, tmp_path)(Request(requirements=("a",), member_groups=((tmp_path, "prod"),)))
+        assert run.calls[0].after("--group") == [f"{tmp_path}/pyproject.toml:prod"]
+
     def test_two_resolutions_do_not_meet(self, tmp_path: Path) -> None:
         run = FakeRunner(locking)
         resolver = uv(run, tmp_path)
@@ -245,6 +274,21 @@ class TestPip:
             }.items()
         )
         assert {f"--find-links={tmp_path}/project/b", f"--cert={tmp_path}/project/own.pem"} <= set(arguments(call))
+
+    def test_versions_to_keep_are_constraints(self, tmp_path: Path) -> None:
+        found: list[str] = []
+
+        def answer(call: Call) -> str:
+            if call.stdin:
+                words = arguments(call)
+                found.extend(
+                    Path(words[place + 1]).read_text() for place, one in enumerate(words) if one == "--constraint"
+                )
+            return reporting()(call)
+
+        keep = Preferences(kept=("a==1", 'b==2 ; os_name == "posix"'), upgraded=("C<3", "B"))
+        pip(FakeRunner(answer), tmp_path)(Request(requirements=("a",), said=said("-c d<4"), preferences=keep))
+        assert found == ["d<4\n", "a==1\nC<3\n"]
 
     def test_an_interpreter_without_pip(self, tmp_path: Path) -> None:
         def without_pip(call: Call) -> str:
