@@ -24,7 +24,7 @@ from platter_setuptools.wheels.bytecode import compile_wheels
 from platter_setuptools.wheels.check import check_set, told_of_repairs
 from platter_setuptools.wheels.entry_points import check_attributes, check_scripts
 from platter_setuptools.wheels.package_data import warn_of_forgotten
-from platter_setuptools.wheels.record_check import check_case, check_places, contested
+from platter_setuptools.wheels.record_check import check_case, check_places, check_shared, contested
 from platter_setuptools.wheels.system_libraries import check_libc, find_system_libraries, warnings
 
 if TYPE_CHECKING:
@@ -214,8 +214,10 @@ def _manifest(
         case_sensitive=check_case([places[one.wheel] for one in wheels], target.platform, progress),
         contested=contested({one.wheel: places[one.wheel] for one in wheels}),
         interpreter=context.interpreter,
+        shared=options.shared,
     )
     check_places(manifest.in_order, places, progress)
+    check_shared(options.shared, places)
     check_scripts(wheels, packages, places, asked, progress)
     for package in packages:
         check_attributes(package, progress)

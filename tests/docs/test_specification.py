@@ -69,7 +69,7 @@ def bundle(yard: Yard) -> Path:
 
 def test_bundle_and_release(bundle: Path, yard: Yard) -> None:
     found = info(bundle)
-    assert same({"pythons", *found}, listed("format.md", "keys of info.json"))
+    assert same({"pythons", "shared", *found}, listed("format.md", "keys of info.json"))
     of_several = {"requires_python", "wheels", "bytecode"}
     assert same(of_several | set(found["targets"][0]), listed("format.md", "keys of a target"))
     assert same(Override._fields, listed("format.md", "keys of an override"))
@@ -95,8 +95,8 @@ def test_bundle_and_release(bundle: Path, yard: Yard) -> None:
     assert same(rows[0], listed("install.md", "keys of list --json"))
     lines = (root / "platter-journal.jsonl").read_text().splitlines()
     assert all(same(json.loads(line), listed("install.md", "keys of the journal")) for line in lines)
-    # During changes; with commands; with an interpreter.
-    sometimes_there = {"ROOT/.platter-lock", "ROOT/.platter-commands.json", "ROOT/pythons"}
+    # During changes; with commands; with an interpreter; with shared paths.
+    sometimes_there = {"ROOT/.platter-lock", "ROOT/.platter-commands.json", "ROOT/pythons", "ROOT/shared"}
     there = {f"ROOT/{path.relative_to(root)}" for path in (*root.iterdir(), *(root / "versions").iterdir())}
     named = {name.replace("VERSION", "1.0") for name in listed("install.md", heading="Releases")}
     assert there - {"ROOT/versions"} == named - sometimes_there

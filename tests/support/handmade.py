@@ -182,6 +182,7 @@ def bundle(
     target: Mapping[str, Any] | None = None,
     targets: Sequence[Mapping[str, Any]] = (),
     interpreter: bool = False,
+    shared: Sequence[str] = (),
 ) -> Bundle:
     """Make a bundle around the wheels; the first one is the project's own, and the only one requested by default.
 
@@ -230,6 +231,7 @@ def bundle(
         "requires_python": requires_python,
         "interpreter": relocated.info() if interpreter else None,
         "targets": [{**running_target(), **(target or {})}],
+        **({"shared": list(shared)} if shared else {}),
         "wheels": entries,
         "installed_size": sum(entry["installed_size"] for entry in entries),
         "installed_files": sum(entry["installed_files"] for entry in entries),

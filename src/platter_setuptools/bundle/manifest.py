@@ -48,6 +48,7 @@ class Manifest:
     case_sensitive: bool = False
     contested: Collection[Wheel] = ()  # those that own a path that another wheel owns, too
     interpreter: BundledInterpreter | None = None
+    shared: Collection[str] = ()  # see payload.shared_paths
 
     @property
     def version(self) -> str:
@@ -88,6 +89,7 @@ class Manifest:
             ],
             "system_site_packages": self.system_site_packages,
             "case_sensitive": self.case_sensitive,
+            **({"shared": sorted(self.shared)} if self.shared else {}),
             "wheels": wheels,
             "installed_size": sum(wheel["installed_size"] for wheel in wheels),
             "installed_files": sum(wheel["installed_files"] for wheel in wheels),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from platter_setuptools.config.options import BY_NAME, ENVIRONMENT_PREFIX, OPTIONS, Kind, Option, Options
 from platter_setuptools.errors import UsageError
+from platter_setuptools.payload import shared_paths
 from platter_setuptools.runtime.files import absolute
 from platter_setuptools.urls import redact
 
@@ -120,6 +121,11 @@ def merge(sources: Sequence[Source], *, output: Path) -> Options:
     if options.quiet and options.verbose:
         raise UsageError("quiet and verbose contradict each other", hint="leave one of them out")
     _check_files(choices)
+    if fault := shared_paths.fault(options.shared):
+        raise UsageError(
+            f"{choices['shared'].place}: {fault}",
+            hint="write paths as in media/, for a folder, and app.env, for a file",
+        )
     return options
 
 

@@ -163,6 +163,12 @@ class Options:
     postbuild_script: Path | None = _option(
         Kind.PATH, "a script to run before the bundle is written, such as to add files to it", metavar="SCRIPT"
     )
+    shared: tuple[str, ...] = _list(
+        Kind.LINES,
+        "a path that the releases of a root share, as links to ROOT/shared: a folder with a / at its end, such as"
+        " media/, or a file, such as app.env",
+        metavar="PATH",
+    )
     wheel_cache: Path | None = _option(
         Kind.PATH,
         "the folder that keeps wheels between builds",

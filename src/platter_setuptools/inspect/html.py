@@ -58,6 +58,7 @@ def as_json(bundle_summary: BundleSummary, files: Mapping[str, Sequence[str]] | 
         "interpreter": _interpreter(about.interpreter),
         "thin": _thin(bundle_summary.thin),
         "overrides": [one._asdict() for one in about.overrides],
+        "shared": list(about.shared),
         "packages": [part.name for part in bundle_summary.packages],
         "scripts": bundle_summary.scripts,
         "roots": list(bundle_summary.roots),
@@ -149,6 +150,8 @@ def summary(bundle_summary: BundleSummary) -> str:
     if about.interpreter:
         version, size = about.interpreter.version, human_size(about.interpreter.installed_size)
         facts["brings"] = f"cpython {version}, {size} installed: the server needs no Python"
+    if about.shared:
+        facts["shared"] = f"{', '.join(about.shared)} (links to ROOT/shared)"
     if about.revision:
         facts["revision"] = about.revision
     if bundle_summary.thin:

@@ -98,6 +98,7 @@ def _bundle(path: Path, target: str, *, by_record: bool) -> Snapshot:
             "requires_python": about.requires_python or "",
             "libc": bundle_summary.libc,
             "interpreter": about.interpreter.name if about.interpreter else "",
+            "shared": ", ".join(about.shared),
         },
         wheels={
             _name_of(part, parts): InstalledDistribution(
@@ -124,6 +125,7 @@ def _release(folder: Path) -> Snapshot:
             "version": note.version,
             "platform": note.platform,
             "python": ".".join(note.python.split(".")[:2]),
+            "shared": ", ".join(note.shared_paths),
         },
         wheels=dict(_installed(folder)),
         installer=None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from platter_setuptools.errors import PlatterError, WheelError
+from platter_setuptools.errors import PlatterError, UsageError, WheelError
 from platter_setuptools.inspect.bundle_reader import LOCK
 from platter_setuptools.inspect.targets import target_of
 from platter_setuptools.payload import manifest
@@ -17,7 +17,7 @@ from platter_setuptools.runtime.progress import DistinctWarnings
 from platter_setuptools.wheels.check import Asked, check_set
 from platter_setuptools.wheels.entry_points import check_scripts
 from platter_setuptools.wheels.metadata import tags_of
-from platter_setuptools.wheels.record_check import check_case, check_places
+from platter_setuptools.wheels.record_check import check_case, check_places, check_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,9 +67,10 @@ def _set(plan: manifest.Manifest, contents: Contents, progress: Progress, sensit
     projects = [one for one, wheel in zip(described, plan.wheels, strict=True) if wheel.requested]
     try:
         check_places([one.wheel for one in described], places, progress)
+        check_shared(plan.shared, places)
         check_scripts(described, projects, places, asked, progress)
         sensitive.add(check_case(places.values(), plan.platform, progress))
-    except WheelError as error:
+    except (UsageError, WheelError) as error:
         yield error.message
 
 

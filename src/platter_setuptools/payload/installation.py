@@ -11,6 +11,7 @@ from .findings import Finding, report
 from .install import environment, install_state, interpreter, owners, post_install
 from .install.destination import Destination, real_path
 from .install.install_state import State
+from .install.shared_folder import SharedFolder
 from .install.tree import refuse_dangling
 from .options import Options, parse
 from .preflight import checks, health, nesting
@@ -55,17 +56,16 @@ def _verify_all(options: Options, bundle: str, terminal: Terminal) -> None:
 
 def install(options: Options, bundle: str, terminal: Terminal) -> None:
     """Make the destination an installation of the bundle, unless it is one already."""
-    began = time.monotonic()
-    before = dict(os.environ)
+    began, before = time.monotonic(), dict(os.environ)
     os.umask(0o022)
-    sums = checksums.read(bundle)
+    sums, identity = checksums.read(bundle), checksums.identity(bundle)
     whole, here = manifest.read_verified(bundle, sums), host.examine()
     plan = whole.for_host(here)
-    identity = checksums.identity(bundle)
     destination = Destination(_destination(options, plan.name), identity, terminal.error)
+    shared = _shared(options, plan, destination.path)
     base = interpreter.base(plan.interpreter, options.unpacked, options.root, destination.path)
     installed = (state := destination.state()) is State.INSTALLED and not options.force
-    _look(options, bundle, plan, destination, state, here, base, terminal, installed=installed)
+    _look(options, bundle, plan, destination, state, here, base, shared, terminal, installed=installed)
     if options.check:
         _verify(bundle, sums, whole, plan, options, installed=installed)
         base.verify()
@@ -92,6 +92,7 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
         unpacked, written = filling.fill(
             destination.path, bundle, sums, plan, options, supplied, here=here, base=base, terminal=terminal
         )
+        shared.settle()
         note = note._replace(link_mode=unpacked.link_mode, shared_files=unpacked.shared_files)
         if files_of(bundle).has(post_install.FILE):
             terminal.step("  running %s" % post_install.FILE)
@@ -103,7 +104,7 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
         signals.ignore_signals()
         destination.finish(note._replace(state="complete", when=install_state.now()))
     except BaseException as error:
-        _undo(error, destination, base)
+        _undo(error, destination, base, shared)
         raise
     finally:
         signals.ignore_signals()
@@ -112,11 +113,21 @@ def install(options: Options, bundle: str, terminal: Terminal) -> None:
     terminal.step("Installed %s: %d packages, %d files, %.1f s." % (plan.title, len(plan.wheels), files, seconds))
 
 
-def _undo(error: BaseException, destination: Destination, base: interpreter.Base) -> None:
+def _shared(options: Options, plan: manifest.Manifest, folder: str) -> SharedFolder:
+    if plan.shared and not options.root:
+        raise UsageError(
+            "%s shares %s with its other releases in a root" % (plan.title, ", ".join(plan.shared)),
+            hint="use --root, where these are links to ROOT/shared",
+        )
+    return SharedFolder(options.root, folder, plan.shared)
+
+
+def _undo(error: BaseException, destination: Destination, base: interpreter.Base, shared: SharedFolder) -> None:
     """Make everything what it was before. Raise an error for users in place of an OSError."""
     signals.ignore_signals()
     destination.rollback()
     base.withdraw()
+    shared.withdraw()
     if isinstance(error, OSError):
         raise InstallError(
             "installing into %s failed: %s" % (destination.path, describe(error)), hint=advice(error)
@@ -141,6 +152,7 @@ def _marker(
         revision=plan.revision,
         signer=options.signer,
         bundled_interpreter=base.name,
+        shared_paths=plan.shared,
     )
 
 
@@ -179,6 +191,7 @@ def _look(
     state: State,
     here: host.Host,
     base: interpreter.Base,
+    shared: SharedFolder,
     terminal: Terminal,
     *,
     installed: bool,
@@ -198,6 +211,7 @@ def _look(
             findings += [Finding(PythonError, one.message, one.hint) for one in environment.missing()]
     if installed or options.root:
         findings += base.examine()
+    findings += shared.examine(installed=installed)
     refusals = [one for one in findings if one.kind]
     for one in findings:
         if not one.kind:

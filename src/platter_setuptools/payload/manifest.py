@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any, Dict, Iterable, NamedTuple, Optional, Set, Tuple
 
-from . import checksums, interpreter, specifiers, tags, untrusted
+from . import checksums, interpreter, shared_paths, specifiers, tags, untrusted
 from .bundle_files import files
 from .errors import BundleError
 from .host import Host
@@ -64,6 +64,7 @@ class Manifest(NamedTuple):
     empty if it was not recorded.
     `system_site_packages`: the virtualenv finds the packages of its base Python, after its own.
     `case_sensitive`: names of files differ only in case, so the filesystem must distinguish case.
+    `shared`: see shared_paths.py.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Manifest(NamedTuple):
     system_site_packages: bool = False
     case_sensitive: bool = False
     interpreter: Optional[Interpreter] = None
+    shared: Tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -191,6 +193,7 @@ def parse(data: Any, path: str = FILE) -> Manifest:
         system_site_packages=top.optional("system_site_packages", bool) or False,
         case_sensitive=top.optional("case_sensitive", bool) or False,
         interpreter=interpreter.read(top),
+        shared=shared_paths.read(top),
     )
     _check(plan, top)
     return plan

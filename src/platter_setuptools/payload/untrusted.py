@@ -16,6 +16,7 @@ BOOTSTRAP = 64 << 20  # bytes of a kept bootstrap, and of a file of it
 MODULE = 8 << 20  # bytes of a module that is compiled when a bundle is built
 FILES = 50_000  # of a wheel, or of a bundle
 WHEELS = 2_000
+SHARED = 64  # paths; the marker of a release names them
 TAGS = 200  # that the name of a wheel stands for: it may join three sets
 NUMBER = 1 << 50  # a size in bytes, or a count
 STRING = 1_000  # characters

@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from platter_setuptools.errors import WheelError
+from platter_setuptools.errors import UsageError, WheelError
 from platter_setuptools.payload.install.tree import Tree
+from platter_setuptools.payload.shared_paths import name_of
 from platter_setuptools.payload.wheels import layout
 from platter_setuptools.payload.wheels import wheel as unpacking
 from platter_setuptools.runtime.progress import Progress, first_few
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Whichever Python it is for: a wheel may name the folder itself, as data.
 _INSIDE_SITE = re.compile(r"lib(64)?/(python|pypy)[\d.]+t?/(?=site-packages/)", re.ASCII)
+_SITE = "site-packages/"
 _UNSIGNED = ("", ".jws", ".p7s")  # RECORD and its signatures cannot hold their own hashes
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 # POSIX utilities, coreutils and what else administrators' scripts, health checks and post-install.sh take for given.
@@ -116,6 +118,22 @@ def check_places(wheels: Iterable[Wheel], places: Mapping[Wheel, Places], progre
             )
     for (loser_name, winner_name), paths in shared.items():
         progress.warn(f"{loser_name} and {winner_name} both have {first_few(paths)}: {winner_name}'s will be installed")
+
+
+def check_shared(shared: Iterable[str], places: Mapping[Wheel, Places]) -> None:
+    """Raise UsageError if a wheel has a file at a path that releases share, below it, or where its folder would be."""
+    if not shared:
+        return
+    # What lies in site-packages lies below lib, which is not shared.
+    at_top = ((wheel, place) for wheel, several in places.items() for place in several if not place.startswith(_SITE))
+    for wheel, place in at_top:
+        for path in shared:
+            name, other = f"{name_of(path)}/".casefold(), f"{place}/".casefold()
+            if name.startswith(other) or other.startswith(name):
+                raise UsageError(
+                    f"shared: {path}: {wheel.filename} installs {place}",
+                    hint="share another path, or leave that file out of the wheel",
+                )
 
 
 def contested(places: Mapping[Wheel, Places]) -> set[Wheel]:

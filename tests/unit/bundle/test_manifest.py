@@ -127,6 +127,13 @@ class TestFacts:
         assert (ours["record_sha256"], ours["bytecode_record_sha256"]) == (None, None)
         assert other == manifest.info()["wheels"][0]
 
+    def test_what_releases_share(self, manifest: Manifest) -> None:
+        """A bundle that shares nothing has the bytes that it always had."""
+        assert "shared" not in manifest.info()
+        info = dataclasses.replace(manifest, shared=("media/", "app.env")).info()
+        assert info["shared"] == ["app.env", "media/"]
+        assert payload_manifest.parse(info).shared == ("app.env", "media/")
+
     def test_the_payload_understands_it(self, manifest: Manifest) -> None:
         parsed = payload_manifest.parse(json.loads(text(manifest, "info.json")))
         assert parsed.title == "My.App 1!2.0+g12ab"

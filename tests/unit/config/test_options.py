@@ -232,6 +232,8 @@ class TestMerge:
             ({"quiet": True, "verbose": True}, "quiet and verbose contradict"),
             ({"lock": Path("/x"), "requirements": (Path("/y"),)}, "lock contradicts requirements"),
             ({"lock": Path("/x"), "constraints": (Path("/y"),)}, "lock contradicts requirements"),
+            ({"shared": ("media/", "/srv/x")}, "'/srv/x': it is absolute"),
+            ({"shared": ("media/", "media/x")}, "'media/x': it lies in 'media/'"),
         ],
     )
     def test_contradictions(self, values: dict[str, Any], message: str) -> None:

@@ -95,6 +95,10 @@ def put(value: object, *path: str | int) -> Callable[[Any], None]:
         (put(2.34, "wheels", 0, "libc"), r"wheels\[0\]: libc"),
         (put("libpq.so.5", "wheels", 0, "libraries"), r"wheels\[0\]: libraries"),
         (put(["libpq.so.5", 5], "wheels", 1, "libraries"), r"wheels\[1\]: libraries: expected strings"),
+        (put("media/", "shared"), "shared: expected list"),
+        (put([7], "shared"), "shared: expected strings"),
+        (put(["../media/"], "shared"), r"info.json: shared: '../media/': it has a part that is empty, . or .."),
+        (put(["media/", "media"], "shared"), r"info.json: shared: 'media': 'media/' is the same path"),
     ],
 )
 def test_refuses_what_is_not_one(made: handmade.Bundle, change: Callable[[Any], None], where: str) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from platter_setuptools.errors import WheelError
+from platter_setuptools.errors import UsageError, WheelError
 from platter_setuptools.values import Origin, Wheel
 from platter_setuptools.wheels.metadata import open_wheel
-from platter_setuptools.wheels.record_check import check_case, check_places, contested, examine
+from platter_setuptools.wheels.record_check import check_case, check_places, check_shared, contested, examine
 from support import handmade
 from support.fakes import Diary
 from support.handmade import Member
@@ -234,6 +234,43 @@ class TestPlacesThatTwoWant:
     def test_also_within_one_wheel(self, tmp_path: Path) -> None:
         with pytest.raises(WheelError, match="has a file where"):
             self.told(handmade.wheel(tmp_path, "one", files={"a": "", "a/b": ""}))
+
+
+class TestShared:
+    """Paths that releases share, and files that a wheel has at the top of a virtualenv or in a folder there."""
+
+    @pytest.fixture
+    def places(self, tmp_path: Path) -> dict[Wheel, tuple[str, ...]]:
+        data = {"etc/app.conf": "", "media/default/cat.png": "", "Notes": ""}
+        paths = [
+            handmade.wheel(tmp_path, "app", data=data, scripts={"tool": "#!python\n"}),
+            handmade.wheel(tmp_path, "other", files={"site/__init__.py": ""}),
+        ]
+        return {wheel: examine(wheel) for wheel in map(opened, paths)}
+
+    @pytest.mark.parametrize(
+        "paths", [[], ["etc/app.env", "etc/app/"], ["media/uploads/"], ["med/", "Note"], ["site/", "site-packages/"]]
+    )
+    def test_what_is_free(self, places: dict[Wheel, tuple[str, ...]], paths: list[str]) -> None:
+        check_shared(paths, places)
+
+    @pytest.mark.parametrize(
+        ("path", "place"),
+        [
+            ("etc/", "etc/app.conf"),
+            ("etc/app.conf", "etc/app.conf"),
+            ("etc/app.conf/", "etc/app.conf"),
+            ("etc/app.conf/more/", "etc/app.conf"),
+            ("media/", "media/default/cat.png"),
+            ("media/default/", "media/default/cat.png"),
+            ("MEDIA/Default", "media/default/cat.png"),
+            ("notes/", "Notes"),
+        ],
+    )
+    def test_what_is_taken(self, places: dict[Wheel, tuple[str, ...]], path: str, place: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            check_shared(["free/", path], places)
+        assert caught.value.message == f"shared: {path}: app-1.0-py3-none-any.whl installs {place}"
 
 
 def test_a_wheel_that_is_not_what_it_was(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ import enum
 import json
 import os
 import time
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
-from .. import untrusted
+from .. import shared_paths, untrusted
 from . import disk
 
 FILE = ".platter-release.json"
@@ -39,6 +39,7 @@ class Marker(NamedTuple):
     `revision`: see Manifest. `signer`: the signer's name, or empty without `--allowed-signers`.
     `link_mode`: how files are shared with other releases (see links.py), empty if none are; `shared_files`: how many.
     `bundled_interpreter`: the name in ROOT/pythons of the interpreter that its bundle brought, if it uses that.
+    `shared_paths`: the paths that are links into ROOT/shared.
     """
 
     state: str
@@ -58,6 +59,7 @@ class Marker(NamedTuple):
     link_mode: str = ""
     shared_files: int = 0
     bundled_interpreter: str = ""
+    shared_paths: Tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -77,7 +79,10 @@ def read(folder: str) -> Optional[Marker]:
     later = {key: data[key] for key in _LATER_KEYS if isinstance(data.get(key), str)}
     shared = data.get("shared_files")
     count = shared if isinstance(shared, int) and not isinstance(shared, bool) else 0
-    return Marker(**{key: data[key] for key in _KEYS}, **later, shared_files=count)
+    paths = data.get("shared_paths")
+    known = isinstance(paths, list) and all(isinstance(path, str) for path in paths) and not shared_paths.fault(paths)
+    kept = tuple(paths) if paths and known else ()
+    return Marker(**{key: data[key] for key in _KEYS}, **later, shared_files=count, shared_paths=kept)
 
 
 def state(folder: str, bundle: str) -> State:

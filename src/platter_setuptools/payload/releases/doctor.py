@@ -7,12 +7,14 @@ import os
 from typing import Dict, Iterator, List, Sequence, Set
 
 from ..errors import BundleError
+from ..install import shared_folder
 from ..install.tree import contains
 from ..preflight import health
+from ..shared_paths import name_of
 from ..untrusted import LIST, read_file
 from ..wheels import contents, record, wheel
 from . import interpreters
-from .root import COMPLETE, UNFINISHED, Root
+from .root import COMPLETE, UNFINISHED, Release, Root
 from .switch import absent
 
 _SHOWN = 10
@@ -31,7 +33,7 @@ def examine(root: Root, versions: Sequence[str]) -> None:
             findings = [one.stranger]
             root.terminal.step("%s: not ours, not examined" % one.version)
         elif one.state == COMPLETE:
-            findings = list(_release(root.folder(one.version)))
+            findings = list(_release(root, one))
             shared = ", shares %d files (%s)" % (one.shared_files, one.link_mode) if one.shared_files else ""
             said = "damaged" if findings else "as it was installed"
             root.terminal.step("%s: %s%s" % (one.version, said, shared))
@@ -59,16 +61,18 @@ def _links(root: Root) -> Iterator[str]:
         yield "current points at %s, which cannot be used" % active
 
 
-def _release(folder: str) -> Iterator[str]:
-    for change in health.examine(folder):
+def _release(root: Root, release: Release) -> Iterator[str]:
+    folder, linked = root.folder(release.version), set(map(name_of, release.shared_paths))
+    for change in health.examine(folder) + shared_folder.examine_installed(root.path, folder):
         yield change.text
     for finding in contents.changes(folder, sizes=False):
         yield finding
     for place in filter(os.path.isdir, (folder, os.path.join(folder, "bin"))):
         for name in sorted(os.listdir(place)):
             path = os.path.join(place, name)
-            if os.path.islink(path) and not os.path.exists(path):
-                yield "%s is a link to %s, where there is nothing" % (os.path.relpath(path, folder), os.readlink(path))
+            shown = os.path.relpath(path, folder)
+            if os.path.islink(path) and not os.path.exists(path) and shown not in linked:
+                yield "%s is a link to %s, where there is nothing" % (shown, os.readlink(path))
     for finding in _files(folder):
         yield finding
 

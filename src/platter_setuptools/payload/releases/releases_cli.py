@@ -25,7 +25,7 @@ Manage the releases beside this program.
   prune --keep N     remove all but the N newest releases, the active one and
                      the one before it, interpreters that none of them uses,
                      and what interrupted installations left
-  doctor [VERSION]   check interpreters, files and links
+  doctor [VERSION]   check interpreters, files, links and shared paths
   have [--json]      print what thin bundles may leave out: the SHA-256, kind
                      and name of each file that releases can give
   -h, --help         print this page
@@ -49,8 +49,9 @@ With activate and rollback:
 Each change is recorded in platter-journal.jsonl.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 no Python, 4 doctor found damage,
-5 not writable or somebody else's, 6 no such release, unfinished, nothing to go
-back to, or locked, 8 health check, reload or ready command failed.
+5 not writable, somebody else's, or shared paths missing, 6 no such release,
+unfinished, nothing to go back to, or locked, 8 health check, reload or ready
+command failed.
 """
 _HINT = "platter --help lists the commands"
 _COMMANDS = {"--" + name: name for name in ("health-check", "reload", "ready", "ready-timeout", "command-timeout")}
@@ -126,6 +127,7 @@ def _list(root: Root, words: Words) -> None:
             "link_mode": one.link_mode or None,
             "shared_files": one.shared_files,
             "interpreter": one.interpreter or None,
+            "shared_paths": list(one.shared_paths),
         }
         for one in root.releases()
     ]

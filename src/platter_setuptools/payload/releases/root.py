@@ -3,6 +3,7 @@
     ROOT/versions/1.0, 1.1, ...    one folder each
     ROOT/versions/current -> 1.1   relative, and replaced by rename: there is no moment without it
     ROOT/pythons/3.12.8-1a2b...    interpreters that bundles brought (see interpreters.py)
+    ROOT/shared                    folders and files to which releases have links (see shared_folder.py)
     ROOT/platter                   lists, activates, rolls back, prunes (see releases_cli.py)
     ROOT/platter-journal.jsonl     see journal.py
 
@@ -49,6 +50,7 @@ class Release(NamedTuple):
     link_mode: str = ""
     shared_files: int = 0
     interpreter: str = ""
+    shared_paths: Tuple[str, ...] = ()
 
 
 class Root:
@@ -143,6 +145,7 @@ class Root:
             link_mode=note.link_mode,
             shared_files=note.shared_files,
             interpreter=note.bundled_interpreter,
+            shared_paths=note.shared_paths,
         )
 
     def link(self) -> str:

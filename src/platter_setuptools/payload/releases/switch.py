@@ -6,7 +6,8 @@ from typing import Tuple
 
 from .. import signals
 from ..errors import DestinationError, HostError, InstallError, Interrupted, advice, foreseen
-from ..install import disk, owners
+from ..findings import report
+from ..install import disk, owners, shared_folder
 from ..preflight import health
 from ..wheels import contents
 from .commands import Commands, Steps
@@ -101,13 +102,19 @@ def refuse_unusable(root: Root, version: str) -> None:
 
 
 def _examine(root: Root, version: str) -> None:
-    """Raise DestinationError for a release that cannot start; warn of other changes since its installation."""
+    """Raise DestinationError for a release that cannot start, HostError for one whose shared paths are not there.
+
+    Warn of other changes since its installation.
+    """
     folder = root.folder(version)
+    shared = shared_folder.examine_installed(root.path, folder)
+    if any(one.kind is HostError for one in shared):
+        raise report(shared, "%s cannot be activated" % folder)
     judged = health.judge(folder) if contents.read(folder) is not None else []
     for stops, one in judged:
         if stops:
             raise DestinationError("%s cannot start: %s" % (folder, one.text), hint=one.hint)
-    for one in [one for _, one in judged] + contents.examine(folder):
+    for one in [one for _, one in judged] + contents.examine(folder) + shared:
         root.terminal.warn("%s: %s" % (version, one.text))
 
 
