@@ -164,7 +164,7 @@ def test_json(built: Path, release: Path, db: Path, said: Said) -> None:
         jsonschema.validate(found, SCHEMA)
         assert (found["path"], found["title"], found["passed"]) == (str(path), "app 1.0", False)
         assert (found["distributions"], found["unseen"]) == (number, [])
-        assert found["database"] == {"path": str(db), "advisories": 2, "modified": "2026-11-20T00:00:00Z"}
+        assert found["databases"] == [{"path": str(db), "advisories": 2, "modified": "2026-11-20T00:00:00Z"}]
         assert [(one["name"], one["id"]) for one in found["vulnerabilities"]] == [("leaf", "PYSEC-2026-1")]
         assert [(one["name"], one["problem"]) for one in found["licences"]] == [
             ("app", "unknown"),
@@ -239,6 +239,7 @@ class TestBadInput:
         output, errors = said(6, built, "--db", copied)
         assert output == ""
         assert f"{copied / 'PYSEC-2026-3.json'} is not an OSV record" in errors
+        assert "has no advisory for PyPI" in said(6, built, "--db", db, "--db", tmp_path / "empty")[1]
 
     @pytest.mark.parametrize(
         ("words", "reason"),

@@ -30,7 +30,11 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("subject", metavar="BUNDLE", help="an archive, a folder, or the folder of an installed release")
     add_json(parser, "audit")
     parser.add_argument(
-        "--db", metavar="PATH", help="known vulnerabilities: a folder of OSV records, or OSV's PyPI/all.zip"
+        "--db",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="known vulnerabilities: a folder of OSV records, or OSV's PyPI/all.zip (repeatable)",
     )
     parser.add_argument(
         "--ignore",
@@ -81,10 +85,10 @@ def audit(parsed: argparse.Namespace) -> int:
     policy = None
     if parsed.deny_licence or parsed.allow_licence:
         policy = read_policy(parsed.deny_licence, parsed.allow_licence)
-    path, place = existing(parsed.subject), existing(parsed.db) if parsed.db else None
+    path, places = existing(parsed.subject), [existing(one) for one in parsed.db]
     subject = _open(path)
-    database = read_database(place, {one.name for one in subject.distributions}) if place else None
-    report = auditing.audit(subject, database, policy, ignored=parsed.ignore, licences=licences)
+    databases = [read_database(place, {one.name for one in subject.distributions}) for place in places]
+    report = auditing.audit(subject, databases, policy, ignored=parsed.ignore, licences=licences)
     if parsed.json:
         print_json({"path": f"{path.absolute()}", **auditing.as_json(report)})
     elif found := auditing.text(report):

@@ -77,10 +77,10 @@ class Unwanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The result. `database` is None if no vulnerabilities were asked for."""
+    """The result. There are no `databases` if no vulnerabilities were asked for."""
 
     subject: Subject
-    database: Database | None
+    databases: tuple[Database, ...]
     vulnerabilities: tuple[Vulnerability, ...]
     licences: tuple[Unwanted, ...]
 
@@ -142,7 +142,7 @@ def _unseen(brought: str, *, system: bool) -> Iterator[str]:
 
 def audit(
     subject: Subject,
-    database: Database | None,
+    databases: Sequence[Database],
     policy: Policy | None,
     *,
     ignored: Sequence[str] = (),
@@ -154,16 +154,19 @@ def audit(
     """
     return Report(
         subject=subject,
-        database=database,
-        vulnerabilities=tuple(_vulnerabilities(subject, database, ignored)) if database else (),
+        databases=tuple(databases),
+        vulnerabilities=tuple(_vulnerabilities(subject, databases, ignored)),
         licences=tuple(_unwanted(subject, policy, licences or {})) if policy else (),
     )
 
 
-def _vulnerabilities(subject: Subject, database: Database, ignored: Sequence[str]) -> Iterator[Vulnerability]:
+def _vulnerabilities(
+    subject: Subject, databases: Sequence[Database], ignored: Sequence[str]
+) -> Iterator[Vulnerability]:
     dropped = {one.upper() for one in ignored}
     for one in subject.distributions:
-        about = [advisory for advisory in database.advisories.get(one.name, ()) if _is_about(advisory, one)]
+        known = (advisory for database in databases for advisory in database.advisories.get(one.name, ()))
+        about = [advisory for advisory in known if _is_about(advisory, one)]
         for group in sorted(merged(about), key=_ids):
             first, *others = _ids(group)
             fixes = {
@@ -232,20 +235,20 @@ def _told(one: Audited) -> str:
 def conclusion(report: Report) -> str:
     """Return what the findings come to, in a line."""
     subject, said = report.subject, []
-    if report.database:
+    if report.databases:
         counts = [one.ignored for one in report.vulnerabilities]
         said.append(_counted(len(counts) - sum(counts), "known vulnerabilities", "known vulnerability"))
         said += [f"{sum(counts)} ignored"] * any(counts)
     if report.licences:
         problems = [one.problem for one in report.licences]
         said += [f"{counted(problems.count(one), 'licence')} {one}" for one in dict.fromkeys(problems)]
-    elif not report.database:
+    elif not report.databases:
         said.append("licences as wanted")
     number = counted(len(subject.distributions), "distribution")
     line = f"{subject.title}: {', '.join(said)} in {number}"
-    if report.database:
-        size = _counted(report.database.size, "advisories", "advisory")
-        line += f"; {size}, the latest of {report.database.modified[:10]}"
+    if report.databases:
+        size = _counted(sum(one.size for one in report.databases), "advisories", "advisory")
+        line += f"; {size}, the latest of {max(one.modified for one in report.databases)[:10]}"
     return line
 
 
@@ -255,13 +258,14 @@ def _counted(number: int, nouns: str, noun: str) -> str:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the object of docs/audit.schema.json."""
-    database = report.database
     return {
         "title": report.subject.title,
         "passed": report.passed,
         "distributions": len(report.subject.distributions),
-        "database": database
-        and {"path": f"{database.path.absolute()}", "advisories": database.size, "modified": database.modified},
+        "databases": [
+            {"path": f"{one.path.absolute()}", "advisories": one.size, "modified": one.modified}
+            for one in report.databases
+        ],
         "vulnerabilities": [
             {
                 **_about(one.of),

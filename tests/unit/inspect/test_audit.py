@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,11 @@ def about(id_: str, name: str, *aliases: str, fixed: str = "", title: str = "") 
     return Advisory(id=id_, aliases=aliases, title=title, modified="2026-11-20T10:00:00Z", affected=(affected,))
 
 
-def database(*advisories: Advisory) -> Database:
+def database(*advisories: Advisory) -> list[Database]:
     kept: dict[str, list[Advisory]] = {}
     for advisory in advisories:
         kept.setdefault(advisory.affected[0].name, []).append(advisory)
-    return Database(path=Path("/db"), size=20123, modified="2026-11-20T10:00:00Z", advisories=kept)
+    return [Database(path=Path("/db"), size=20123, modified="2026-11-20T10:00:00Z", advisories=kept)]
 
 
 def subject(*distributions: Audited) -> Subject:
@@ -114,6 +115,16 @@ def test_what_is_ignored_by_any_of_its_ids() -> None:
     assert conclusion(report).startswith("app 1.0: no known vulnerabilities, 2 ignored in 1 distribution; ")
 
 
+def test_several_databases() -> None:
+    """An advisory of our own, beside the public ones for the same vulnerability."""
+    public, own = database(about("PYSEC-1", "leaf", "CVE-1")), database(about("OUR-1", "leaf", "CVE-1", fixed="1.0.1"))
+    own = [replace(own[0], path=Path("/own"), size=1, modified="2026-11-27T10:00:00Z")]
+    report = audit(subject(one("leaf")), [*public, *own], None)
+    assert text(report) == "leaf 1.0: PYSEC-1 (OUR-1, CVE-1), fixed in 1.0.1"
+    assert conclusion(report).endswith("; 20124 advisories, the latest of 2026-11-27")
+    assert [(each["path"], each["advisories"]) for each in told(report)["databases"]] == [("/db", 20123), ("/own", 1)]
+
+
 def test_none() -> None:
     report = audit(subject(one("leaf", "2.0")), database(about("PYSEC-1", "leaf", fixed="2.0")), None)
     assert (report.passed, text(report), told(report)["vulnerabilities"]) == (True, "", [])
@@ -149,7 +160,7 @@ def test_the_interpreter_of_a_release(tmp_path: Path) -> None:
 
 def test_licences() -> None:
     here = subject(one("a"), one("b", licence="AGPL-3.0-only"), one("c", licence="BSD"), one("d", licence=""))
-    denying = audit(here, None, read_policy(["AGPL-3.0-only"], []))
+    denying = audit(here, [], read_policy(["AGPL-3.0-only"], []))
     assert not denying.passed
     assert text(denying).splitlines() == [
         "b 1.0: licence denied: AGPL-3.0-only",
@@ -161,20 +172,20 @@ def test_licences() -> None:
         {"name": "c", "version": "1.0", "targets": [], "licence": "BSD", "problem": "unknown", "fails": False},
         {"name": "d", "version": "1.0", "targets": [], "licence": None, "problem": "unknown", "fails": False},
     ]
-    assert told(denying)["database"] is None
+    assert told(denying)["databases"] == []
 
-    allowing = audit(here, None, read_policy([], ["MIT"]), licences={"c": "MIT", "a": "ISC"})
+    allowing = audit(here, [], read_policy([], ["MIT"]), licences={"c": "MIT", "a": "ISC"})
     assert [(each.of.name, each.problem, each.fails) for each in allowing.licences] == [
         ("b", "not allowed", True),
         ("d", "unknown", True),
     ]
-    fine = audit(subject(one("a")), None, read_policy([], ["MIT"]))
+    fine = audit(subject(one("a")), [], read_policy([], ["MIT"]))
     assert (fine.passed, conclusion(fine)) == (True, "app 1.0: licences as wanted in 1 distribution")
 
 
 def test_unknown_licences_are_told_but_only_a_list_of_allowed_ones_makes_them_fail() -> None:
     unknown = subject(one("c", licence="BSD"))
-    assert audit(unknown, None, read_policy(["MIT"], [])).passed
-    assert text(audit(unknown, None, read_policy(["MIT"], []))) == "c 1.0: licence unknown: BSD"
-    assert not audit(unknown, None, read_policy([], ["MIT"])).passed
-    assert not audit(unknown, None, read_policy(["GPL-3.0-only"], ["MIT"])).passed
+    assert audit(unknown, [], read_policy(["MIT"], [])).passed
+    assert text(audit(unknown, [], read_policy(["MIT"], []))) == "c 1.0: licence unknown: BSD"
+    assert not audit(unknown, [], read_policy([], ["MIT"])).passed
+    assert not audit(unknown, [], read_policy(["GPL-3.0-only"], ["MIT"])).passed
