@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         """Parse the arguments. An unknown one is an error of the command that it was given to."""
         namespace, unknown = super().parse_known_args(args, namespace)
         late = [one for one in self._get_positional_actions() if one.nargs == "?" and not getattr(namespace, one.dest)]
-        if late and unknown and not unknown[0].startswith("-"):  # before Python 3.12 none was found behind an option
+        if late and unknown and not unknown[0].startswith("-"):  # older Pythons find none behind an option
             setattr(namespace, late[0].dest, unknown.pop(0))
         if unknown:
             self.fail(f"unrecognized arguments: {' '.join(unknown)}", self._meant(unknown[0]))
