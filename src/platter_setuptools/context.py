@@ -8,6 +8,7 @@ import functools
 import os
 import sysconfig
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,16 +51,42 @@ if TYPE_CHECKING:
 _PATIENCE = 3.0  # seconds to wait for background threads at the end: the processes are gone by then
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What the contexts of all targets share: the options, the project, the tools, and a folder for temporary files."""
+
+    options: Options
+    source: Path
+    run: Runner
+    progress: Progress
+    work: Path
+    background: Background
+    checkout: Checkout
+    cache: WheelCache
+
+
 @contextlib.contextmanager
-def temporary_workspace(run: Runner) -> Iterator[tuple[Path, Background]]:
-    """Open a folder for temporary files, and a group of threads. Processes and threads end before the folder goes."""
+def open_build(
+    options: Options, source: Path, run: Runner, progress: Progress, tree: Path | None = None
+) -> Iterator[Build]:
+    """Open what a build needs. After the block its processes and threads end, then its temporary files go."""
     background = Background()
-    with temporary_folder() as folder:
-        (folder / "tmp").mkdir()
-        run.keep_temporary_files_in(folder / "tmp")
-        before, tempfile.tempdir = tempfile.tempdir, os.fspath(folder / "tmp")  # for the libraries that we use
+    with temporary_folder() as work:
+        (work / "tmp").mkdir()
+        run.keep_temporary_files_in(work / "tmp")
+        root = work / "store" if options.no_wheel_cache else options.wheel_cache or default_location()
+        before, tempfile.tempdir = tempfile.tempdir, os.fspath(work / "tmp")  # for the libraries that we use
         try:
-            yield folder, background
+            yield Build(
+                options=options,
+                source=source,
+                run=run,
+                progress=progress,
+                work=work,
+                background=background,
+                checkout=Checkout(tree, run, record=options.record_git_state),
+                cache=WheelCache(root, print_notice),
+            )
         finally:
             with signals_held_back():
                 run.stop()
@@ -70,68 +97,52 @@ def temporary_workspace(run: Runner) -> Iterator[tuple[Path, Background]]:
 class BuildContext:
     """The tools of one build. What is expensive is made on first use, once; what is needed early is started early."""
 
-    def __init__(
-        self,
-        options: Options,
-        source: Path,
-        run: Runner,
-        progress: Progress,
-        work: Path,
-        background: Background,
-        machines: Machines,
-        tree: Path | None = None,
-        earlier: Sequence[BuildContext] = (),
-        *,
-        several: bool = False,
-    ) -> None:
-        """`several` tells that the bundle is for several targets; `earlier` are the contexts of those before this."""
+    def __init__(self, build: Build, machines: Machines, work: Path, *, several: bool = False) -> None:
+        """`work` is for temporary files of this target; `several` tells that the bundle is for more than one."""
         # Several threads ask for these later, and before CPython 3.12 one that asks while another reads them for the
         # first time gets half of them (python/cpython#92452).
         sysconfig.get_config_vars()
-        self.background, self.several = background, several
-        first = next(iter(earlier), None)
-        self.checkout: Checkout = first.checkout if first else Checkout(tree, run, record=options.record_git_state)
-        self.options, self.source, self.run, self.progress, self.work = options, source, run, progress, work
-        root = work / "store" if options.no_wheel_cache else options.wheel_cache or default_location()
-        self.cache: WheelCache = first.cache if first else WheelCache(root, print_notice)
+        self.options, self.source, self.run, self.progress = build.options, build.source, build.run, build.progress
+        self.background, self.checkout, self.cache = build.background, build.checkout, build.cache
+        self.work, self.several = work, several
         self.interpreter: BundledInterpreter | None = None
-        if options.with_python:
+        if self.options.with_python:
             from platter_setuptools.bundle.interpreter import take_interpreter  # noqa: PLC0415 - loads elftools
 
-            self.interpreter = take_interpreter(options, self.cache, run, progress, work)
-        if self.interpreter and not options.target:
+            self.interpreter = take_interpreter(self.options, self.cache, self.run, self.progress, work)
+        if self.interpreter and not self.options.target:
             machines = machines._replace(target=self.interpreter.target, host=self.interpreter.target)
         # What the bundle is for; what runs here and builds wheels; and what compiles bytecode, if it can.
         self.target, self.host, self.compiler = machines.target, machines.host, machines.compiler
-        self.analyser = Analyser(target=self.target, cache=self.cache, run=run)
+        self.analyser = Analyser(target=self.target, cache=self.cache, run=self.run)
         self.mtime = source_date_epoch(os.environ)  # of all that is in the bundle
         self.dependencies = Dependencies(
-            options,
-            source,
+            self.options,
+            self.source,
             machines,
-            run=run,
-            progress=progress,
+            run=self.run,
+            progress=self.progress,
             cache=self.cache,
             work=work,
-            background=background,
+            background=self.background,
             pip=lambda: self.host_tools.pip.path,
         )
         self.resolvers = Resolvers(
             self.dependencies,
             cache=self.cache,
-            run=run,
+            run=self.run,
             work=work,
-            background=background,
+            background=self.background,
             shared_python=lambda: Path(self.environment.python_executable),
             pip=lambda: self.host_tools.pip.path,
         )
         self.prefetch = Prefetch(
-            source=source,
+            source=self.source,
             target=self.target,
             cache=self.cache,
             resolve=self.resolvers.resolve,
             analyser=self.analyser,
-            background=background,
+            background=self.background,
         )
         self._installers: OncePerKey[list[Member]] = OncePerKey()
         self._host_tools: OncePerKey[Tools] = OncePerKey()

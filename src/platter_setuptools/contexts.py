@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from platter_setuptools.context import BuildContext, temporary_workspace
+from platter_setuptools.context import BuildContext, open_build
 from platter_setuptools.dependencies import warn_of_unused_locks
 from platter_setuptools.targets.find import machines_of
 from platter_setuptools.wheels.check import WheelWithMetadata, check_fits
@@ -33,23 +33,18 @@ def open_contexts(
     Nothing that they have started goes on, and nothing temporary stays, after the block. `tree` is the folder that the
     project's wheel is built from, if that is known.
     """
-    with temporary_workspace(run) as (work, background):
+    with open_build(options, source, run, progress, tree) as build:
         contexts: list[BuildContext] = []
         targets = machines_of(options, run)
         for number, machines in enumerate(targets):
-            folder = work / f"target-{number}" if number else work
-            folder.mkdir(exist_ok=True)
-            several = len(targets) > 1
-            contexts.append(
-                BuildContext(
-                    options, source, run, progress, folder, background, machines, tree, contexts, several=several
-                )
-            )
-        with contexts[0].cache.in_use():
+            work = build.work / f"target-{number}" if number else build.work
+            work.mkdir(exist_ok=True)
+            contexts.append(BuildContext(build, machines, work, several=len(targets) > 1))
+        with build.cache.in_use():
             for context in contexts:
                 context.start_tools()
             _ = contexts[0].signer  # the same holds for this
-            background.start(lambda: installer_of(contexts, virtualenv_of(contexts)))
+            build.background.start(lambda: installer_of(contexts, virtualenv_of(contexts)))
             if tree and not options.lock:
                 warn_of_unused_locks(tree, progress)
             yield contexts

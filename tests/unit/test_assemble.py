@@ -24,7 +24,7 @@ from platter_setuptools.assemble import assemble, summary
 from platter_setuptools.bundle.members import from_text
 from platter_setuptools.config.config_settings import backend_settings
 from platter_setuptools.config.options import Options
-from platter_setuptools.context import BuildContext
+from platter_setuptools.context import Build, BuildContext
 from platter_setuptools.errors import ArchiveError, CommandError, DependencyError, ScriptError, UsageError, WheelError
 from platter_setuptools.inspect.find import python_of
 from platter_setuptools.payload import checksums as payload_checksums
@@ -32,7 +32,9 @@ from platter_setuptools.payload import manifest as payload_manifest
 from platter_setuptools.runtime.concurrency import Background
 from platter_setuptools.targets.find import Machines
 from platter_setuptools.values import Artifact, Origin
+from platter_setuptools.wheel_cache import WheelCache
 from platter_setuptools.wheels.build_settings import BuildSettings
+from platter_setuptools.wheels.sources import Checkout
 from platter_setuptools.wheels.tools import _specified
 from support import handmade
 from support.archives import write_archive
@@ -505,11 +507,25 @@ def test_config_settings() -> None:
     assert backend_settings(pairs) == {"a": ["1", "4", "5"], "b": "2=3", "flag": ""}
 
 
+def context_of(options: Options, yard: Yard, work: Path) -> BuildContext:
+    build = Build(
+        options=options,
+        source=yard.folder,
+        run=yard.play,
+        progress=yard.diary,
+        work=work,
+        background=Background(),
+        checkout=Checkout(None, yard.play, record=False),
+        cache=WheelCache(yard.folder / "cache"),
+    )
+    return BuildContext(build, Machines(HERE, HERE), work)
+
+
 def test_a_builder_without_isolation_shares_the_scripts_environment(yard: Yard) -> None:
     options = Options(
         output=yard.folder, wheel_cache=yard.folder / "cache", pip_option=("--no-build-isolation", "-Ca=b")
     )
-    context = BuildContext(options, yard.folder, yard.play, yard.diary, yard.folder, Background(), Machines(HERE, HERE))
+    context = context_of(options, yard, yard.folder)
     assert context.needs_environment
     assert context.builder.shared() is context.environment
     assert context.dependencies.build_settings(canonicalize_name("x")) == BuildSettings(
@@ -523,7 +539,7 @@ def test_what_limits_builds_is_part_of_the_key_of_what_is_built(yard: Yard, monk
         options = Options(output=yard.folder, wheel_cache=yard.folder / "cache")
         work = yard.folder / f"work{number}"
         work.mkdir()
-        context = BuildContext(options, yard.folder, yard.play, yard.diary, work, Background(), Machines(HERE, HERE))
+        context = context_of(options, yard, work)
         return context.dependencies.build_settings(canonicalize_name("x")).key
 
     file = yard.folder / "limits.txt"
