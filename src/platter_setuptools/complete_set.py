@@ -120,11 +120,24 @@ def _choose(context: BuildContext, project: WheelWithMetadata) -> CompleteSet:
         with context.progress.step(f"Resolving {project.description.name} {project.wheel.version}{named}"):
             lock = context.prefetch.lock_for(request) or context.resolvers.resolve(request)
         chosen = complete_set(context, project, lock)
+    _warn_of_other_folders(context, chosen.lock)
     excluded = asked_for(context, project).excluded
     if options.no_pip or "pip" in excluded or any(one.wheel.name == "pip" for one in chosen.wheels):
         return chosen
     pip = context.analyser.describe(context.tools.pip)
     return dataclasses.replace(chosen, wheels=[*chosen.wheels[:-1], pip, project])
+
+
+def _warn_of_other_folders(context: BuildContext, lock: Lock) -> None:
+    """Warn of source trees that the recorded commit says nothing of."""
+    if not context.checkout.revision:
+        return
+    for package in lock.pylock.packages:
+        folder = package.directory and lock.folder_of(package.directory)
+        if folder and not context.checkout.contains(folder):
+            context.progress.warn(
+                f"record-git-state: {package.name} is built from {folder}, which the recorded commit does not cover"
+            )
 
 
 def asked_for(context: BuildContext, project: WheelWithMetadata) -> Asked:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from platter_setuptools.config.files import PROJECT_FILES, named
 from platter_setuptools.errors import ArchiveError, DependencyError, ProjectBuildError, UsageError
 from platter_setuptools.inspect.find import by_name, is_one
-from platter_setuptools.resolve.workspace import is_virtual_root, members
+from platter_setuptools.resolve.workspace import is_root, is_virtual_root, members
 from platter_setuptools.wheels.build import BuildError
 from platter_setuptools.wheels.sources import unpack
 
@@ -63,6 +63,10 @@ class Project:
                 hint = _NO_HISTORY if shutil.which("git") else _NO_GIT
             elif error.compiler:
                 hint = _INSTALL_COMPILER
+            elif is_root(self.source):
+                hint += (
+                    f"; or choose members of its workspace: --package {', '.join(members(self.source, context.run))}"
+                )
             raise ProjectBuildError(
                 f"the wheel of {self.source} cannot be built: {error.message}", hint=hint, output=error.output
             ) from error

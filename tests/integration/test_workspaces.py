@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,12 @@ class TestOneMember:
         )
         wheel = projects.write(yard.folder / "other", {"a-1-py3-none-any.whl": ""}) / "a-1-py3-none-any.whl"
         assert "is not a folder of a workspace" in yard.refuse(2, root, wheel, "--package=api")
+
+    def test_a_root_that_does_not_build(self, yard: Yard, root: Path) -> None:
+        replace(root / "pyproject.toml", "[tool.uv", '[project]\nname = "root"\nversion = "1"\n[tool.uv')
+        said = yard.refuse(3, root)
+        assert "Multiple top-level packages discovered" in said
+        assert "; or choose members of its workspace: --package api, core, models, root, worker\n" in said
 
     def test_two_members_of_one_name(self, yard: Yard, root: Path) -> None:
         member(root / "packages/more", "core")
@@ -262,7 +269,7 @@ class TestBadInput:
     def test_a_member_that_does_not_build(self, yard: Yard, root: Path) -> None:
         replace(root / "services/worker/pyproject.toml", "py-modules", "no-modules")
         said = yard.refuse(4, root, "--package=api,worker")
-        assert "worker has no wheel for" in said
+        assert f"the wheel of {root / 'services/worker'} cannot be built" in said
         assert "configuration error: `tool.setuptools` must not contain {'no-modules'}" in said
 
     def test_a_member_without_its_command(self, yard: Yard, root: Path) -> None:
@@ -295,6 +302,19 @@ class TestPlainFolders:
         assert yard.build(services, "api", *words, "--lock=api/pylock.toml").read_bytes() == before
         replace(services / "lib/core/core_module.py", "NAME = 'core'", "NAME = 'changed'")
         assert yard.build(services, "api", *words).read_bytes() != before
+
+    def test_the_recorded_commit_does_not_cover_other_repositories(self, yard: Yard, services: Path) -> None:
+        replace(services / "api/pyproject.toml", '"base", ', "")
+        projects.commit(services / "api")
+        words = ("--record-git-state", "--no-bytecode")
+        done = yard.platter("build", "api", *words, cwd=services)
+        for name in ("core", "models"):
+            told = f"{name} is built from {services / 'lib' / name}, which the recorded commit does not cover"
+            assert f"warning: record-git-state: {told}\n" in done.stderr
+        shutil.rmtree(services / "api/.git")
+        projects.commit(services)
+        done = yard.platter("build", "api", *words, cwd=services)
+        assert "does not cover" not in done.stderr
 
     def test_a_folder_that_is_gone(self, yard: Yard, services: Path) -> None:
         replace(services / "api/pyproject.toml", '"base", ', "")

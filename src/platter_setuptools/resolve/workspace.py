@@ -104,13 +104,18 @@ def members_beside(project: Path, names: Sequence[str], run: Runner) -> tuple[Me
     return tuple(others)
 
 
+def is_root(folder: Path) -> bool:
+    """Whether a folder is the root of a workspace. Raise UsageError for what is not TOML."""
+    tool = read_pyproject(folder).get("tool")
+    uv = tool.get("uv") if isinstance(tool, dict) else None
+    return isinstance(uv, dict) and "workspace" in uv
+
+
 def is_virtual_root(folder: Path) -> bool:
     """Whether a folder is the root of a workspace and no project itself. Raise UsageError for what is not TOML."""
     tables = read_pyproject(folder)
-    tool = tables.get("tool")
-    uv = tool.get("uv") if isinstance(tool, dict) else None
-    is_root = isinstance(uv, dict) and "workspace" in uv
-    return is_root and tables.keys().isdisjoint({"project", "build-system"}) and not (folder / "setup.py").is_file()
+    no_project = tables.keys().isdisjoint({"project", "build-system"}) and not (folder / "setup.py").is_file()
+    return no_project and is_root(folder)
 
 
 def read_groups_of(project: Path, others: Sequence[Member], names: Sequence[str]) -> tuple[Requirement, ...]:

@@ -16,6 +16,7 @@ from platter_setuptools.config.files import PROJECT_FILES
 from platter_setuptools.errors import CommandError, DependencyError, PlatterError
 from platter_setuptools.payload.manifest import is_revision
 from platter_setuptools.resolve.credentials import Place, git_environment, login_of, logins, origin
+from platter_setuptools.runtime.files import real_path
 from platter_setuptools.urls import redact, without_userinfo
 
 if TYPE_CHECKING:
@@ -134,6 +135,11 @@ class Checkout:
             return None
         time = self._git("rev-list", "--max-count=1", "--timestamp", "HEAD").partition(" ")[0]
         return int(time) if time.isdecimal() else None
+
+    def contains(self, folder: Path) -> bool:
+        """Whether a folder is in the repository of the project."""
+        top = self._git("rev-parse", "--show-toplevel").strip()
+        return bool(top) and real_path(folder).is_relative_to(real_path(Path(top)))
 
     def read_revision(self, progress: Progress) -> None:
         """Set `revision`, if it is to be recorded: the commit, with `-dirty` behind it if tracked files differ."""

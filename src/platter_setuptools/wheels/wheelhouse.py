@@ -199,6 +199,12 @@ class Collector:
             path = self.builder().build(tree, scratch / "wheel", settings, name=entry.title)
         except BuildError as error:
             hint = "install the compiler and the headers that it needs" if error.compiler else error.hint
+            if isinstance(entry.artifact, PackageDirectory):
+                raise DependencyError(
+                    f"the wheel of {tree} cannot be built: {error.message}",
+                    hint=f"{hint}; `python -m build --wheel` in that folder should fail in the same way",
+                    output=error.output,
+                ) from error
             raise DependencyError(
                 f"{entry.title} has no wheel for {self.target} and cannot be built: {error.message}",
                 hint=f"choose a version that has a wheel, or {hint}",
