@@ -44,6 +44,8 @@ def read_by_systemd(name: str, unit: str) -> dict[str, str]:
             timeout=60,
         )
     text = (done.stdout + done.stderr).decode()
+    if "-> Unit " not in text:
+        pytest.skip(f"systemd cannot test here: {text[-200:] or done.returncode}")
     assert f"Fragment Path: {folder}/{name}\n" in text, text[:2000]
     told = text.partition(f"-> Unit {name}:\n")[2].partition("\n\t-> Unit ")[0]
     return dict(re.findall(r"^\s*([\w ]+): (.*)$", told, re.MULTILINE))
