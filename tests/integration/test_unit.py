@@ -17,7 +17,7 @@ from support import handmade
 from support.archives import write_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     from support.index import Index
@@ -31,9 +31,9 @@ ROOT = ("--root", "/srv/yourapp")
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: dict[str, str]) -> Build:
-    """Builds a bundle of `yourapp` with these commands, and with `server`, which has some, too."""
+    """Build a bundle of `yourapp` with these commands and options, and with `server`, which has commands, too."""
 
-    def build(*commands: str) -> Path:
+    def build(*commands: str, options: Sequence[str] = ()) -> Path:
         folder = tmp_path_factory.mktemp("built")
         server = handmade.wheel(
             folder / "goods",
@@ -47,7 +47,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: dict[s
             for name, value in {**caches, "PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": "/dev/null"}.items():
                 patch.setenv(name, value)
             words = ["build", "-q", "--format=dir", "--no-pip", "-o", str(folder)]
-            assert main([*words, f"--pip-option=--find-links={server.parent}", str(app)]) == 0
+            assert main([*words, f"--pip-option=--find-links={server.parent}", *options, str(app)]) == 0
         return next(path for path in folder.iterdir() if path.name.startswith("yourapp-1.0"))
 
     return build
@@ -116,6 +116,25 @@ def test_which_command_is_meant(build: Build, built: Path, said: Said) -> None:
     errors = said(2, built, "nothere", *ROOT)
     assert "has no command nothere\n" in errors
     assert "hint: it has gunicorn, serve, server-backup, yourapp\n" in errors
+
+
+def test_what_releases_share(build: Build, said: Said, tmp_path: Path) -> None:
+    """The service may write where the links of an installed release lead to, and reads its settings from there."""
+    options = ("--shared=media/", "--shared=data/uploads/", "--shared=app.env", "--shared=settings.toml")
+    bundle, root = build("yourapp", options=options), tmp_path / "root"
+    assert "writes to shared folders: data/uploads/, media/\n" in said(2, bundle, *ROOT)
+    unit = said(0, bundle, "--root", root, "--user", "daemon")
+    written = re.findall("^ReadWritePaths=(.*)$", unit, re.MULTILINE)
+    read = re.findall("^EnvironmentFile=(.*)$", unit, re.MULTILINE)
+    assert (written, read) == ([f"{root}/shared/data/uploads {root}/shared/media"], [f"{root}/shared/app.env"])
+    (root / "shared").mkdir(parents=True)
+    for name in ("app.env", "settings.toml"):
+        (root / "shared" / name).touch()
+    done = handmade.run(handmade.Bundle(path=bundle, info={}), "--quiet", "--root", root)
+    assert done.returncode == 0, done.stderr
+    release = root / "versions" / "current"
+    links = {one: str((release / one).resolve()) for one in ("data/uploads", "media", "app.env")}
+    assert [links["data/uploads"], links["media"], links["app.env"]] == [*written[0].split(), *read]
 
 
 def test_the_socket(built: Path, said: Said) -> None:

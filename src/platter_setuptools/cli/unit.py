@@ -68,7 +68,7 @@ def unit(parsed: argparse.Namespace) -> None:
         script=script,
         arguments=tuple(systemd_unit.words(parsed.arguments)),
         user=parsed.user,
-        shared=tuple(getattr(summary.about, "shared", ())),
+        shared=summary.about.shared,
         notifies=parsed.notify,
     )
     if parsed.socket is not None:

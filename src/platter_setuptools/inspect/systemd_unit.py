@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.errors import UsageError
 from platter_setuptools.inspect.files import files_of
+from platter_setuptools.payload import shared_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,9 +100,8 @@ RequiredBy={name}.service
 class Service:
     """A service: the unit's name without its suffix, a command of the active release below `root`, its arguments.
 
-    `shared` are the paths in ROOT/shared that the project keeps between releases; those of folders end with a slash.
-    Without a `user` systemd makes one while the service runs. `notifies`: the command tells systemd when it is ready
-    (sd_notify(3)).
+    `shared`: see payload/shared_paths.py. Without a `user` systemd makes one while the service runs. `notifies`: the
+    command tells systemd when it is ready (sd_notify(3)).
     """
 
     name: str
@@ -149,15 +149,13 @@ def check(service: Service) -> None:
             )
     if not all(word.isprintable() for word in service.arguments):
         raise UsageError("--arguments: they have control characters", hint="leave them out")
-    if odd := [one for one in service.shared if not _is_plain(one)]:
-        raise UsageError(f"shared: {odd[0]}: systemd does not take its name", hint="choose another name for it")
     if service.user and not _USER.fullmatch(service.user):
         raise UsageError(
             f"--user {service.user}: not a user's name", hint="name a user of the server, such as www-data"
         )
-    if any(one.endswith("/") for one in service.shared) and not service.user:
+    if (folders := list(filter(shared_paths.is_folder, service.shared))) and not service.user:
         raise UsageError(
-            "the service writes to shared folders: " + ", ".join(one for one in service.shared if one.endswith("/")),
+            f"the service writes to shared folders: {', '.join(folders)}",
             hint="name the user of the server who owns them with --user",
         )
 
@@ -175,7 +173,7 @@ def service_unit(service: Service) -> str:
     """Return the unit of a service that was checked."""
     root = os.path.normpath(service.root)
     files = [one for one in service.shared if one.endswith(".env")]
-    folders = [one.rstrip("/") for one in service.shared if one.endswith("/")]
+    folders = [shared_paths.name_of(one) for one in service.shared if shared_paths.is_folder(one)]
     writable = " ".join(_word(f"{root}/shared/{one}") for one in folders)
     command = [_word(f"{root}/versions/current/bin/{service.script}")]
     command += [_word(one).replace("$", "$$") for one in service.arguments]  # not in the path of the command

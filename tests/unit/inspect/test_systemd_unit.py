@@ -202,7 +202,6 @@ class TestSystemdAnalyze:
         ({"user": "www data"}, "not a user's name"),
         ({"user": "a\nUser=root"}, "not a user's name"),
         ({"user": "-"}, "not a user's name"),
-        ({"shared": ("a\nb.env",)}, "does not take its name"),
     ],
 )
 def test_what_systemd_would_not_take(changes: dict[str, str], reason: str) -> None:
