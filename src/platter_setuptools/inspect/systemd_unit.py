@@ -147,6 +147,8 @@ def check(service: Service) -> None:
                 f"{what} {text}: systemd runs nothing whose path has quotes, backslashes or control characters",
                 hint="choose another name for it",
             )
+    if "/" in service.script:
+        raise UsageError(f"the command {service.script}: not a file's name", hint="do not use this bundle")
     if not all(word.isprintable() for word in service.arguments):
         raise UsageError("--arguments: they have control characters", hint="leave them out")
     if service.user and not _USER.fullmatch(service.user):

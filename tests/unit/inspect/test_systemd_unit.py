@@ -197,6 +197,7 @@ class TestSystemdAnalyze:
         ({"root": "/srv/a "}, "quotes, backslashes"),
         ({"root": "/srv/\udcff"}, "quotes, backslashes"),
         ({"script": "it's"}, "quotes, backslashes"),
+        ({"script": "../../../../../bin/sh"}, "not a file's name"),
         ({"arguments": ("a\nb",)}, "control characters"),
         ({"arguments": ("a\0",)}, "control characters"),
         ({"user": "www data"}, "not a user's name"),
