@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from platter_setuptools.bundle.activation_scripts import activation_scripts
 from platter_setuptools.bundle.archive import StagedArchive, archive_name, stage_archive
 from platter_setuptools.bundle.bootstrap import FOLDER as BOOTSTRAP
 from platter_setuptools.bundle.checksums import checksums
@@ -155,6 +156,7 @@ class BundleWriter:
             *members_of(manifests),
             bill_of_materials(self._stem, manifests, asked),
             *self._requirements(),
+            *activation_scripts(self._context.options.pre_activate_script, self._context.options.post_activate_script),
             *installer_of(self._contexts, contents.virtualenv),
         ]
 

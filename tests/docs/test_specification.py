@@ -90,7 +90,10 @@ def test_bundle_and_release(bundle: Path, yard: Yard) -> None:
     assert same(
         json.loads((release / install_state.FILE).read_text()), listed("install.md", f"keys of {install_state.FILE}")
     )
-    assert set((release / "variables").read_text().split()) >= {"HERE", "DATA_DIR", "VIRTUAL_ENV"}
+    variables = set((release / "variables").read_text().split())
+    around_a_switch = {"PLATTER_PREVIOUS", "PLATTER_RUN_ONCE"}
+    assert variables >= set(listed("install.md", "variables of scripts and commands")) - around_a_switch
+    assert not variables & around_a_switch
     rows: list[dict[str, Any]] = json.loads(yard.run(root / "platter", "list", "--json", cwd=root).stdout)
     assert same(rows[0], listed("install.md", "keys of list --json"))
     lines = (root / "platter-journal.jsonl").read_text().splitlines()
@@ -109,6 +112,8 @@ def unknown_files(bundle: Path) -> list[str]:
     known = {pattern: [file for file in files if _matches(file, pattern)] for pattern in patterns}
     assert [pattern for pattern, found in known.items() if not found] == [
         "SHA256SUMS.sig",
+        "pre-activate.sh",
+        "post-activate.sh",
         "data/python/*.tar.gz",
     ]
     return [file for file in files if not any(file in found for found in known.values())]

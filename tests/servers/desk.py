@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _FABFILE = "from platter_setuptools.fabric import namespace\n\n"
 
 
-def archive(folder: Path, version: str, size: int = 0) -> Path:
+def archive(folder: Path, version: str, size: int = 0, pre_activate: str = "") -> Path:
     """A bundle of an application that greets with its version, and of its one dependency, as a file in `folder`.
 
-    It is larger than so many bytes.
+    It is larger than so many bytes; it may have a pre-activate.sh.
     """
     work = folder.parent / "work" / version
     text = f"def main():\n    print('greet {version}')\n"
@@ -31,6 +31,9 @@ def archive(folder: Path, version: str, size: int = 0) -> Path:
     wheel = handmade.wheel(work / "wheels", "greet", version, files=files, entry_points=points)
     leaf = handmade.wheel(work / "wheels", "leaf")
     made = handmade.bundle(work, [wheel, leaf], bytecode=True)
+    if pre_activate:
+        (made.path / "pre-activate.sh").write_text(pre_activate)
+        made.seal()
     folder.mkdir(exist_ok=True)
     path = folder / f"{made.path.name}.tar.gz"
     with tarfile.open(path, "w:gz") as tar:

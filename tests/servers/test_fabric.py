@@ -25,6 +25,68 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.servers
 
 
+class TestMigrations:
+    """A database that all hosts share, which is a folder outside of their disks."""
+
+    MIGRATE = """
+        [ -n "${{PLATTER_RUN_ONCE-}}" ] || [ ! -e {folder}/once ] || exit 0
+        hosts=$(ls {folder}/migrated | wc -l)
+        [ "$hosts" -lt {most} ] || {{ echo "no such table" >&2; exit 1; }}
+        mktemp -d {folder}/migrated/XXXXXX
+    """
+
+    def bundle(self, folder: Path, *, most: int) -> Path:
+        (folder / "migrated").mkdir()
+        return archive(folder / "dist", "1.10", pre_activate=self.MIGRATE.format(folder=folder, most=most))
+
+    @pytest.mark.parametrize("hosts", [4], indirect=True)
+    def test_once(self, desk: Desk, tmp_path: Path, bundles: dict[str, Path]) -> None:
+        """The canary does it, and the others do not; not even if they have the variable from elsewhere."""
+        (tmp_path / "once").touch()
+        desk.install(bundles["1.9"])
+        desk.take(self.bundle(tmp_path, most=1))
+        desk.configure(run_once=True, batch=3)
+        said, _told = desk.fab("deploy")
+        assert said.count("1.10 is active now, 1.9 was before.") == 4
+        assert len(list((tmp_path / "migrated").iterdir())) == 1
+        desk.fab("rollback")
+        assert set(desk.greetings()) == {"greet 1.9"}
+        assert len(list((tmp_path / "migrated").iterdir())) == 1
+
+    @pytest.mark.parametrize("hosts", [3], indirect=True)
+    def test_that_fails_on_the_canary(self, desk: Desk, tmp_path: Path, bundles: dict[str, Path]) -> None:
+        (tmp_path / "once").touch()
+        desk.install(bundles["1.9"])
+        desk.take(self.bundle(tmp_path, most=0))
+        desk.configure(run_once=True)
+        said, told = desk.fab("deploy", code=7)
+        assert "pre-activate.sh exited with status 1; 1.9 is still active" in said
+        assert told.endswith("1 failed, 2 not tried\n")
+        assert "no such table" in told
+        assert set(desk.greetings()) == {"greet 1.9"}
+
+    @pytest.mark.parametrize("hosts", [4], indirect=True)
+    def test_that_fails_on_the_second_host(self, desk: Desk, tmp_path: Path, bundles: dict[str, Path]) -> None:
+        """Without run_once each host migrates. Which one has which release is told, and `fab deploy` goes on."""
+        desk.install(bundles["1.9"])
+        desk.take(self.bundle(tmp_path, most=1))
+        desk.configure(batch=1)
+        said, told = desk.fab("deploy", code=7)
+        assert [line.split()[1] for line in said.splitlines()] == ["done", "failed", "not", "not"]
+        assert told.endswith("1 done, 1 failed, 2 not tried\n")
+        assert desk.greetings() == ["greet 1.10", "greet 1.9", "greet 1.9", "greet 1.9"]
+        (tmp_path / "once").touch()  # repaired: there is nothing left to do
+        desk.fab("deploy")
+        assert set(desk.greetings()) == {"greet 1.10"}
+
+    @pytest.mark.parametrize("hosts", [1], indirect=True)
+    def test_from_host_to_host(self, desk: Desk) -> None:
+        desk.configure(run_once=True)
+        _said, told = desk.fab("-H", desk.hosts.names[0], "rollback", code=2)
+        assert 'which "run_once" is about' in told
+        assert "hint: name hosts with --only" in told
+
+
 class TestDeploy:
     @pytest.mark.parametrize("hosts", [2], indirect=True)
     def test_twice_and_back(self, desk: Desk, bundles: dict[str, Path]) -> None:

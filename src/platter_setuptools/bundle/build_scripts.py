@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from platter_setuptools.bundle.members import Member, from_bytes, from_folder
 from platter_setuptools.errors import CommandError, ScriptError
 from platter_setuptools.payload.checksums import SIGNATURE
+from platter_setuptools.payload.install.activation_scripts import NAMES as SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,7 +83,7 @@ class BuildScriptFolders:
         """
         added = []
         folders = {folder for member in members for folder in _folders_of(member)}
-        fixed = {"SHA256SUMS": "", SIGNATURE: "", "post-install.sh": ""} | {
+        fixed = dict.fromkeys(("SHA256SUMS", SIGNATURE, "post-install.sh", *SCRIPTS), "") | {
             member.name: member.sha256 for member in members
         }
         for member in from_folder(self.here):

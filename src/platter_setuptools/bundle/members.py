@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from platter_setuptools.errors import ScriptError
+from platter_setuptools.payload.install.activation_scripts import NAMES as SCRIPTS
 from platter_setuptools.payload.untrusted import TEXT
 from platter_setuptools.runtime.files import sha256_of_file
 from platter_setuptools.urls import has_secret
@@ -18,7 +19,7 @@ from platter_setuptools.urls import has_secret
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WITH_URLS = frozenset({"info.json", "post-install.sh", "data/pylock.toml", "data/requirements.txt"})
+_WITH_URLS = frozenset({"info.json", "post-install.sh", *SCRIPTS, "data/pylock.toml", "data/requirements.txt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 _TYPO = 0.75  # similarity to a known name from which an unknown variable is a mistake and not another program's
 
 _LONGEST = 40  # characters; longer values in the output of `platter config` do not move its comments to the right
-_FILES = ("prebuild_script", "postbuild_script", "requirements", "constraints", "lock", "sign_with")
+_FILES = (
+    *("prebuild_script", "postbuild_script", "pre_activate_script", "post_activate_script"),
+    *("requirements", "constraints", "lock", "sign_with"),
+)
 _NOT_THERE = (
     "paths in the project's files start at its folder; a build from an sdist has only the files in the sdist"
     " (setuptools: MANIFEST.in)"

@@ -163,6 +163,15 @@ class Options:
     postbuild_script: Path | None = _option(
         Kind.PATH, "a script to run before the bundle is written, such as to add files to it", metavar="SCRIPT"
     )
+    pre_activate_script: Path | None = _option(
+        Kind.PATH,
+        "a script for the server, to run in a new release before it becomes the active one, such as to migrate a"
+        " database",
+        metavar="SCRIPT",
+    )
+    post_activate_script: Path | None = _option(
+        Kind.PATH, "a script for the server, to run after each switch, before the reload", metavar="SCRIPT"
+    )
     shared: tuple[str, ...] = _list(
         Kind.LINES,
         "a path that the releases of a root share, as links to ROOT/shared: a folder with a / at its end, such as"

@@ -65,14 +65,14 @@ def deploy(c: Context, bundle: str = "", only: str = "", dry_run: bool = False) 
         shipments = Shipments(_bundle(_settings(c), bundle), work, source_date_epoch(os.environ))
         full = shipments.full
         print_notice(f"{'Checking' if dry_run else 'Deploying'} {full.path.name}, {full.about}")
-        _on_all(c, only, lambda host: send_and_install(host, shipments, check=dry_run), cautious=not dry_run)
+        _on_all(c, only, lambda host: send_and_install(host, shipments, check=dry_run), cautious=not dry_run, once=True)
 
 
 @task(help={"only": "only these hosts, separated by commas"})
 def rollback(c: Context, only: str = "") -> None:
     """Activate the release that was active before, on all hosts."""
     # No canary: the active release must be replaced on all hosts, even if one fails.
-    _on_all(c, only, lambda host: operate(host, "rollback", *host.settings.commands()), cautious=False)
+    _on_all(c, only, lambda host: operate(host, "rollback", *host.settings.commands()), cautious=False, once=True)
 
 
 @task(help={"only": "only these hosts, separated by commas"})
@@ -95,20 +95,26 @@ def prune(c: Context, keep: str = "", only: str = "") -> None:
 namespace = Collection(build, deploy, rollback, releases, prune)
 
 
-def _on_all(c: Context, only: str, act: Callable[[Host], str], *, cautious: bool = True) -> None:
-    """Run `act` on every host, print the table, and exit with its exit code."""
+def _on_all(c: Context, only: str, act: Callable[[Host], str], *, cautious: bool = True, once: bool = False) -> None:
+    """Run `act` on every host, print the table, and exit with its exit code. `once`: see the setting `run_once`."""
     with _errors_as_exits():
         settings = _settings(c)
         settings.need("root")
+        hosts = _hosts(c, settings, only)
+        if once and settings.run_once and isinstance(c, Connection) and not only:
+            raise UsageError(
+                'fab --hosts goes from host to host, so none is the first, which "run_once" is about',
+                hint="name hosts with --only",
+            )
         plan = fleet.Plan(
-            hosts=_hosts(c, settings, only),
+            hosts=hosts,
             batch=settings.batch,
             canary=settings.canary if cautious else 0,
             max_failures=settings.max_failures if cautious else sys.maxsize,
         )
 
     def work_on(name: str) -> str:
-        with closing(_host(c, settings, name)) as host:
+        with closing(_host(c, settings, name, once=once and name == hosts[0])) as host:
             return act(host)
 
     outcomes = fleet.go(plan, work_on)
@@ -121,9 +127,10 @@ def _settings(c: Context) -> Settings:
     return read(c.config.get("platter", {}))
 
 
-def _host(c: Context, settings: Settings, name: str) -> Host:
+def _host(c: Context, settings: Settings, name: str, *, once: bool = False) -> Host:
     # A connection adds keys to its configuration, so each gets a copy.
-    return Host(name, Connection(name, config=c.config.clone(), connect_timeout=settings.connect_timeout), settings)
+    connection = Connection(name, config=c.config.clone(), connect_timeout=settings.connect_timeout)
+    return Host(name, connection, settings, once=once)
 
 
 def _hosts(c: Context, settings: Settings, only: str) -> tuple[str, ...]:

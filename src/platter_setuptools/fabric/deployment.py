@@ -223,6 +223,8 @@ def operate(host: Host, *words: str) -> str:
 def _run_patiently(host: Host, script: str, what: str) -> Answer:
     """Run a script as the root's owner; while another deployment holds the lock, try again."""
     end = time.monotonic() + host.settings.wait
+    if host.settings.run_once:
+        script = ("export PLATTER_RUN_ONCE=1\n" if host.once else "unset PLATTER_RUN_ONCE\n") + script
     while True:
         try:
             return host.run(script, what, as_owner=True)

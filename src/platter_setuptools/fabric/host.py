@@ -88,9 +88,11 @@ class _Limit(StreamWatcher):
 class Host:
     """A connection, which is opened when it is first needed."""
 
-    def __init__(self, name: str, connection: Connection, settings: Settings) -> None:
+    def __init__(self, name: str, connection: Connection, settings: Settings, *, once: bool = False) -> None:
+        """`once`: it is the one whose scripts do what is to be done once for all hosts."""
         self.name = name
         self.settings = settings
+        self.once = once
         self._connection = connection
 
     def close(self) -> None:

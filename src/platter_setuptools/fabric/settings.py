@@ -27,6 +27,7 @@ _CHOICES: Mapping[str, tuple[str | bool, ...]] = {
     "host_keys": ("accept", "known"),
     "pre": (False, True),
     "thin": (True, False),
+    "run_once": (False, True),
 }
 _LISTS = ("hosts", "install_options", "build_options")
 
@@ -59,6 +60,7 @@ class Settings:
     ready: str | None = None
     ready_timeout: int | None = None  # seconds
     command_timeout: int | None = None  # seconds
+    run_once: bool = False  # whether the first host gets PLATTER_RUN_ONCE=1
     install_options: tuple[str, ...] = ()
     build_host: str | None = None
     build_command: str = "platter"  # on the build host
@@ -108,7 +110,13 @@ def read(configuration: Mapping[str, Any]) -> Settings:
     }
     if not values.get("root", "/").startswith("/"):
         raise UsageError(f'"root" is {given["root"]!r}', hint="name the folder on the hosts by its absolute path")
-    return Settings(**{"dist": Path.cwd() / "dist", **values})
+    settings = Settings(**{"dist": Path.cwd() / "dist", **values})
+    if settings.run_once and settings.canary != 1:
+        raise UsageError(
+            f'"run_once" needs one canary, and "canary" is {settings.canary}',
+            hint="the first host is finished before others begin only if it is alone",
+        )
+    return settings
 
 
 def _one_of(name: str, value: Any) -> Any:

@@ -24,6 +24,7 @@ from platter_setuptools.inspect.archive_reader import Entry, Kind, impossible, o
 from platter_setuptools.inspect.interpreter import InterpreterInside, read_interpreter
 from platter_setuptools.payload import checksums, thin, untrusted
 from platter_setuptools.payload.errors import BundleError
+from platter_setuptools.payload.install.activation_scripts import NAMES as SCRIPTS
 from platter_setuptools.payload.run_file import RunFile
 from platter_setuptools.payload.wheels import record
 from platter_setuptools.payload.wheels.archive import Archive, timestamp
@@ -47,6 +48,7 @@ _KEPT = {
     "VERSION",
     "PLATFORM",
     "post-install.sh",
+    *SCRIPTS,
     LOCK,
     REQUIREMENTS,
     BILL,
@@ -130,7 +132,7 @@ def _take(entry: Entry, contents: Contents, work: Path) -> None:
 
 def _odd(entry: Entry, name: str) -> Iterator[str]:
     """Yield what differs from the entry that a build writes."""
-    files = {0o755} if name in {"install.sh", "post-install.sh"} else {0o644, 0o755}
+    files = {0o755} if name in {"install.sh", "post-install.sh", *SCRIPTS} else {0o644, 0o755}
     expected = {Kind.FOLDER: {0o755}, Kind.LINK: {0o777}, Kind.FILE: files}[entry.kind]
     if entry.mode is not None and entry.mode not in expected:
         wanted = " or ".join(f"{mode:04o}" for mode in sorted(expected))

@@ -6,7 +6,8 @@ read where they lie.
 
 import functools
 import os
-from typing import TYPE_CHECKING, BinaryIO, Iterator, NamedTuple, Tuple, Union
+import stat
+from typing import TYPE_CHECKING, BinaryIO, Dict, Iterator, NamedTuple, Tuple, Union
 
 from . import untrusted
 from .errors import BundleError
@@ -24,6 +25,14 @@ class Opened(NamedTuple):
     stream: BinaryIO
     offset: int
     size: int
+
+
+class Entry(NamedTuple):
+    """A file, folder or link; `kind` is S_IFREG, S_IFDIR or S_IFLNK, `mode` its permissions, `mtime` in seconds."""
+
+    kind: int
+    mode: int
+    mtime: int
 
 
 class Folder:
@@ -48,6 +57,24 @@ class Folder:
         """Open a file. Raise OSError; ValueError if it is something else. The caller closes the stream."""
         stream = untrusted.open_file(self.join(name))
         return Opened(stream, 0, os.fstat(stream.fileno()).st_size)
+
+    def link(self, name: str) -> str:
+        """Return where a link leads, as it is written."""
+        return os.readlink(self.join(name))
+
+    @property
+    def members(self) -> Dict[str, Entry]:
+        """Return every file, link and empty folder, with the modes that a build writes: tar may have masked them."""
+        found = {}
+        for folder, folders, names in os.walk(self.path):
+            empty = [] if folders or names else [""]
+            for path in (os.path.join(folder, name) for name in folders + names + empty):
+                status = os.lstat(path)
+                kind = stat.S_IFMT(status.st_mode)
+                if kind != stat.S_IFDIR or path.endswith(os.sep):
+                    mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
+                    found[os.path.relpath(path, self.path)] = Entry(kind, mode, int(status.st_mtime))
+        return found
 
     def names(self) -> Iterator[str]:
         """Yield the name of every file. A link to a file counts as one; none may lead out of the bundle.

@@ -49,13 +49,13 @@ class DestinationError(InstallError):
 
 
 class HookError(InstallError):
-    """The project's own post-install.sh failed."""
+    """A script of the project failed: post-install.sh, pre-activate.sh or post-activate.sh."""
 
     exit_code = 7
 
 
 class CommandError(InstallError):
-    """The operator's health check or reload command failed; the previous release is active."""
+    """The operator's health check, reload or ready command failed; the previous release is active."""
 
     exit_code = 8
 

@@ -4,15 +4,12 @@ import os
 import shutil
 import stat
 import tempfile
-from typing import TYPE_CHECKING, Callable
+from typing import Callable
 
 from . import signals
-from .bundle_files import Folder, files
+from .bundle_files import BundleFiles, Folder, files
 from .errors import DestinationError, InstallError, UsageError, advice, describe
 from .install.tree import open_to_all
-
-if TYPE_CHECKING:
-    from .run_file import RunFile
 
 _PIECE = 1 << 20
 
@@ -39,12 +36,13 @@ def extract(bundle: str, parent: str) -> str:
     return folder
 
 
-def write(there: "RunFile", folder: str, wanted: Callable[[str], bool]) -> None:
+def write(there: BundleFiles, folder: str, wanted: Callable[[str], bool]) -> None:
     """Write the files with these names, their modes and times, into a new folder."""
     times = {folder: 0}
     os.makedirs(folder)
-    for name, one in sorted(there.members.items()):
-        path = os.path.join(folder, name)
+    members = there.members
+    for name in sorted(members):
+        one, path = members[name], os.path.join(folder, name)
         if not wanted(name):
             continue
         parent = os.path.dirname(path)

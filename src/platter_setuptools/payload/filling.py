@@ -6,7 +6,7 @@ from typing import Dict, Optional, Tuple
 from . import host, manifest, worker_pool
 from .bundle_files import Folder
 from .bundle_files import files as files_of
-from .install import disk, environment, final_check, install_state, interpreter, post_install
+from .install import activation_scripts, disk, environment, final_check, install_state, interpreter, post_install
 from .options import AUTO, CLONE, COPY, Options
 from .preflight import checks
 from .terminal import Terminal
@@ -75,6 +75,7 @@ def fill(
         )
     if options.root:
         kept.write(scheme, unpacked.kept)
+    activation_scripts.keep(bundle, sums, folder)
     terminal.step("  checking what was installed")
     # Meanwhile the files go to the disk, so that `finish` has little left to flush.
     with worker_pool.WorkerPool(1, keep_and_flush, 1) as flushing:

@@ -64,14 +64,17 @@ Releases:
                        run none; without these options the last CMD runs
                        again, which ROOT keeps in a file with mode 0600
     CMD runs with sh -c in the release's folder, with its virtualenv active
-    and HERE (that folder), PLATTER_ROOT and PLATTER_VERSION set. If it fails,
+    and HERE (that folder), PLATTER_ROOT, PLATTER_VERSION and PLATTER_PREVIOUS
+    set. So do the project's pre-activate.sh, before the health check, and
+    post-activate.sh, before the reload, if the bundle has them. If one fails,
     the release stays installed, and the previous one is active again (and
     reloaded).
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 no fitting Python, 4 bundle damaged,
-5 host does not fit, 6 destination in the way or locked, 7 post-install.sh
-failed, 8 health check, reload or ready command failed.
-After a failure, except exit code 8, DST or ROOT is as it was.
+5 host does not fit, 6 destination in the way or locked, 7 script of the
+project failed, 8 health check, reload or ready command failed.
+After a failure, except exit code 8, DST or ROOT is as it was; after 7 from
+pre-activate.sh or post-activate.sh the release stays installed, too.
 END
 }
 

@@ -6,9 +6,9 @@ Their output is not read here, so that it may be of any length.
 import contextlib
 import os
 import signal
-from typing import Dict, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence
 
-from . import signals, supervisor
+from . import signals, supervisor, untrusted
 
 # Not what PATH says: that begins with the release, whose packages may bring a program of any name.
 SHELL = "/bin/sh"
@@ -24,6 +24,19 @@ def activated(before: Mapping[str, str], virtualenv: str) -> Dict[str, str]:
     active["VIRTUAL_ENV"] = virtualenv
     active["PATH"] = os.path.join(virtualenv, "bin") + os.pathsep + before.get("PATH", os.defpath)
     return active
+
+
+def words_of(path: str) -> List[str]:
+    """Return the command for a script: by its `#!` line, read here so that it works on a noexec mount, or `sh -e`.
+
+    OSError or ValueError if it is not a file that can be read.
+    """
+    with untrusted.open_file(path) as stream:
+        line = stream.readline(4096)
+    words = line[2:].strip().split(None, 1) if line.startswith(b"#!") else []
+    if not words:
+        return [SHELL, "-e", path]
+    return [os.fsdecode(word) for word in words] + [path]
 
 
 def run(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from platter_setuptools.bundle.members import from_folder
-from platter_setuptools.fabric.deployment import send_and_install
+from platter_setuptools.fabric.deployment import operate, send_and_install
 from platter_setuptools.fabric.host import Host, RemoteError
 from platter_setuptools.fabric.shipment import Shipments
 from platter_setuptools.payload import checksums
@@ -263,3 +263,17 @@ class TestCutOff:
             desk.deploy()
         assert caught.value.exit_code == 4
         assert list(desk.uploads.iterdir()) == []
+
+
+@pytest.mark.parametrize("run_once", [False, True])
+@pytest.mark.parametrize("once", [False, True])
+def test_what_is_done_once(tmp_path: Path, *, run_once: bool, once: bool) -> None:
+    """Who has the variable from elsewhere does not have it then."""
+    host, connection = local_host(tmp_path / "web1", run_once=run_once)
+    host.once = once
+    connection.environment["PLATTER_RUN_ONCE"] = "from elsewhere"
+    (tmp_path / "web1" / "app").mkdir()
+    (program := tmp_path / "web1" / "app" / "platter").write_text("#!/bin/sh\necho ${PLATTER_RUN_ONCE-unset}\n")
+    program.chmod(0o755)
+    expected = "from elsewhere" if not run_once else "1" if once else "unset"
+    assert operate(host, "rollback") == expected

@@ -257,6 +257,9 @@ class TestSettings:
             ({"retries": -1}, "retries"),
             ({"wait": "1m"}, "wait"),
             ({"ready_timeout": 0}, "ready_timeout"),
+            ({"run_once": "yes"}, "run_once"),
+            ({"run_once": True, "canary": 0}, "run_once"),
+            ({"run_once": True, "canary": 2}, "run_once"),
             ({"command_timeout": "5 min"}, "command_timeout"),
         ],
     )

@@ -16,6 +16,7 @@ DRAFT = FILE + ".new"
 CONTENTS, LOCK, JOURNAL = ".platter-contents.json", ".platter-lock", "platter-journal.jsonl"
 PYTHONS = "pythons"  # a folder of a root; see interpreter.py
 WHEELS = ".platter-wheels"  # a folder; see wheels/kept.py
+SCRIPTS = ".platter-scripts"  # a folder; see activation_scripts.py
 _KEYS = {"state": str, "bundle": str, "name": str, "version": str, "platform": str, "python": str, "created": bool}
 # Strings that came later: a release without them is ours all the same.
 _LATER_KEYS = ("when", "interpreter", "abi", "libc", "target", "revision", "signer", "link_mode", "bundled_interpreter")

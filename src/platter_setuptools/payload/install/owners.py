@@ -5,7 +5,7 @@ import os
 import pwd
 import stat
 
-_TRUSTED = (".platter-release.json", "pyvenv.cfg", "bin", "lib", "lib64")
+_TRUSTED = (".platter-release.json", ".platter-scripts", "pyvenv.cfg", "bin", "lib", "lib64")
 
 HINT = "do this as that user, with sudo -u for one; or remove it and install it again"
 
@@ -46,6 +46,7 @@ def stranger(folder: str) -> str:
         paths = [folder] if shared else []
     else:
         paths = [folder, *(os.path.join(folder, name) for name in _TRUSTED)]
+        paths += glob.glob(glob.escape(folder) + "/.platter-scripts/*")
         paths += glob.glob(glob.escape(folder) + "/bin/*") + glob.glob(glob.escape(folder) + "/lib*/python*")
         paths += glob.glob(glob.escape(folder) + "/lib*/python*/site-packages")
     for path in paths:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from typing import Dict, Iterator, List, Mapping, NamedTuple
+from typing import Dict, Iterator, Mapping, NamedTuple
 
 from .. import checksums, extraction, process, thin
 from ..bundle_files import MODULES, Folder, files
@@ -11,16 +11,6 @@ from ..errors import HookError
 from .environment import WORK
 
 FILE = "post-install.sh"
-
-
-def command(path: str) -> List[str]:
-    """Return the command: by its `#!` line, read here so that it works on a noexec mount, or with `sh -e`."""
-    with open(path, "rb") as stream:
-        line = stream.readline(4096)
-    words = line[2:].strip().split(None, 1) if line.startswith(b"#!") else []
-    if not words:
-        return [process.SHELL, "-e", path]
-    return [os.fsdecode(word) for word in words] + [path]
 
 
 class Setting(NamedTuple):
@@ -69,7 +59,7 @@ def _as_folder(bundle: str, virtualenv: str) -> Iterator[str]:
 
 def _run(bundle: str, sums: Dict[str, str], virtualenv: str, setting: Setting) -> None:
     path = os.path.join(bundle, FILE)
-    words = command(path)
+    words = process.words_of(path)
     try:
         failure = process.run(words, bundle, environment(setting, bundle, virtualenv), setting.limit)
     except OSError as error:

@@ -1,16 +1,20 @@
-"""What runs around a switch: the operator's commands before and after it, each with a time limit and a record."""
+"""What runs around a switch: the project's scripts and the operator's commands, with a time limit and a record each."""
 
 import contextlib
 import os
 import time
-from typing import Dict, Iterator, List, Mapping, NamedTuple
+from types import MappingProxyType
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from .. import process
-from ..errors import CommandError
-from ..install import owners
+from ..errors import CommandError, HookError, InstallError
+from ..install import activation_scripts, owners
+from ..install.install_state import SCRIPTS
+from ..wheels import contents
 from .journal import DONE
 from .root import Root
 
+_SCRIPTS_UMASK = 0o022
 READY_TIMEOUT = 30  # seconds until a release has to be ready
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts
 _SHORTEST, _ENOUGH = 0.05, 1.0  # seconds that are not worth another attempt, and that are enough for one
@@ -44,34 +48,60 @@ class Commands(NamedTuple):
 class Steps:
     """Runs what belongs to one change of the active release. `ran` tells the journal what, and how it ended.
 
-    A command is never printed: it may contain a password.
+    `previous` is the release before the switch, or empty. A command is never printed: it may contain a password.
     """
 
-    def __init__(self, root: Root, commands: Commands) -> None:
+    def __init__(self, root: Root, commands: Commands, previous: str = "") -> None:
         self._root = root
         self._commands = commands
+        self.previous = previous
         self.ran: List[Dict[str, object]] = []
         self.reloaded = False  # whether the service runs another release now
+
+    def prepare(self, version: str) -> None:
+        """Run the project's pre-activate.sh in this release. HookError if it fails."""
+        self._run_script(activation_scripts.PRE_ACTIVATE, version)
 
     def check_health(self, version: str) -> None:
         """Run the health check in this release. CommandError if it fails."""
         if self._commands.health_check:
             self._root.terminal.step("  checking the health of %s" % version)
-            self._run("health check", self._commands.health_check, version)
+            self._run_command("health check", self._commands.health_check, version)
 
     def bring_up(self, version: str, *, waiting: bool = True) -> None:
-        """Reload what runs, now that this release is active, and wait until it is ready. CommandError if one fails."""
+        """Run the project's post-activate.sh, reload what runs, and wait until it is ready, now that this is active.
+
+        HookError or CommandError if one of them fails.
+        """
+        self._run_script(activation_scripts.POST_ACTIVATE, version)
         if self._commands.reload:
             self._root.terminal.step("  reloading")
-            self._run("reload command", self._commands.reload, version)
+            self._run_command("reload command", self._commands.reload, version)
             self.reloaded = True
         if self._commands.ready and waiting:
             self._root.terminal.step("  waiting until %s is ready" % version)
             self._await_ready(version)
 
-    def _run(self, name: str, command: str, version: str) -> None:
+    def _run_script(self, name: str, version: str) -> None:
+        folder = self._folder(version)
+        place = os.path.join(folder, SCRIPTS)
+        path = os.path.join(place, name)
+        if not os.path.lexists(path) and not contents.has_script(folder, os.path.join(SCRIPTS, name)):
+            return
+        self._root.terminal.step("  running %s" % name)
         with self._recorded(name, version):
-            failure = self._attempt(name, command, version, self._commands.command_timeout)
+            more = {"DATA_DIR": os.path.join(place, activation_scripts.DATA), "PYTHONDONTWRITEBYTECODE": "1"}
+            limit = self._commands.command_timeout
+            try:
+                failure = self._attempt(name, process.words_of(path), version, limit, more, _SCRIPTS_UMASK)
+            except (OSError, ValueError) as error:
+                failure = "cannot be read: %s" % (error.strerror if isinstance(error, OSError) else error)
+            if failure:
+                raise HookError("release %s: %s %s" % (version, name, failure), hint=process.advice(failure))
+
+    def _run_command(self, name: str, command: str, version: str) -> None:
+        with self._recorded(name, version):
+            failure = self._attempt(name, self._words(command), version, self._commands.command_timeout)
             if failure:
                 raise CommandError("release %s: the %s %s" % (version, name, failure), hint=process.advice(failure))
 
@@ -83,7 +113,7 @@ class Steps:
             while True:
                 left = end - time.monotonic()
                 limit = min(left, commands.command_timeout)
-                found = self._attempt("ready command", commands.ready, version, limit)
+                found = self._attempt("ready command", self._words(commands.ready), version, limit)
                 if not found:
                     return
                 if not failure or limit > _ENOUGH:  # else it may have been ended too early to tell
@@ -99,9 +129,17 @@ class Steps:
                 hint="its output above should say why; --ready-timeout SECONDS gives it more time",
             )
 
-    def _attempt(self, name: str, command: str, version: str, limit: float) -> str:
-        """Run a command once. Return how it failed; empty if it did not."""
-        folder = os.path.normpath(self._root.folder(version))
+    def _attempt(
+        self,
+        name: str,
+        words: Sequence[str],
+        version: str,
+        limit: float,
+        more: Mapping[str, str] = MappingProxyType({}),
+        umask: Optional[int] = None,
+    ) -> str:
+        """Run a command or script once. Return how it failed; empty if it did not."""
+        folder = self._folder(version)
         found = owners.stranger(folder)
         if found:
             raise CommandError("release %s: the %s was not run: %s" % (version, name, found), hint=owners.HINT)
@@ -110,11 +148,20 @@ class Steps:
             "HERE": folder,
             "PLATTER_ROOT": self._root.path,
             "PLATTER_VERSION": version,
+            "PLATTER_PREVIOUS": self.previous,
+            **more,
         }
         try:
-            return process.run([process.SHELL, "-c", command], folder, environment, limit, self._commands.umask)
+            return process.run(words, folder, environment, limit, self._commands.umask if umask is None else umask)
         except OSError as error:
             return "cannot be started: %s" % error.strerror
+
+    def _folder(self, version: str) -> str:
+        return os.path.normpath(self._root.folder(version))
+
+    @staticmethod
+    def _words(command: str) -> List[str]:
+        return [process.SHELL, "-c", command]
 
     @contextlib.contextmanager
     def _recorded(self, name: str, version: str) -> Iterator[None]:
@@ -122,7 +169,7 @@ class Steps:
         try:
             yield
             result = DONE
-        except CommandError as error:
+        except InstallError as error:
             result = error.message
             raise
         finally:

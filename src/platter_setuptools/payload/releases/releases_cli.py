@@ -43,15 +43,17 @@ With activate and rollback:
                        run none
   Without these options the commands of the last install.sh --root run again.
   CMD runs with sh -c in the release's folder, with its virtualenv active and
-  HERE, PLATTER_ROOT and PLATTER_VERSION set. If it fails, the previous release
-  is active again (and reloaded).
+  HERE, PLATTER_ROOT, PLATTER_VERSION and PLATTER_PREVIOUS set. So do the
+  release's pre-activate.sh, before the health check and not with rollback, and
+  post-activate.sh, before the reload, if it has them. If one fails, the
+  previous release is active again (and reloaded).
 
 Each change is recorded in platter-journal.jsonl.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 no Python, 4 doctor found damage,
 5 not writable, somebody else's, or shared paths missing, 6 no such release,
-unfinished, nothing to go back to, or locked, 8 health check, reload or ready
-command failed.
+unfinished, nothing to go back to, or locked, 7 script of the release failed,
+8 health check, reload or ready command failed.
 """
 _HINT = "platter --help lists the commands"
 _COMMANDS = {"--" + name: name for name in ("health-check", "reload", "ready", "ready-timeout", "command-timeout")}

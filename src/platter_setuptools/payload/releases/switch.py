@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from typing import Tuple
 
 from .. import signals
 from ..errors import DestinationError, HostError, InstallError, Interrupted, advice, foreseen
@@ -12,14 +11,15 @@ from ..preflight import health
 from ..wheels import contents
 from .commands import Commands, Steps
 from .journal import ACTIVATE, ROLLBACK
-from .root import UNFINISHED, Root, previous
+from .root import UNFINISHED, Root, is_version, previous
 
 _DRAFT = ".current.platter-new"
 
 
 def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE, *, anew: bool = False) -> None:
-    """Check, switch, bring up. If a command fails, what was active before is active again, and CommandError says so.
+    """Prepare, check, switch, bring up.
 
+    If a script or command fails, what was active before is active again, and HookError or CommandError says so.
     `anew`: the release has just been installed, so it is checked and reloaded also if it is active already.
     """
     refuse_unusable(root, version)
@@ -30,22 +30,28 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
         return
     if not anew:
         _examine(root, version)
-    steps = Steps(root, commands)
+    earlier = before if before != version else _earlier(root, version)
+    steps = Steps(root, commands, earlier if earlier != version and is_version(earlier) else "")
+    switched = before == version  # by a run that was cut off
     try:
+        if what != ROLLBACK:
+            steps.prepare(version)
         steps.check_health(version)
-    except BaseException as error:
-        state = "%s is still active" % before if before else "there is still no active release"
-        _fail(root, error, state, (what, before, version), steps)
-        raise
-    try:
+        switched = True
         point(root, version)
         steps.bring_up(version)
         signals.ignore_signals()
     except BaseException as error:
-        with signals.postponed():
-            _point_back(root, link if before != version else _earlier(root, version))
-        state = _bring_back(root, steps, commands, interrupted=not isinstance(error, InstallError))
-        _fail(root, error, state, (what, before, version), steps)
+        state = "%s is still active" % before if before else "there is still no active release"
+        if switched:
+            with signals.postponed():
+                _point_back(root, link if before != version else earlier)
+            state = _bring_back(root, version, steps, commands, interrupted=not isinstance(error, InstallError))
+        root.journal.write(what, before, version, foreseen(error).message, steps.ran)
+        if isinstance(error, InstallError):
+            error.message += "; " + state
+        else:
+            root.terminal.error(state)
         raise
     root.journal.write(what, before, version, ran=steps.ran)
     if not commands.reload:
@@ -139,15 +145,15 @@ def _point_back(root: Root, link: str) -> None:
         os.unlink(root.current)
 
 
-def _bring_back(root: Root, steps: Steps, commands: Commands, *, interrupted: bool) -> str:
-    """Bring up the release that is active again. Return a sentence with its name and the result.
+def _bring_back(root: Root, version: str, steps: Steps, commands: Commands, *, interrupted: bool) -> str:
+    """Bring up the release that is active again, since this version failed. Return a sentence about it.
 
     An interruption leaves out what takes long, and everything if nothing was reloaded before it.
     """
-    back = root.active()
+    back, steps.previous = root.active(), version
     state = "%s is active again" % back if back else "there is no active release again"
-    if not back:
-        return state
+    if back in ("", version):
+        return state if not back else "%s is still active" % version
     if interrupted and not steps.reloaded:
         return state + ", but nothing was reloaded" if commands.reload else state
     signals.listen()  # again, since commands inherit which signals are ignored
@@ -161,12 +167,3 @@ def _bring_back(root: Root, steps: Steps, commands: Commands, *, interrupted: bo
     if interrupted:
         done = done[:1]
     return state + (", and " + done[0] if len(done) == 1 else ", reloaded and ready" if done else "")
-
-
-def _fail(root: Root, error: BaseException, state: str, change: Tuple[str, str, str], steps: Steps) -> None:
-    """Write a change that failed into the journal, and add to the error what is active now."""
-    root.journal.write(*change, foreseen(error).message, steps.ran)
-    if isinstance(error, InstallError):
-        error.message += "; " + state
-    else:
-        root.terminal.error(state)

@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import stat
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ..checksums import digest
 from ..errors import DestinationError
 from ..findings import Finding
 from ..install.final_check import Answer
-from ..install.install_state import CONTENTS
-from ..untrusted import LIST, parse_json, read_file
+from ..install.install_state import CONTENTS, SCRIPTS
+from ..untrusted import LIST, open_file, parse_json, read_file
 from . import record
 
 FILE = CONTENTS
@@ -37,7 +38,8 @@ class Contents(NamedTuple):
     """`path` is the real path of the release, `library` the file of the module `os` of its interpreter.
 
     `modules` are the compiled modules of the standard library that could be imported. `altered` are the files that
-    post-install.sh changed, below the release, each with its hash as in RECORD; empty if the file is gone.
+    post-install.sh changed, below the release, each with its hash as in RECORD; empty if the file is gone. `scripts`
+    are the project's scripts and their data that the release keeps, by their path in it, with their SHA-256.
     """
 
     path: str
@@ -45,6 +47,7 @@ class Contents(NamedTuple):
     modules: List[str]
     distributions: List[Distribution]
     altered: Dict[str, str]
+    scripts: Mapping[str, str] = {}
 
 
 def of(folder: str, answer: Answer) -> Contents:
@@ -57,7 +60,18 @@ def of(folder: str, answer: Answer) -> Contents:
             digest = ""
         found.append(Distribution(one.name, one.version, one.place, digest))
     modules = [name for name, reason in answer.modules.items() if not reason]
-    return Contents(os.path.realpath(folder), answer.library, modules, sorted(found), {})
+    return Contents(os.path.realpath(folder), answer.library, modules, sorted(found), {}, _scripts(folder))
+
+
+def _scripts(folder: str) -> Dict[str, str]:
+    """Return the SHA-256 of each file that is kept for scripts, by its path in the release."""
+    found = {}
+    for place, _, names in os.walk(os.path.join(folder, SCRIPTS)):
+        for path in (os.path.join(place, name) for name in names):
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                with open(path, "rb") as stream:
+                    found[os.path.relpath(path, folder)] = digest(stream)
+    return found
 
 
 def write(folder: str, contents: Contents) -> int:
@@ -83,9 +97,16 @@ def read(folder: str) -> Optional[Contents]:
             [str(name) for name in data["modules"]],
             [Distribution(**{key: str(one[key]) for key in Distribution._fields}) for one in data["distributions"]],
             {str(name): str(data["altered"][name]) for name in data["altered"]},
+            {str(name): str(data["scripts"][name]) for name in data.get("scripts", ())},
         )
         return contents if contents.distributions else None
     return None
+
+
+def has_script(folder: str, name: str) -> bool:
+    """Whether this script, by its path in the release, was installed."""
+    known = read(folder)
+    return known is not None and name in known.scripts
 
 
 def examine(folder: str) -> List[Finding]:
@@ -107,6 +128,8 @@ def changes(folder: str, *, sizes: bool = True) -> Iterator[str]:
         there = "what is there" if os.path.exists(known.path) else "nothing, since that is gone"
         yield "it was installed as %s, and moved: its scripts start %s" % (known.path, there)
     for finding in _distributions(folder, known):
+        yield finding
+    for finding in _kept_files(folder, known):
         yield finding
     if sizes:
         for finding in _sizes(folder, known):
@@ -131,6 +154,19 @@ def _distributions(folder: str, known: Contents) -> Iterator[str]:
             for place in sorted(there - places):
                 if place.endswith(".dist-info"):
                     yield "%s was not installed from the bundle" % place
+
+
+def _kept_files(folder: str, known: Contents) -> Iterator[str]:
+    for name, sha256 in sorted(known.scripts.items()):
+        path = os.path.join(folder, name)
+        if not os.path.lexists(path):
+            yield "%s is missing" % name
+            continue
+        found = ""
+        with contextlib.suppress(OSError, ValueError), open_file(path, os.O_NOFOLLOW) as stream:
+            found = digest(stream)
+        if found != sha256:
+            yield "%s is not what was installed" % name
 
 
 def _sizes(folder: str, known: Contents) -> Iterator[str]:

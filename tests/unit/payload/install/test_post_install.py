@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from platter_setuptools.payload import process
 from platter_setuptools.payload.errors import HookError, InstallError, PythonError
 from platter_setuptools.payload.install import final_check, post_install
 
@@ -24,7 +25,7 @@ from platter_setuptools.payload.install import final_check, post_install
 def test_command(tmp_path: Path, line: str, expected: list[str]) -> None:
     script = tmp_path / "post-install.sh"
     script.write_text(line)
-    assert post_install.command(str(script)) == [*expected, str(script)]
+    assert process.words_of(str(script)) == [*expected, str(script)]
 
 
 SETTING = post_install.Setting({"PATH": "/bin:/usr/bin"}, "/srv/app", "1.0", 60)
