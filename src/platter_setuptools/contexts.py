@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from platter_setuptools.context import BuildContext, open_build
-from platter_setuptools.dependencies import warn_of_unused_locks
+from platter_setuptools.resolve.uv_config import uv_tables
 from platter_setuptools.targets.find import machines_of
 from platter_setuptools.wheels.check import WheelWithMetadata, check_fits
 from platter_setuptools.wheels.metadata import describe
@@ -46,7 +46,7 @@ def open_contexts(
             _ = contexts[0].signer  # the same holds for this
             build.background.start(lambda: installer_of(contexts, virtualenv_of(contexts)))
             if tree and not options.lock:
-                warn_of_unused_locks(tree, progress)
+                _warn_of_unused_locks(tree, progress)
             yield contexts
 
 
@@ -88,3 +88,15 @@ def installer_of(contexts: Sequence[BuildContext], virtualenv: Sequence[Wheel]) 
     """Return install.sh and what it starts on the server, with bytecode for all targets."""
     compilers = {one.compiler.cache_tag: one.compiler for one in contexts if one.compiler}
     return contexts[0].installer(virtualenv, [*compilers.values()])
+
+
+def _warn_of_unused_locks(tree: Path, progress: Progress) -> None:
+    """Warn of a lock beside the project, or in its workspace, that is not used: it is easily believed to be."""
+    if (tree / "PKG-INFO").is_file():  # an sdist was unpacked there
+        return
+    for folder in dict.fromkeys([tree, *(folder for folder, _ in uv_tables(tree))]):
+        for name in ("pylock.toml", "uv.lock"):
+            if (folder / name).is_file():
+                shown = name if folder == tree else folder / name
+                progress.warn(f"{shown} is not used: --lock {shown} takes it")
+                return

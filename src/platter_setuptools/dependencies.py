@@ -25,7 +25,7 @@ from platter_setuptools.resolve.requirements import (
     requirement_line,
 )
 from platter_setuptools.resolve.resolver import Request
-from platter_setuptools.resolve.uv_config import UvConfig, check_config, is_set, read_config, uv_tables
+from platter_setuptools.resolve.uv_config import UvConfig, check_config, is_set, read_config
 from platter_setuptools.resolve.workspace import Member, members_beside, read_groups_of
 from platter_setuptools.runtime.files import located
 from platter_setuptools.wheels.build_settings import BuildSettings, any_not_isolated, settings_of
@@ -230,6 +230,7 @@ class Dependencies:
         lines = (own, *packages, *map(str, self.groups), *more)
         request = Request(requirements=lines, universal=universal, said=said, build=build, project=project)
         if options.resolver != "uv":
+            _ = self._unread_sources
             return request
         secret = self._secret_sources.lines
         said = dataclasses.replace(said, lines=(*said.lines, *secret))
@@ -272,6 +273,16 @@ class Dependencies:
         return Requirements(lines=tuple(lines))
 
     @functools.cached_property
+    def _unread_sources(self) -> list[str]:
+        """Return the names that pip would take from an index, and uv from elsewhere; warn of them, once."""
+        unread = uv_project.own_sources([self.source, *(one.folder for one in self.packages)])
+        if unread:
+            self.progress.warn(
+                f"pip does not read [tool.uv.sources]: {', '.join(unread)} may come from an index instead"
+            )
+        return unread
+
+    @functools.cached_property
     def _lost_sources(self) -> tuple[str, ...]:
         lost = uv_project.lost_sources(self.source)
         if lost:
@@ -283,15 +294,3 @@ class Dependencies:
     def pins(self, *, universal: bool) -> Pins | None:
         """Return the hashes that requirements files require, if any."""
         return find_pins(self.requirements, required=self.settings.require_hashes, universal=universal)
-
-
-def warn_of_unused_locks(tree: Path, progress: Progress) -> None:
-    """Warn of a lock beside the project, or in its workspace, that is not used: it is easily believed to be."""
-    if (tree / "PKG-INFO").is_file():  # an sdist was unpacked there
-        return
-    for folder in dict.fromkeys([tree, *(folder for folder, _ in uv_tables(tree))]):
-        for name in ("pylock.toml", "uv.lock"):
-            if (folder / name).is_file():
-                shown = name if folder == tree else folder / name
-                progress.warn(f"{shown} is not used: --lock {shown} takes it")
-                return

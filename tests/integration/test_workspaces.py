@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,6 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from support.front_ends import Yard
 
@@ -172,8 +172,12 @@ class TestSeveralPackages:
 
     def test_with_pip(self, yard: Yard, root: Path) -> None:
         """pip knows of no sources: all members that are needed are named."""
-        assert "models was not found" in yard.refuse(4, root, "--resolver=pip", "--package=api")
-        artifact = yard.build(root, "--resolver=pip", "--package=api,models,core")
+        said = yard.refuse(4, root, "--resolver=pip", "--package=api,core")
+        assert said.count("pip does not read [tool.uv.sources]: models may come from an index instead") == 1
+        assert "models was not found" in said
+        done = yard.platter("build", "--resolver=pip", "--package=api,models,core", cwd=root)
+        assert "tool.uv.sources" not in done.stderr
+        artifact = Path(done.stdout.strip())
         assert wheels(artifact).keys() == {"api", "models", "core", "leaf"}
 
     def test_a_lock_that_lacks_one(self, yard: Yard, root: Path) -> None:

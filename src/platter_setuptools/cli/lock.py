@@ -122,7 +122,11 @@ def _file(asked: str | None, project: Path, sources: Sequence[Source]) -> Path:
     folder = project if project.is_dir() else Path.cwd()
     file = Path.cwd() / asked if asked else configured.value if configured else folder / "pylock.toml"
     if not re.fullmatch(r"pylock(\.[^.]+)?\.toml", file.name):
-        hint = "`uv lock` writes uv.lock" if file.name == "uv.lock" else "PEP 751 requires one of these names"
+        hint = (
+            "`uv lock` writes uv.lock, and `uv lock --check` checks it"
+            if file.name == "uv.lock"
+            else "PEP 751 requires one of these names"
+        )
         raise UsageError(f"{file.name} is not a name for a lock: use pylock.toml or pylock.NAME.toml", hint=hint)
     return file
 

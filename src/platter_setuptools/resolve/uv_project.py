@@ -86,6 +86,12 @@ def is_source(name: str, texts: Iterable[str], project: Path) -> bool:
     return any(canonicalize_name(one) == name for tree in trees for _, one, _ in sources(tree))
 
 
+def own_sources(projects: Sequence[Path]) -> list[str]:
+    """Return the names in `[tool.uv.sources]` of these folders' own files, but for those of the projects there."""
+    names = {name for project in projects for folder, name, _ in sources(project) if folder == project}
+    return sorted({*map(canonicalize_name, names)} - {*map(named, projects)})
+
+
 def source_urls(project: Path) -> list[str]:
     """Return the sources with URLs in `[tool.uv.sources]` as requirements."""
     return [f"{name} @ {entry['url']}" for _, name, entry in sources(project) if "url" in entry]
