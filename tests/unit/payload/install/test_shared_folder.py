@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -264,6 +265,58 @@ def test_nothing_that_is_half_made_is_seen(root: Path, monkeypatch: pytest.Monke
                 there.settle()
             there.withdraw()
         assert tree(root / "shared") == ["app.env"]
+
+
+STEPS = ("mkdir", "chmod", "chown", "rename", "symlink", "rmdir")
+
+
+def end_before(step: int, there: SharedFolder) -> bool:
+    """Settle in a process that is gone, as after kill -9, before it has changed more than that. False if it ended."""
+    child = os.fork()
+    if not child:
+        left = [step]
+
+        def counted(function: Callable[..., None]) -> Callable[..., None]:
+            def call(*arguments: object, **more: object) -> None:
+                if not left[0]:
+                    os._exit(9)
+                left[0] -= 1
+                function(*arguments, **more)
+
+            return call
+
+        try:
+            for name in STEPS:
+                setattr(os, name, counted(getattr(os, name)))
+            there.settle()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in {0, 9}
+    return status == 9
+
+
+def test_a_run_that_is_killed_between_any_two_steps(root: Path, tmp_path: Path) -> None:
+    """What has its name is whole; the next run finds nothing in its way, and leaves nothing behind."""
+    (root / "shared" / "app.env").unlink()
+    (root / "shared").rmdir()
+    root.chmod(0o2750)
+    paths, step = ("media/", "var/log/"), 0
+    while True:
+        copy = tmp_path / str(step)
+        shutil.copytree(root, copy)
+        killed = end_before(step, of(copy, paths))
+        made = [path for path in [copy / "shared", *(copy / "shared").rglob("*")] if path.exists()]
+        assert all(stat.S_IMODE(path.stat().st_mode) == 0o2750 for path in made if path.name != ".platter-new")
+        (copy / "versions" / "1.1").mkdir()
+        of(copy, paths, "1.1").settle()
+        assert tree(copy / "shared") == ["media", "var", "var/log"]
+        assert sorted(path.name for path in copy.iterdir()) == ["shared", "versions"]
+        if not killed:
+            break
+        step += 1
+    assert step > 10
 
 
 @pytest.mark.parametrize("put", ["media", "media/x", "var/log", "var"])
