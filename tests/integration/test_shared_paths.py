@@ -253,6 +253,9 @@ def test_what_becomes_of_it_is_found(deploy: Callable[..., Done], root: Path) ->
     doctor = platter(root, "doctor", code=4).stderr
     assert f"1.1: {said}" in doctor
     assert doctor.count("media") == 2  # once for each release
+    assert "--force" not in doctor
+    assert "hint: make what is missing" in doctor
+    assert "1.1: lacks what it shares" in platter(root, "doctor", code=4).stdout
     platter(root, "activate", "1.3", code=5)
     assert said in platter(root, "rollback", code=5).stderr
     assert (root / "versions" / "current").readlink().name == "1.1"

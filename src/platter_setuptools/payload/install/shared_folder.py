@@ -95,11 +95,19 @@ class SharedFolder:
             _expect_kind(place, status, folder=is_folder(path) or not last)
 
     def _trust(self, place: str, status: os.stat_result) -> None:
-        """Raise HostError if anybody else than the root's owner and the superuser could exchange what is there."""
-        if status.st_uid not in (0, os.geteuid(), os.stat(self._root).st_uid):
+        """Raise HostError if anybody else than the root's owner and the superuser could exchange what is there.
+
+        Its group may be that of the root; the superuser trusts no other one.
+        """
+        root = os.stat(self._root)
+        if status.st_uid not in (0, os.geteuid(), root.st_uid):
             raise HostError("%s belongs to %s" % (place, user_name(status.st_uid)), hint=_GIVE)
-        if status.st_mode & stat.S_IWOTH and not stat.S_ISLNK(status.st_mode):
+        if stat.S_ISLNK(status.st_mode):
+            return
+        if status.st_mode & stat.S_IWOTH:
             raise HostError("%s can be changed by anybody" % place, hint=_GIVE)
+        if status.st_mode & stat.S_IWGRP and status.st_gid not in (0, root.st_gid) and os.geteuid() == 0:
+            raise HostError("%s can be changed by group %d" % (place, status.st_gid), hint=_GIVE)
 
     def _followed(self, link: str) -> os.stat_result:
         """Return the status of what a link leads to. Raise HostError if that is nothing, or goes with a release."""
@@ -132,13 +140,10 @@ class SharedFolder:
         parent = os.path.dirname(place)
         if parent != self._root:
             self._make(parent)
-        draft, like = os.path.join(parent, _DRAFT), os.stat(self._root)
+        draft = os.path.join(parent, _DRAFT)
         os.mkdir(draft, 0o700)
         try:
-            if os.stat(draft).st_gid != like.st_gid:
-                with contextlib.suppress(PermissionError):  # who is not in that group cannot give it away
-                    os.chown(draft, -1, like.st_gid)
-            os.chmod(draft, stat.S_IMODE(like.st_mode))
+            self._open_as_the_root(draft)
             self._made.append(place)
             os.rename(draft, place)  # replaces nothing but an empty folder
         except BaseException:
@@ -146,6 +151,17 @@ class SharedFolder:
                 os.rmdir(draft)
             raise
         disk.sync_folder(parent)
+
+    def _open_as_the_root(self, folder: str) -> None:
+        """Give a folder the group and the mode of the root."""
+        like, descriptor = os.stat(self._root), os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(descriptor).st_gid != like.st_gid:
+                with contextlib.suppress(PermissionError):  # who is not in that group cannot give it away
+                    os.fchown(descriptor, -1, like.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
+        finally:
+            os.close(descriptor)
 
     def _link(self, path: str) -> None:
         link = os.path.join(self._release, name_of(path))

@@ -6,7 +6,8 @@ import math
 import os
 from typing import Dict, Iterator, List, Sequence, Set
 
-from ..errors import BundleError
+from ..errors import BundleError, HostError
+from ..findings import Finding
 from ..install import shared_folder
 from ..install.tree import contains
 from ..preflight import health
@@ -18,11 +19,13 @@ from .root import COMPLETE, UNFINISHED, Release, Root
 from .switch import absent
 
 _SHOWN = 10
+_AGAIN = "activate another release if need be, then install the damaged one again with --force"
 
 
 def examine(root: Root, versions: Sequence[str]) -> None:
     """Report on each release, or these. Raises BundleError if there are findings."""
     found = list(_links(root))
+    missing: List[Finding] = []
     for version in versions:
         if not root.release(version).state:
             raise absent(root, version)
@@ -33,20 +36,24 @@ def examine(root: Root, versions: Sequence[str]) -> None:
             findings = [one.stranger]
             root.terminal.step("%s: not ours, not examined" % one.version)
         elif one.state == COMPLETE:
-            findings = list(_release(root, one))
-            shared = ", shares %d files (%s)" % (one.shared_files, one.link_mode) if one.shared_files else ""
-            said = "damaged" if findings else "as it was installed"
-            root.terminal.step("%s: %s%s" % (one.version, said, shared))
+            shared = shared_folder.examine_installed(root.path, root.folder(one.version))
+            lacking = [finding for finding in shared if finding.kind is HostError]
+            findings = list(_release(root, one)) + [finding.text for finding in shared if finding not in lacking]
+            said = "damaged" if findings else "lacks what it shares" if lacking else "as it was installed"
+            linked = ", shares %d files (%s)" % (one.shared_files, one.link_mode) if one.shared_files else ""
+            root.terminal.step("%s: %s%s" % (one.version, said, linked))
+            missing += [finding._replace(text="%s: %s" % (one.version, finding.text)) for finding in lacking]
         elif one.state == UNFINISHED:
             root.terminal.step("%s: not completely installed; platter prune removes it" % one.version)
         else:
             root.terminal.step("%s: not installed from a bundle, not examined" % one.version)
         found += ["%s: %s" % (one.version, finding) for finding in _cut(findings)]
     found += _cut(list(interpreters.examine(root, [one.version for one in releases if not one.stranger])))
-    if found:
+    if found or missing:
+        hints = [_AGAIN] * bool(found) + [one.hint for one in missing]
         raise BundleError(
-            "not all is as it should be:\n" + "\n".join("  " + one for one in found),
-            hint="activate another release if need be, then install the damaged one again with --force",
+            "not all is as it should be:\n" + "\n".join("  " + one for one in found + [one.text for one in missing]),
+            hint="; ".join(dict.fromkeys(hints)),
         )
 
 
@@ -63,7 +70,7 @@ def _links(root: Root) -> Iterator[str]:
 
 def _release(root: Root, release: Release) -> Iterator[str]:
     folder, linked = root.folder(release.version), set(map(name_of, release.shared_paths))
-    for change in health.examine(folder) + shared_folder.examine_installed(root.path, folder):
+    for change in health.examine(folder):
         yield change.text
     for finding in contents.changes(folder, sizes=False):
         yield finding

@@ -222,6 +222,18 @@ def test_nobody_else_owns_what_leads_to_a_shared_path(root: Path, name: str) -> 
 
 
 @AS_ROOT
+def test_the_superuser_trusts_no_group_but_that_of_the_root(root: Path) -> None:
+    for place in (root, root / "shared"):
+        os.chown(place, 0, 12)
+        place.chmod(0o2775)
+    assert of(root).examine() == []
+    os.chown(root / "shared", 0, 13)
+    (root / "shared").chmod(0o2775)
+    (finding,) = of(root).examine()
+    assert finding.text == f"shared: {root}/shared can be changed by group 13"
+
+
+@AS_ROOT
 @pytest.mark.parametrize(("name", "target"), [("media", "/srv"), ("app.env", "/etc/passwd"), ("var", "/srv")])
 def test_no_link_of_somebody_else_is_followed(root: Path, name: str, target: str) -> None:
     link = root / "shared" / name
@@ -257,7 +269,7 @@ def test_nothing_that_is_half_made_is_seen(root: Path, monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for step in ("chmod", "rename"):
+    for step in ("fchmod", "rename"):
         with monkeypatch.context() as patch:
             patch.setattr(os, step, fail)
             there = of(root, ("media/",))
@@ -267,7 +279,7 @@ def test_nothing_that_is_half_made_is_seen(root: Path, monkeypatch: pytest.Monke
         assert tree(root / "shared") == ["app.env"]
 
 
-STEPS = ("mkdir", "chmod", "chown", "rename", "symlink", "rmdir")
+STEPS = ("mkdir", "fchmod", "fchown", "rename", "symlink", "rmdir")
 
 
 def end_before(step: int, there: SharedFolder) -> bool:
