@@ -33,6 +33,11 @@ ALL = [block for page in pages() for block in blocks(page)]
 RUN = sorted({block.page for block in ALL if block.language == "console" and block.word != "not run"})
 
 
+def test_examples_are_found() -> None:
+    assert {"docs/building.md", "docs/configuration.md", "docs/install.md", "docs/quickstart.md"} <= set(RUN)
+    assert {"console", "ini", "python", "sh", "toml"} <= {block.language for block in ALL}
+
+
 @pytest.mark.parametrize("page", RUN)
 def test_page(page: str, stage: Stage) -> None:
     for block in blocks(page):
@@ -92,7 +97,7 @@ def test_commands_that_are_named(page: str) -> None:
 def commands(page: str) -> list[list[str]]:
     """The command lines in a page's blocks, fenced or indented, in words and without what is put around them."""
     text = re.sub(
-        r"^``.*?^``", "", (Path(__file__).parents[2] / page).read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+        r"^```.*?^```", "", (Path(__file__).parents[2] / page).read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
     )
     lines = re.findall(r"^    (\S.*)$", text, re.MULTILINE)
     for block in blocks(page):
@@ -108,7 +113,8 @@ def commands(page: str) -> list[list[str]]:
             continue
         while words and re.match(r"[A-Z_]+=", words[0]):
             words.pop(0)
-        operator = next((place for place, word in enumerate(words) if word in {"&&", "||", "|", ";"}), len(words))
+        operators = (place for place, word in enumerate(words) if re.fullmatch(r"&&|\|\|?|;|>.*", word))
+        operator = next(operators, len(words))
         if "[OPTIONS]" not in words:  # a synopsis
             found.append(words[:operator])
     return found

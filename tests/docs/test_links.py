@@ -27,7 +27,7 @@ def test_links(page: str) -> None:
 
 def anchors(text: str) -> set[str]:
     """What headings can be reached by: lower case, no punctuation, dashes for spaces."""
-    text = re.sub(r"^``.*?^``", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(
-    r"(?:^<!-- (?P<word>[a-z ]+): (?P<about>[^\n]*) -->\n)?^``(?P<language>[\w{}]*)\n(?P<text>.*?)^``$",
+    r"(?:^<!-- (?P<word>[a-z ]+): (?P<about>[^\n]*) -->\n)?^```(?P<language>[\w{}]*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 _PROMPT = re.compile(r"(?P<where>server)?\$ (?P<command>.*)")
