@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import urllib3
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -41,10 +41,12 @@ class Service:
     connections wait in it. Without it the service makes its own; `port` is free until then.
     """
 
-    def __init__(self, folder: Path, words: Sequence[str | Path], *, activated: bool) -> None:
+    def __init__(
+        self, folder: Path, words: Sequence[str | Path], *, activated: bool, environ: Mapping[str, str] | None = None
+    ) -> None:
         self._words = [str(word) for word in words]
         self._folder = folder
-        self._environment = {"PATH": os.defpath, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        self._environment = {"PATH": os.defpath, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **(environ or {})}
         listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.port = int(listening.getsockname()[1])
         if activated:
