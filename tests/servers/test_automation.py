@@ -202,6 +202,11 @@ class TestAnsible:
         assert recap(said, "changed") == {"web1": 1, "web2": 1, "web3": 1}
         assert set(desk.greetings()) == {"greet 1.9"}
 
+    def test_linted(self, tool: Tool) -> None:
+        command: list[str | Path] = [*tool("ansible-lint", "ansible-lint"), "--offline", "--profile", "production"]
+        done = subprocess.run([*command, EXAMPLES / "ansible"], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
 
 def recap(said: str, what: str) -> dict[str, int]:
     """How many tasks of each host ended so."""
