@@ -3,8 +3,8 @@
 gunicorn with two workers (sync) has a socket that stays open while it is restarted, as systemd keeps that of a socket
 unit. Four threads ask for a page without a pause, each request on a connection of its own, and nothing is tried again.
 What is not the page, within 30 seconds, is lost. 50 switches between two releases, then 10 to one that does not start:
-half of them end at the health check, half after the switch, when no answer comes. For comparison, 5 switches where
-gunicorn opens its port itself.
+half of them end at the health check, half after the switch, when the ready command gets no answer. For comparison, 5
+switches where gunicorn opens its port itself.
 
 Then, in turns and without load: `ROOT/platter rollback`, which restarts the service, and the restart alone; each until
 the first answer after it. FIGURES, a JSON file, gets counts and seconds of wall time.
@@ -55,14 +55,15 @@ def under_load(root: Path, folder: Path, switches: int, failed: int, *, activate
     folder.mkdir()
     with serve(root, folder, activated=activated) as service:
         reload = ("--reload", service.restart_command)
-        no_answer = f"{service.restart_command} && {service.ask_command(timeout=2)}"
+        ready = ("--ready", service.ask_command(timeout=2))
+        in_vain = ("--no-health-check", *reload, *ready, "--ready-timeout", "3")
         with Load(service.url) as load:
             for number in range(switches):
                 version = OLD if number % 2 else NEW
-                run(root / "platter", "activate", version, *CHECK, *reload)
+                run(root / "platter", "activate", version, *CHECK, *reload, *ready)
                 load.await_answer(ask(service, version))
             for number in range(failed):
-                words = ("--no-health-check", "--reload", no_answer) if number % 2 else (*CHECK, *reload)
+                words = in_vain if number % 2 else (*CHECK, *reload, *ready)
                 run(root / "platter", "activate", BROKEN, *words, code=8)
                 load.await_answer(ask(service, OLD))
     answers = {text.split()[0]: count for text, count in load.answers.items()}

@@ -106,9 +106,9 @@ def test_nothing_is_lost_with_a_socket(active_old: Path, tmp_path: Path) -> None
                 load.await_answer(service.ask())
             said = platter(active_old, "activate", BROKEN, *check, *reload, code=8).stderr
             assert f"health check exited with status 1; {OLD} is still active" in said
-            answers_it = f"{service.restart_command} && {service.ask_command(timeout=2)}"
-            said = platter(active_old, "activate", BROKEN, "--no-health-check", "--reload", answers_it, code=8).stderr
-            assert f"{OLD} is active again, and reloaded" in said
+            ready = ("--ready", service.ask_command(timeout=1), "--ready-timeout", "2")
+            said = platter(active_old, "activate", BROKEN, "--no-health-check", *reload, *ready, code=8).stderr
+            assert f"{OLD} is active again, reloaded" in said
             load.await_answer(service.ask())
         assert {text.split()[0] for text in load.answers} == {OLD, NEW}
         assert load.lost == {}
