@@ -40,7 +40,9 @@ FAIL = "migrations.RunSQL('INSERT INTO nowhere VALUES (1)')"
 
 @pytest.mark.parametrize(
     ("file", "text"),
-    re.findall(r"\(\.\./examples/django/([^)]+)\)[^\n]*\n\n```\w+\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL),
+    re.findall(
+        r"\(\.\./examples/django/([^)]+)\)[^\n]*\n(?:[^\n]+\n)*\n```\w+\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL
+    ),
 )
 def test_the_guide_shows_the_example(file: str, text: str) -> None:
     assert text in (EXAMPLE / file).read_text()
