@@ -11,28 +11,28 @@ from .settings import MIDDLEWARE
 RELEASE = Path(sys.prefix)
 
 DEBUG = False
-SECRET_KEY = os.environ['SECRET_KEY']
-ALLOWED_HOSTS = os.environ['ALLOWED_HOSTS'].split()
+SECRET_KEY = os.environ["SECRET_KEY"]
+ALLOWED_HOSTS = os.environ["ALLOWED_HOSTS"].split()
 
 DATABASES = {
-    'default': {
-        'ENGINE': 'django.db.backends.sqlite3',
-        'NAME': RELEASE / 'db' / 'db.sqlite3',
-        'OPTIONS': {'transaction_mode': 'IMMEDIATE', 'timeout': 20},
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": RELEASE / "db" / "db.sqlite3",
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
     }
 }
 
-MEDIA_ROOT = RELEASE / 'media'
+MEDIA_ROOT = RELEASE / "media"
 
 # Collected when the bundle is built, and a part of each release.
-STATIC_ROOT = os.environ.get('STATIC_ROOT', RELEASE / 'static')
+STATIC_ROOT = os.environ.get("STATIC_ROOT", RELEASE / "static")
 STORAGES = {
-    'default': {'BACKEND': 'django.core.files.storage.FileSystemStorage'},
-    'staticfiles': {'BACKEND': 'whitenoise.storage.CompressedManifestStaticFilesStorage'},
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-MIDDLEWARE = [MIDDLEWARE[0], 'whitenoise.middleware.WhiteNoiseMiddleware', *MIDDLEWARE[1:]]
+MIDDLEWARE = [MIDDLEWARE[0], "whitenoise.middleware.WhiteNoiseMiddleware", *MIDDLEWARE[1:]]
 
 # A proxy in front speaks HTTPS, and says so.
-SECURE_PROXY_SSL_HEADER = ('HTTP_X_FORWARDED_PROTO', 'https')
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
