@@ -14,7 +14,7 @@ import pytest
 
 from platter_setuptools.thinning import make_thin
 from support import handmade, projects
-from support.front_ends import PLATTER, info
+from support.front_ends import PLATTER, info, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -308,6 +308,26 @@ def test_from_the_option_to_the_bundle(yard: Yard) -> None:
     difference = subprocess.run([PLATTER, "diff", plain, made], check=False, capture_output=True, text=True, timeout=60)
     assert "shared: none -> app.env, media/\n" in difference.stdout
     subprocess.run([PLATTER, "verify", made], check=True, capture_output=True, timeout=60)
+    (root := yard.folder / "root" / "shared").mkdir(parents=True)
+    (root / "app.env").touch()
+    server = unpack(made, yard.folder / "server")
+    yard.run(server / "install.sh", "-p", sys.executable, "--root", root.parent, cwd=server)
+    release = root.parent / "versions" / "1.0"
+    subprocess.run([PLATTER, "diff", made, release], check=True, capture_output=True, timeout=60)
+    other = subprocess.run([PLATTER, "diff", plain, release], check=False, stdout=subprocess.PIPE, timeout=60)
+    assert other.stdout == b"shared: none -> app.env, media/\n"
+
+
+def test_a_bundle_in_which_a_wheel_is_in_the_way_is_not_in_order(yard: Yard) -> None:
+    """No build makes one; `platter verify` tells before a server does."""
+    pyproject = projects.PYPROJECT + '\n    [tool.setuptools.data-files]\n    "etc/hello" = ["hello.conf"]\n'
+    project = projects.hello(yard.folder / "project", {"pyproject.toml": pyproject, "hello.conf": "x = 1\n"})
+    folder = unpack(yard.build(project, "--shared=free/"), yard.folder / "server")
+    text = (folder / "info.json").read_text()
+    made = handmade.Bundle(path=folder, info=json.loads(text.replace('"free/"', '"etc/"')))
+    made.seal()
+    said = yard.platter("verify", folder, cwd=folder, code=5).stderr
+    assert "shared: etc/: hello-1.0-py3-none-any.whl installs etc/hello/hello.conf" in said
 
 
 def test_what_cannot_be_shared_is_refused_before_anything_is_built(yard: Yard) -> None:

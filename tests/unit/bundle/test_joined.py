@@ -71,6 +71,14 @@ def test_info() -> None:
         assert (part.installed_size, part.installed_files) == (expected.installed_size, expected.installed_files)
 
 
+def test_what_releases_share_is_the_same_for_all_targets() -> None:
+    assert "shared" not in info(SEVERAL)
+    told = info([dataclasses.replace(one, shared=("media/", "app.env")) for one in SEVERAL])
+    assert told["shared"] == ["app.env", "media/"]
+    plan = installer.load((json.dumps(told, indent=2) + "\n").encode())
+    assert [plan.for_target(target).shared for target in plan.targets] == [("app.env", "media/")] * 2
+
+
 def test_one_target_has_what_it_always_had() -> None:
     told = info(SEVERAL[1:])
     assert "pythons" not in told
