@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +59,64 @@ def test_kill(trials: Trials, bundles: dict[str, handmade.Bundle], tmp_path: Pat
     run([program, "prune", "--keep", "1"])
     assert not [path.name for path in (root / "versions").iterdir() if path.name.startswith(".")]
     run([program, "doctor"])
+
+
+# A database has the tables up to a version, and grows; a service is what was reloaded last.
+MIGRATE = """
+db=$(cat "$PLATTER_ROOT/db" 2>/dev/null || echo 1.0)
+sleep 0.03
+if expr "$PLATTER_VERSION" ">" "$db" >/dev/null; then db=$PLATTER_VERSION; fi
+echo "$db" >"$PLATTER_ROOT/db.new" && mv "$PLATTER_ROOT/db.new" "$PLATTER_ROOT/db"
+setsid -f sleep 0.1
+"""
+COMMANDS = (
+    *("--health-check", '! expr "$PLATTER_VERSION" ">" "$(cat "$PLATTER_ROOT/db")"'),
+    *("--reload", 'sleep 0.03; echo "$PLATTER_VERSION" >"$PLATTER_ROOT/serves"'),
+    *("--ready", 'sleep 0.03; grep -qx "$PLATTER_VERSION" "$PLATTER_ROOT/serves"'),
+)
+
+
+def test_kill_with_scripts(trials: Trials, bundles: dict[str, handmade.Bundle], tmp_path: Path) -> None:
+    """What is active was prepared; nothing that was started is left; the next run brings the service up."""
+    root = tmp_path / "root"
+    deployments: dict[str, list[Any]] = {}
+    for version, made in bundles.items():
+        copy = handmade.Bundle(path=tmp_path / version, info=made.info)
+        shutil.copytree(made.path, copy.path, symlinks=True)
+        (copy.path / "pre-activate.sh").write_text(MIGRATE)
+        (copy.path / "post-activate.sh").write_text("sleep 0.03\n")
+        copy.seal()
+        deployments[version] = [copy.script, "-p", sys.executable, "--root", root, *COMMANDS]
+    for words in deployments.values():
+        run(words)
+    for trial in trials("releases with scripts: kill -9 at any moment", full=100, few=6):
+        with trial:
+            version = trial.random.choice(VERSIONS)
+            words = trial.random.choice([deployments[version], [root / "platter", "activate", version]])
+            if trial.random.random() < 0.5:
+                (root / "db").write_text("1.0\n" if active(root) == "1.0" else f"{active(root)}\n")
+            end(words, trial.random.uniform(0, 1.2), signal.SIGKILL)
+            until_nothing_runs_in(root)
+            check(root)
+            assert active(root) <= (root / "db").read_text().strip()
+            version = trial.random.choice(VERSIONS)
+            run(deployments[version])
+            assert active(root) == (root / "serves").read_text().strip() == version
+            check(root)
+
+
+def until_nothing_runs_in(root: Path) -> None:
+    """Who watches over a command needs a moment to end it; TimeoutError if something stays."""
+    for _ in range(200):
+        running = []
+        for link in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):
+                if link.readlink().is_relative_to(root):
+                    running.append((link.parent / "cmdline").read_bytes())
+        if not running:
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"still running: {running}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
