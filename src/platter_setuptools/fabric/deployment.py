@@ -78,6 +78,15 @@ _LOCKED, _WAIT = 6, "hint: wait until"
 # Those of install.sh if the host lacks what a thin bundle leaves out.
 _REFUSED, _SEND_FULL = 4, "send the full bundle"
 _WARNING = "warning: "
+# Run a script, and pass on the end of what it prints to each stream: its commands may print any amount. A connection
+# that is lost does not end them, since they write to `tail`.
+_BRIEFLY = """\
+exec 3>&1 4>&2
+status=$({{ {{ {{ (
+{script}
+) 3>&- 4>&- 5>&- 6>&-; echo $? >&5; }} 2>&6 | tail -c {size} >&3; }} 6>&1 | tail -c {size} >&4; }} 5>&1)
+exit "$status"
+"""
 _ANSWER = 1 << 20  # characters of what a host lists
 
 
@@ -221,10 +230,14 @@ def operate(host: Host, *words: str) -> str:
 
 
 def _run_patiently(host: Host, script: str, what: str) -> Answer:
-    """Run a script as the root's owner; while another deployment holds the lock, try again."""
+    """Run a script as the root's owner; while another deployment holds the lock, try again.
+
+    Return the end of its output.
+    """
     end = time.monotonic() + host.settings.wait
     if host.settings.run_once:
         script = ("export PLATTER_RUN_ONCE=1\n" if host.once else "unset PLATTER_RUN_ONCE\n") + script
+    script = _BRIEFLY.format(script=script, size=_ANSWER)
     while True:
         try:
             return host.run(script, what, as_owner=True)

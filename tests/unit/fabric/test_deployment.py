@@ -277,3 +277,24 @@ def test_what_is_done_once(tmp_path: Path, *, run_once: bool, once: bool) -> Non
     program.chmod(0o755)
     expected = "from elsewhere" if not run_once else "1" if once else "unset"
     assert operate(host, "rollback") == expected
+
+
+@pytest.mark.parametrize("code", [0, 8])
+def test_a_flood(tmp_path: Path, code: int) -> None:
+    """What fits is kept, of both streams, and the exit code."""
+    host, _ = local_host(tmp_path / "web1")
+    (tmp_path / "web1" / "app").mkdir()
+    (program := tmp_path / "web1" / "app" / "platter").write_text(
+        "#!/bin/sh\nyes out | head -c 50000000\nyes err | head -c 50000000 >&2\n"
+        f"echo last\necho platter: why >&2\nexit {code}\n"
+    )
+    program.chmod(0o755)
+    if code:
+        with pytest.raises(RemoteError) as caught:
+            operate(host, "rollback")
+        assert (caught.value.exit_code, caught.value.message) == (code, "platter: why")
+        assert sum(map(len, caught.value.output)) < 2_200_000
+    else:
+        said = operate(host, "rollback")
+        assert len(said) < 2_200_000
+        assert (said.count("last\n"), said[-13:]) == (1, "\nplatter: why")
