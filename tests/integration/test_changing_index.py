@@ -51,7 +51,7 @@ class Shop:
         """What `platter lock` writes, by name."""
         file = self.folder / "pylock.toml"
         self.yard.platter(
-            "lock", self.project(*requires), "-o", file, *words, cwd=self.folder, code=code, **self.environ
+            "lock", "--upgrade", self.project(*requires), "-o", file, *words, cwd=self.folder, code=code, **self.environ
         )
         return {one["name"]: one for one in tomllib.loads(file.read_text())["packages"]} if code == 0 else {}
 
