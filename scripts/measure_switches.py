@@ -32,7 +32,7 @@ from support.service import Service
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SWITCHES, FAILED, ALONE, PAIRS = 50, 10, 5, 21
+SWITCHES, FAILED, ALONE, PAIRS = 50, 10, 5, 25
 CHECK = ("--health-check", "gunicorn --check-config yourapp:app")
 
 
@@ -83,8 +83,8 @@ def rollbacks(root: Path, folder: Path) -> dict[str, object]:
             times["restart"].append(timed(partial(run, "sh", "-c", service.restart_command), service, version))
     ratios = [ours / theirs for ours, theirs in zip(times["rollback"], times["restart"], strict=True)]
     medians = {name: statistics.median(found) for name, found in times.items()}
-    spread = [min(ratios), max(ratios)]
-    return {"pairs": PAIRS, **medians, "ratio": medians["rollback"] / medians["restart"], "spread": spread}
+    low, _, high = statistics.quantiles(ratios)
+    return {"pairs": PAIRS, **medians, "middle half of the ratios": [low, high], "spread": [min(ratios), max(ratios)]}
 
 
 def timed(act: Callable[[], None], service: Service, version: str) -> float:
