@@ -59,6 +59,7 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "with-python": ("{folder}/none", 2, "{folder}/none does not exist"),
     "target": ("cp312", 2, "there is no target cp312"),
     "format": ("tar.lha", 2, "'tar.lha' is not a format"),
+    "package": ("nothing", 2, "{folder}/project cannot be read"),  # it is no workspace
     "requirements": ("{folder}/none.txt", 2, "{folder}/none.txt does not exist"),
     "extras": ("nothing", 2, "hello has no extra nothing"),
     "group": ("nothing", 2, "Dependency group 'nothing' not found"),
@@ -71,6 +72,9 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "wheel-version": ("<0.0.1", 4, "wheel"),
     "prebuild-script": ("{folder}/none.sh", 2, "{folder}/none.sh does not exist"),
     "postbuild-script": ("{folder}/none.sh", 2, "{folder}/none.sh does not exist"),
+    "pre-activate-script": ("{folder}/none.sh", 2, "{folder}/none.sh does not exist"),
+    "post-activate-script": ("{folder}/none.sh", 2, "{folder}/none.sh does not exist"),
+    "shared": ("../media", 2, "'../media': it has a part that is empty, . or .."),
     "sign-with": ("{folder}/key", 2, "{folder}/key does not exist"),
     "wheel-cache": ("{file}/cache", 1, "the wheel cache {file}/cache cannot be written to"),
 }
