@@ -49,8 +49,8 @@ def supervise(order: Order, control: int) -> Ended:
     _adopt_orphans()
     wake = _wake_up_for_children()
     deadline = time.monotonic() + order.limit
-    process = _start(order)  # kept, since a Popen that is forgotten takes the exit status with it
-    leader = process.pid
+    process = _start(order)
+    leader, process.returncode = process.pid, 0  # or a Popen that is forgotten might take the exit status with it
     events = select.poll()
     events.register(control, select.POLLIN)
     events.register(wake, select.POLLIN)

@@ -14,6 +14,7 @@ import pytest
 
 from platter_setuptools.payload import process, supervisor
 from support.children import children
+from support.interpreters import each
 
 PATH = {"PATH": os.environ["PATH"]}
 # A process in a session of its own, whose parent has ended, which ignores what asks it to end: it has the fifo open.
@@ -124,6 +125,26 @@ def test_daemons_stay_after_a_failure_too(tmp_path: Path, fifo: Path) -> None:
     assert os.read(held, 20) == b"daemon\n"
     os.close(held)
     os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)  # ProcessLookupError if it is gone
+
+
+@each()
+def test_under_every_python(tmp_path: Path, python: str) -> None:
+    """None of them warns of anything."""
+    program = textwrap.dedent(
+        """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from payload import process, supervisor
+        supervisor.GRACE = 0.2
+        for words, limit in ((["/bin/false"], 60), (["sh", "-c", "setsid -f sleep 300; sleep 300"], 0.3)):
+            print(process.run(words, sys.argv[2], {"PATH": sys.argv[3]}, limit))
+        """
+    )
+    place = str(Path(process.__file__).parents[1])
+    words = [python, "-I", "-S", "-B", "-W", "error", "-c", program, place, str(tmp_path), PATH["PATH"]]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["exited with status 1", "was still running after 0.3 s, and was ended"]
 
 
 class TestTimeLimit:
