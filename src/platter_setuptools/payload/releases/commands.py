@@ -12,7 +12,7 @@ from ..install import activation_scripts, owners
 from ..install.install_state import SCRIPTS
 from ..wheels import contents
 from .journal import DONE
-from .root import Root
+from .root import Root, is_version
 
 _SCRIPTS_UMASK = 0o022
 READY_TIMEOUT = 30  # seconds until a release has to be ready
@@ -48,13 +48,13 @@ class Commands(NamedTuple):
 class Steps:
     """Runs what belongs to one change of the active release. `ran` tells the journal what, and how it ended.
 
-    `previous` is the release before the switch, or empty. A command is never printed: it may contain a password.
+    `previous` is the release before the switch; empty if there is none, or `current` leads elsewhere. A command is never printed: it may contain a password.
     """
 
     def __init__(self, root: Root, commands: Commands, previous: str = "") -> None:
         self._root = root
         self._commands = commands
-        self.previous = previous
+        self.previous = previous if is_version(previous) else ""
         self.ran: List[Dict[str, object]] = []
         self.reloaded = False  # whether the service runs another release now
 

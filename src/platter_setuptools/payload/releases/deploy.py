@@ -53,7 +53,7 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
         if not options.no_activate:
             switch.activate(root, version, commands, anew=anew)
         else:
-            Steps(root, commands).check_health(version)
+            Steps(root, commands, root.active()).check_health(version)
         last_commands.write(root, commands)
         if options.keep:
             prune(root, options.keep, version)

@@ -11,7 +11,7 @@ from ..preflight import health
 from ..wheels import contents
 from .commands import Commands, Steps
 from .journal import ACTIVATE, ROLLBACK
-from .root import UNFINISHED, Root, is_version, previous
+from .root import UNFINISHED, Root, previous
 
 _DRAFT = ".current.platter-new"
 
@@ -31,7 +31,7 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
     if not anew:
         _examine(root, version)
     earlier = before if before != version else _earlier(root, version)
-    steps = Steps(root, commands, earlier if earlier != version and is_version(earlier) else "")
+    steps = Steps(root, commands, earlier if earlier != version else "")
     switched = before == version  # by a run that was cut off
     try:
         if what != ROLLBACK:

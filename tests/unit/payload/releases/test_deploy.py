@@ -80,9 +80,9 @@ def test_a_second_time_nothing_happens(root: Root, capfd: pytest.CaptureFixture[
 
 
 def test_without_activation(root: Root, capfd: pytest.CaptureFixture[str]) -> None:
-    deployed(root, no_activate=True, health_check="echo healthy")
+    deployed(root, no_activate=True, health_check='echo "healthy after $PLATTER_PREVIOUS"')
     assert roots.current(root) == "1.0"
-    assert "healthy" in capfd.readouterr().out
+    assert "healthy after 1.0\n" in capfd.readouterr().out
     assert roots.changes(root)[-1] == "install - 1.1 done"
 
 
