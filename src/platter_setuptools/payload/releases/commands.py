@@ -48,7 +48,8 @@ class Commands(NamedTuple):
 class Steps:
     """Runs what belongs to one change of the active release. `ran` tells the journal what, and how it ended.
 
-    `previous` is the release before the switch; empty if there is none, or `current` leads elsewhere. A command is never printed: it may contain a password.
+    `previous` is the release before the switch; empty if there is none, or `current` leads elsewhere. A command is
+    never printed: it may contain a password.
     """
 
     def __init__(self, root: Root, commands: Commands, previous: str = "") -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from platter_setuptools.payload import process, supervisor
-from platter_setuptools.payload.errors import CommandError
+from platter_setuptools.payload.errors import CommandError, HookError
 from platter_setuptools.payload.releases.commands import Commands, Steps
 from support import roots
 
@@ -67,6 +67,47 @@ def test_a_command_that_hangs(root: Root, name: str) -> None:
     assert ran(done) == [(name.replace("_", " ").replace("reload", "reload command"), "1.0", caught.value.message)]
     assert "s3cret" not in str(caught.value)
     assert not done.reloaded
+
+
+class TestScripts:
+    @pytest.fixture
+    def script(self, root: Root) -> Path:
+        path = Path(root.folder("1.0"), ".platter-scripts", "pre-activate.sh")
+        path.parent.mkdir()
+        return path
+
+    def test_that_fails(self, root: Root, script: Path) -> None:
+        script.write_text("false; true")  # sh -e
+        done = steps(root)
+        with pytest.raises(HookError, match=r"release 1\.0: pre-activate\.sh exited with status 1\n") as caught:
+            done.prepare("1.0")
+        assert caught.value.exit_code == 7
+        assert ran(done) == [("pre-activate.sh", "1.0", "release 1.0: pre-activate.sh exited with status 1")]
+
+    def test_its_variables(self, root: Root, script: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        script.write_text('echo "$HERE $DATA_DIR $PLATTER_VERSION $PLATTER_PREVIOUS"; umask; pwd')
+        done = Steps(root, Commands({"PATH": os.environ["PATH"]}, umask=0o077), "0.9")
+        done.prepare("1.0")
+        folder = root.folder("1.0")
+        said = ["  running pre-activate.sh", f"{folder} {folder}/.platter-scripts/data 1.0 0.9", "0022", folder]
+        assert capfd.readouterr().out.splitlines() == said
+        assert ran(done) == [("pre-activate.sh", "1.0", "done")]
+        done.bring_up("1.0")  # there is no post-activate.sh
+        assert len(done.ran) == 1
+
+    @pytest.mark.parametrize("previous", ["", "/opt/elsewhere", "current", "../x"])
+    def test_what_was_active_is_no_release(
+        self, root: Root, script: Path, capfd: pytest.CaptureFixture[str], previous: str
+    ) -> None:
+        script.write_text('echo "after <$PLATTER_PREVIOUS>"')
+        Steps(root, Commands({"PATH": os.environ["PATH"]}), previous).prepare("1.0")
+        assert "after <>\n" in capfd.readouterr().out
+
+    def test_that_hangs(self, root: Root, script: Path) -> None:
+        script.write_text("sleep 300 & sleep 300")
+        with pytest.raises(HookError, match="was still running after 1 s, and was ended") as caught:
+            steps(root, command_timeout=1).prepare("1.0")
+        assert "--command-timeout" in caught.value.hint
 
 
 class TestReady:
