@@ -286,6 +286,21 @@ class TestFailures:
             ("ready command", "1.0"),
         ]
 
+    def test_the_way_back_reloads_whatever_fails(self, deploy: Callable[..., Done], root: Path) -> None:
+        """Else the service would go on with the code of a release that is not active."""
+        fails_later = LOG + '[ ! -e "$PLATTER_ROOT/fail" ]\n'
+        deploy("1.0", "--reload", RELOAD, files={**SCRIPTS, "post-activate.sh": fails_later})
+        (root / "fail").touch()
+        log(root)
+        done = deploy("1.1", "--ready", "[ $PLATTER_VERSION = 1.0 ]", "--ready-timeout=1", code=8)
+        told = "; 1.0 is active again, reloaded and ready, but release 1.0: post-activate.sh exited with status 1\n"
+        assert told in done.stderr
+        assert log(root)[-2:] == ["post-activate.sh 1.0 after 1.1", "reload 1.0 after 1.1"]
+        assert active(root) == "1.0"
+        done = deploy("1.2", "--reload", f"{RELOAD}; exit 9", code=8)
+        told = "but release 1.0: post-activate.sh exited with status 1; release 1.0: the reload command exited with"
+        assert told in done.stderr
+
     def test_what_hangs(self, deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
         deploy("1.0", files={})
         began = time.monotonic()
@@ -409,6 +424,24 @@ def test_interrupted(deploy: Callable[..., Done], root: Path, tmp_path: Path, nu
     assert (running.returncode, number.name in errors, "1.0 is still active" in errors) == (-number, True, True)
     assert active(root) == "1.0"
     assert ran(root) == [("pre-activate.sh", "1.1", "interrupted")]
+
+
+def test_interrupted_after_post_activate(deploy: Callable[..., Done], root: Path, tmp_path: Path) -> None:
+    """What it told of the new release is told of the release before, too."""
+    deploy("1.0")
+    made = bundle(tmp_path, "1.1", SCRIPTS)
+    log(root)
+    wait = f'{RELOAD}; [ "$PLATTER_VERSION" = 1.0 ] || {{ touch "$PLATTER_ROOT/reached"; exec sleep 60; }}'
+    words: list[str | Path] = [made.script, "-p", sys.executable, "--root", root, "--reload", wait]
+    running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (root / "reached").exists():
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.terminate()
+    _, errors = running.communicate(timeout=60)
+    assert (running.returncode, "1.0 is active again, and reloaded\n" in errors) == (-signal.SIGTERM, True), errors
+    assert active(root) == "1.0"
+    assert log(root)[-2:] == ["post-activate.sh 1.0 after 1.1", "reload 1.0 after 1.1"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")

@@ -57,7 +57,7 @@ class Steps:
         self._commands = commands
         self.previous = previous if is_version(previous) else ""
         self.ran: List[Dict[str, object]] = []
-        self.reloaded = False  # whether the service runs another release now
+        self.brought_up = False  # whether something knows of another release now
 
     def prepare(self, version: str) -> None:
         """Run the project's pre-activate.sh in this release. HookError if it fails."""
@@ -69,26 +69,28 @@ class Steps:
             self._root.terminal.step("  checking the health of %s" % version)
             self._run_command("health check", self._commands.health_check, version)
 
-    def bring_up(self, version: str, *, waiting: bool = True) -> None:
-        """Run the project's post-activate.sh, reload what runs, and wait until it is ready, now that this is active.
+    def conclude(self, version: str) -> None:
+        """Run the project's post-activate.sh, now that this is active. HookError if it fails."""
+        if self._run_script(activation_scripts.POST_ACTIVATE, version):
+            self.brought_up = True
 
-        HookError or CommandError if one of them fails.
-        """
-        self._run_script(activation_scripts.POST_ACTIVATE, version)
+    def bring_up(self, version: str, *, waiting: bool = True) -> None:
+        """Reload what runs, and wait until it is ready. CommandError if one of them fails."""
         if self._commands.reload:
             self._root.terminal.step("  reloading")
             self._run_command("reload command", self._commands.reload, version)
-            self.reloaded = True
+            self.brought_up = True
         if self._commands.ready and waiting:
             self._root.terminal.step("  waiting until %s is ready" % version)
             self._await_ready(version)
 
-    def _run_script(self, name: str, version: str) -> None:
+    def _run_script(self, name: str, version: str) -> bool:
+        """Return whether the release has such a script, which was run."""
         folder = self._folder(version)
         place = os.path.join(folder, SCRIPTS)
         path = os.path.join(place, name)
         if not os.path.lexists(path) and not contents.has_script(folder, os.path.join(SCRIPTS, name)):
-            return
+            return False
         self._root.terminal.step("  running %s" % name)
         with self._recorded(name, version):
             more = {"DATA_DIR": os.path.join(place, activation_scripts.DATA), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -99,6 +101,7 @@ class Steps:
                 failure = "cannot be read: %s" % (error.strerror if isinstance(error, OSError) else error)
             if failure:
                 raise HookError("release %s: %s %s" % (version, name, failure), hint=process.advice(failure))
+        return True
 
     def _run_command(self, name: str, command: str, version: str) -> None:
         with self._recorded(name, version):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from typing import Iterator, List
 
 from .. import signals
 from ..errors import DestinationError, HostError, InstallError, Interrupted, advice, foreseen
@@ -39,6 +40,7 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
         steps.check_health(version)
         switched = True
         point(root, version)
+        steps.conclude(version)
         steps.bring_up(version)
         signals.ignore_signals()
     except BaseException as error:
@@ -148,22 +150,36 @@ def _point_back(root: Root, link: str) -> None:
 def _bring_back(root: Root, version: str, steps: Steps, commands: Commands, *, interrupted: bool) -> str:
     """Bring up the release that is active again, since this version failed. Return a sentence about it.
 
-    An interruption leaves out what takes long, and everything if nothing was reloaded before it.
+    What serves is reloaded even if post-activate.sh fails. An interruption leaves out what takes long, and everything
+    if neither had ended before it.
     """
     back, steps.previous = root.active(), version
     state = "%s is active again" % back if back else "there is no active release again"
     if back in ("", version):
         return state if not back else "%s is still active" % version
-    if interrupted and not steps.reloaded:
+    if interrupted and not steps.brought_up:
         return state + ", but nothing was reloaded" if commands.reload else state
-    signals.listen()  # again, since commands inherit which signals are ignored
-    try:
-        steps.bring_up(back, waiting=not interrupted)
-    except (InstallError, Interrupted) as error:
-        return "%s, but %s" % (state, error.message)
-    finally:
-        signals.ignore_signals()
     done = [word for word, command in (("reloaded", commands.reload), ("ready", commands.ready)) if command]
     if interrupted:
         done = done[:1]
-    return state + (", and " + done[0] if len(done) == 1 else ", reloaded and ready" if done else "")
+    troubles: List[str] = []
+    signals.listen()  # again, since commands inherit which signals are ignored
+    try:
+        with _noted(troubles):
+            steps.conclude(back)
+        with _noted(troubles):
+            steps.bring_up(back, waiting=not interrupted)
+            state += ", and " + done[0] if len(done) == 1 else ", reloaded and ready" if done else ""
+    except Interrupted as error:
+        troubles.append(error.message)
+    finally:
+        signals.ignore_signals()
+    return state + (", but " + "; ".join(troubles) if troubles else "")
+
+
+@contextlib.contextmanager
+def _noted(troubles: List[str]) -> Iterator[None]:
+    try:
+        yield
+    except InstallError as error:
+        troubles.append(error.message)

@@ -66,7 +66,7 @@ def test_a_command_that_hangs(root: Root, name: str) -> None:
     assert "--command-timeout" in caught.value.hint
     assert ran(done) == [(name.replace("_", " ").replace("reload", "reload command"), "1.0", caught.value.message)]
     assert "s3cret" not in str(caught.value)
-    assert not done.reloaded
+    assert not done.brought_up
 
 
 class TestScripts:
