@@ -128,6 +128,8 @@ def test_from_build_to_rollback(yard: Yard, tmp_path: Path) -> None:
     new = yard.build(project, "--post-activate-script", project / "deploy" / "after")
     for archive in (old, new):
         yard.platter("verify", archive, cwd=project)
+        told = "runs       pre-activate.sh, post-activate.sh (the project's, on the server)"
+        assert told in yard.platter("inspect", archive, cwd=project).stdout
     environment = {"PATH": os.environ["PATH"], "PLATTER_RUN_ONCE": "1"}
     said: list[str] = []
     for archive in (old, new):

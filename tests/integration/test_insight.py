@@ -111,6 +111,7 @@ class TestInspect:
         assert next(line for line in lines if line.startswith("  size ")).endswith(
             f", {human_size(wheels)} of it wheels"
         )
+        assert not [line for line in lines if line.startswith("  runs ")]  # nothing of the project does, on a server
         start = next(number for number, line in enumerate(lines) if line.startswith("wheel "))
         rows = {line.split()[0]: line for line in lines[start + 1 :]}
         assert list(rows) == [part.name for part in summarise(built).parts]
