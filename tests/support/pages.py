@@ -24,7 +24,7 @@ _FENCE = re.compile(
     r"(?:^<!-- (?P<word>[a-z ]+): (?P<about>[^\n]*) -->\n)?^```(?P<language>[\w{}]*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-_PROMPT = re.compile(r"(?P<where>server)?\$ (?P<command>.*)")
+_PROMPT = re.compile(r"(?:(?P<where>server)[$#]|\$) (?P<command>.*)")  # the superuser's ends with #
 
 
 @dataclass(frozen=True, kw_only=True)
