@@ -410,6 +410,11 @@ class TestKilled:
         done = handmade.run(made, "--root", root)
         assert (done.returncode, "1.0 is active again, and reloaded" in done.stderr) == (7, True), done.stderr
         assert (active(root), log(root)) == ("1.0", ["post-activate.sh 1.0 after 1.1", "reload 1.0 after 1.1"])
+        # From now on 1.0 is what was active all the time: nothing that fails leads to 1.1.
+        deploy("1.0", "--reload", "false")
+        assert "there is no release to go back to from 1.0" in platter(root, "rollback", code=6).stderr
+        assert active(root) == "1.0"
+        assert [one["result"] for one in journal(root)].count("noticed") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)

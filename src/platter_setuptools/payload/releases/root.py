@@ -241,7 +241,16 @@ def previous(root: Root) -> Tuple[str, str]:
 
 
 def switches(entries: List[Entry]) -> List[Entry]:
-    return [one for one in entries if one.changed and one.what in (ACTIVATE, ROLLBACK)]
+    """Return the changes of the active release, but not to one that a killed run left and that failed afterwards."""
+    found: List[Entry] = []
+    for one in entries:
+        if one.what not in (ACTIVATE, ROLLBACK):
+            continue
+        if one.changed:
+            found.append(one)
+        elif one.origin == one.to and found and (found[-1].to, found[-1].result) == (one.to, NOTICED):
+            found.pop()
+    return found
 
 
 def is_version(name: str) -> bool:

@@ -50,6 +50,8 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
                 _point_back(root, link if before != version else earlier)
             state = _bring_back(root, version, steps, commands, interrupted=not isinstance(error, InstallError))
         root.journal.write(what, before, version, foreseen(error).message, steps.ran)
+        if before == version and root.active() != before:  # else that would look like a change by hand
+            root.journal.write(ROLLBACK, before, root.active())
         if isinstance(error, InstallError):
             error.message += "; " + state
         else:

@@ -247,6 +247,21 @@ class TestCommands:
         with pytest.raises(CommandError):
             self.attempt(root, "1.1", reload="[ $PLATTER_VERSION = 1.0 ]")
         assert current(root) == "1.0"
+        assert changes(root)[-1] == "rollback 1.1 1.0 done"
+        assert root.settled()
+        assert previous(root) == ("", "")  # 1.1 was never brought up
+        with root.held():
+            activate(root, "1.0", Commands(PATH, reload="false"))  # it is active already
+        with pytest.raises(CommandError, match=r"1\.0 is still active"), root.held():
+            activate(root, "1.0", Commands(PATH, reload="false"), anew=True)
+        assert current(root) == "1.0"
+
+    def test_a_switch_by_hand_that_lasts_is_no_failure_of_the_next(self, root: Root) -> None:
+        switched(root, "1.0")
+        point(root, "1.1")
+        with pytest.raises(CommandError):
+            self.attempt(root, "1.2", check="false")
+        assert (current(root), previous(root)) == ("1.1", ("1.0", ""))
 
 
 class TestRollback:
