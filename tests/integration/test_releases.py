@@ -323,6 +323,7 @@ def test_plain_installations_and_links_by_hand_go_on(
     assert json.loads(platter(root, "list", "--json").stdout)[0] | {"when": ""} == {
         "version": "1.8", "project": "greet", "state": "complete", "when": "", "active": True, "previous": False,
         "revision": None, "stranger": None, "signer": None, "link_mode": None, "shared_files": 0, "interpreter": None,
+        "shared_paths": [],
     }  # fmt: skip
     platter(root, "rollback")
     assert greeting(root) == "greet 1.9"
