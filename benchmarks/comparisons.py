@@ -35,6 +35,7 @@ COMPARISONS = (
     Comparison("release", "warm bdist_platter / pip wheel", pairs.release, 0.25, 0.20),
     Comparison("release-lock", "the same with a lock / pip wheel", pairs.release_with_lock, 0.14, 0.10),
     Comparison("release-small", "warm, small Flask project / Platter 1.0", pairs.release_small, 0.15, 0.10, runs=5),
+    Comparison("cross-target", "warm, for another machine / for this one", pairs.cross_target, 1.2, 1.0),
     Comparison("cold", "cold, --no-bytecode / pip wheel, cold", pairs.cold, 0.50, 0.35, runs=5),
     Comparison("bytecode", "compiling bytecode / compileall -j2", pairs.bytecode, 1.1, 1.0, runs=5),
     Comparison("c-sdists", "eight C sdists, cold / pip wheel, cold", pairs.compiled, 0.60, 0.45, runs=3),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks import applications
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
 def release(bench: Workbench) -> Pair:
     builds = bench.builds
     return builds.pair(builds.ours(), builds.pip_wheel())
+
+
+def cross_target(bench: Workbench) -> Pair:
+    """The same project under two names, so that each has notes of its own last build."""
+    elsewhere = Builds(yard=bench.yard, peers=bench.peers, application=replace(bench.large, name="overseas"))
+    target = f"--target=cp{sys.version_info[0]}{sys.version_info[1]}-manylinux_2_28_aarch64"
+    ours = elsewhere.ours(target, label=f"python setup.py bdist_platter {target}")
+    return bench.builds.pair(ours, bench.builds.ours(), same=False)
 
 
 def release_with_lock(bench: Workbench) -> Pair:
