@@ -350,10 +350,10 @@ speaks() { # VERSION
 }
 
 is_own() { # PATH
-    # shellcheck disable=SC3067  # posh has no -O.
+    # shellcheck disable=SC3067  # posh has no -O, which asks for the owner of what a link leads to.
     [ -O "$1" ] 2>/dev/null && return
     # shellcheck disable=SC2046  # In words.
-    set -- $(ls -ldn "$1" 2>/dev/null)
+    set -- $(ls -ldnL "$1" 2>/dev/null)
     [ "${3-}" = "$(id -u)" ]
 }
 
