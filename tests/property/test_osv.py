@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from platter_setuptools.inspect.osv import read_advisory
+from platter_setuptools.audit.osv import read_advisory
 
 # In their order, by PEP 440.
 ORDER = ["0.dev0", "0", "0.9", "1.0.dev1", "1.0a1", "1.0rc1", "1.0", "1.0.post1", "1.1", "1.10", "2.0", "1!0.1"]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from platter_setuptools.audit.report import Subject
     from platter_setuptools.cli.parser import Commands
-    from platter_setuptools.inspect.audit import Subject
 
 
 def add_to(commands: Commands) -> None:
@@ -72,9 +72,9 @@ def audit(parsed: argparse.Namespace) -> int:
     Vulnerabilities are those of a database on this machine; no network is used. A licence is an SPDX expression, by
     which one of several may be chosen or all of them count.
     """
-    from platter_setuptools.inspect import audit as auditing  # noqa: PLC0415 - not needed for `--help`
-    from platter_setuptools.inspect.advisories import read_database  # noqa: PLC0415
-    from platter_setuptools.inspect.licences import read_policy  # noqa: PLC0415
+    from platter_setuptools.audit import report as auditing  # noqa: PLC0415 - not needed for `--help`
+    from platter_setuptools.audit.advisories import read_database  # noqa: PLC0415
+    from platter_setuptools.audit.licences import read_policy  # noqa: PLC0415
 
     if not (parsed.db or parsed.deny_licence or parsed.allow_licence):
         raise UsageError(
@@ -103,7 +103,7 @@ def audit(parsed: argparse.Namespace) -> int:
 
 def _open(path: Path) -> Subject:
     """Return what is in a bundle, all of whose files were compared with its metadata, or in a release."""
-    from platter_setuptools.inspect.audit import open_bundle, open_release  # noqa: PLC0415
+    from platter_setuptools.audit.report import open_bundle, open_release  # noqa: PLC0415
     from platter_setuptools.inspect.release import is_release  # noqa: PLC0415
     from platter_setuptools.inspect.verify import verify  # noqa: PLC0415
     from platter_setuptools.runtime.processes import Runner  # noqa: PLC0415
@@ -120,7 +120,7 @@ def _open(path: Path) -> Subject:
 def _licence(text: str) -> tuple[str, str]:
     from packaging.utils import canonicalize_name  # noqa: PLC0415
 
-    from platter_setuptools.inspect.licences import is_expression  # noqa: PLC0415
+    from platter_setuptools.audit.licences import is_expression  # noqa: PLC0415
 
     name, _, licence = text.partition("=")
     if not (name and is_expression(licence)):

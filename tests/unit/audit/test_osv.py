@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from platter_setuptools.inspect.osv import Advisory, merged, read_advisory
+from platter_setuptools.audit.osv import Advisory, merged, read_advisory
 
 EVERYTHING = [{"introduced": "0"}]
 

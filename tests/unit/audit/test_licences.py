@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from platter_setuptools.audit.licences import DENIED, NOT_ALLOWED, UNKNOWN, is_expression, read_policy
 from platter_setuptools.errors import UsageError
-from platter_setuptools.inspect.licences import DENIED, NOT_ALLOWED, UNKNOWN, is_expression, read_policy
 
 
 @pytest.mark.parametrize(

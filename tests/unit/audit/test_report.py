@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 from packaging.version import Version
 
-from platter_setuptools.inspect.advisories import Database
-from platter_setuptools.inspect.audit import (
+from platter_setuptools.audit.advisories import Database
+from platter_setuptools.audit.licences import read_policy
+from platter_setuptools.audit.osv import Advisory, Affected
+from platter_setuptools.audit.report import (
     Audited,
     Report,
     Subject,
@@ -22,8 +24,6 @@ from platter_setuptools.inspect.audit import (
     text,
     unused,
 )
-from platter_setuptools.inspect.licences import read_policy
-from platter_setuptools.inspect.osv import Advisory, Affected
 from support import handmade, relocated
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from platter_setuptools.audit.osv import ECOSYSTEM, Advisory, read_advisory
 from platter_setuptools.errors import ArchiveError
-from platter_setuptools.inspect.osv import ECOSYSTEM, Advisory, read_advisory
 from platter_setuptools.payload import untrusted
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.wheels.archive import Archive

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from platter_setuptools.audit.licences import UNKNOWN
+from platter_setuptools.audit.osv import merged
 from platter_setuptools.errors import BundleError
-from platter_setuptools.inspect.licences import UNKNOWN
-from platter_setuptools.inspect.osv import merged
 from platter_setuptools.inspect.release import distributions, read_release, uses_system_packages
 from platter_setuptools.inspect.summary import summarise
 from platter_setuptools.payload.install import interpreter
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from platter_setuptools.inspect.advisories import Database
-    from platter_setuptools.inspect.licences import Policy
-    from platter_setuptools.inspect.osv import Advisory
+    from platter_setuptools.audit.advisories import Database
+    from platter_setuptools.audit.licences import Policy
+    from platter_setuptools.audit.osv import Advisory
 
 _INSTALLER = re.compile(r"data/bootstrap/([^/]+)-([^/-]+)\.dist-info/METADATA")
 _ORDER = ("PYSEC-", "GHSA-", "MAL-", "CVE-")  # of the ids: the first one that there is names a vulnerability

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from platter_setuptools.audit.advisories import read_database
 from platter_setuptools.errors import ArchiveError
-from platter_setuptools.inspect.advisories import read_database
 from support import handmade
 
 if TYPE_CHECKING:
