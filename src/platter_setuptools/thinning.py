@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from typing import BinaryIO
 
+    from platter_setuptools.payload.target import Target
+
 _IN_MEMORY = 8 << 10  # bytes: files up to this size are not written to a temporary folder
 
 
@@ -98,6 +100,12 @@ def make_thin(
         all_wheels=len(plan.wheels),
         left_out=len(left_out),
     )
+
+
+def _archives(plan: manifest.Manifest, targets: Collection[Target]) -> set[str]:
+    """Return the wheels of these targets, and their bytecode."""
+    wheels = [wheel for target in targets for wheel in plan.for_target(target).wheels]
+    return {f"data/{name}" for wheel in wheels for name in (wheel.file, wheel.bytecode) if name}
 
 
 def _format_of(bundle: Path) -> str:
@@ -182,7 +190,7 @@ class _FullBundle:
             raise BundleError(error.message, hint=DAMAGED) from error
 
     def left_out(self, sums: dict[str, str], plan: manifest.Manifest) -> frozenset[str]:
-        """Return the files that the server has and the thin bundle does not need."""
+        """Return the files that the server has, or does not need because they are for other targets."""
         linked = set(self._linked())
         found = {
             name
@@ -195,7 +203,12 @@ class _FullBundle:
                 found.discard(f"data/{one.file}")
             if not one.bytecode_record_sha256 or f"data/{one.file}" not in found:
                 found.discard(f"data/{one.bytecode}")
-        return frozenset(found)
+        return frozenset(found | {name for name in self._for_others(plan) if name in self.members} - linked)
+
+    def _for_others(self, plan: manifest.Manifest) -> set[str]:
+        """Return the wheels and bytecode that only targets need which the server's releases are not for."""
+        told = {target for target in plan.targets if (thin.TARGET, thin.target_sha256(target.id)) in self.known}
+        return _archives(plan, plan.targets) - _archives(plan, told) if told else set()
 
     def _linked(self) -> Iterator[str]:
         """Yield what links of build scripts lead to."""

@@ -8,7 +8,7 @@ import os
 import shutil
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -187,6 +187,32 @@ class TestWhatIsLeftOut:
         made = yard.thin(yard.packed(yard.new), have=have)
         left_out = {f"data/{BRANCH}", yard.bytecode(BRANCH), *VIRTUALENV}
         assert note(made.path) == thin.Thin((), frozenset(left_out))
+
+    def test_what_only_other_targets_need(self, tmp_path: Path) -> None:
+        """A server that is one of a bundle's targets needs none of their wheels, whether it has them or not."""
+        wheels = [handmade.wheel(tmp_path, name) for name in ("tiny", "both", "mine", "other")]
+        tiny, both, mine, other = (path.name for path in wheels)
+        targets: list[dict[str, Any]] = [
+            {"wheels": [tiny, both, mine]},
+            {"python": "3.99", "abi": "cp399", "magic": "00", "wheels": [tiny, both, other]},
+        ]
+        (tmp_path / "none").mkdir()
+        made = handmade.bundle(tmp_path, wheels, bootstrap=tmp_path / "none", bytecode=True, targets=targets)
+        here, there = (one["id"] for one in made.info["targets"])
+        code = {one["wheel"]: f"data/{one['file']}" for one in made.info["targets"][0]["bytecode"]}
+
+        def left_out(*ids: str, wheel: str = "") -> set[str]:
+            known = {(thin.TARGET, thin.target_sha256(one)) for one in ids}
+            known |= {(thin.WHEEL, checksums.read(str(made.path))[f"data/{one}"]) for one in (wheel,) if one}
+            work = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+            return set(
+                note(make_thin(made.path, [], frozenset(known), output=work, kind=None, mtime=MTIME).path).left_out
+            )
+
+        assert left_out(here) == {f"data/{other}"}
+        assert left_out(here, "cp27-elsewhere", wheel=both) == {f"data/{other}", f"data/{both}"}
+        assert left_out(there) == {f"data/{mine}", *code.values()}
+        assert left_out(here, there) == left_out("cp27-elsewhere") == left_out() == set()
 
     def test_a_base_for_another_python(self, yard: Yard) -> None:
         """Only hashes decide: its wheels are the same, its bytecode is not."""

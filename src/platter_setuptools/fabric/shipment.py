@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from platter_setuptools.inspect.known_files import parse_list, read_base
+from platter_setuptools.inspect.known_files import common_to, parse_list, read_base
 from platter_setuptools.runtime.files import sha256_of_file
 from platter_setuptools.runtime.progress import human_size
 from platter_setuptools.thinning import make_thin
@@ -66,7 +66,7 @@ class Shipments:
         """
         have = parse_list(answer.encode("utf-8", "surrogateescape"), "its list of what it has")
         with self._lock:
-            common = have & self._contents
+            common = common_to(have, self._contents)
             if common and common not in self._thin:
                 self._thin[common] = self._make(common, self._work / f"{len(self._thin)}")
             return self._thin.get(common)

@@ -19,7 +19,7 @@ DAMAGED = "run platter verify; get it again from where it was built, or build it
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HAVE = "name a file that `ROOT/platter have` has printed"
 
-# What a server has: kinds (payload/thin.py) and SHA-256.
+# What a server has, and the targets of its releases: kinds (payload/thin.py) and SHA-256.
 Known = frozenset[tuple[str, str]]
 
 
@@ -64,6 +64,11 @@ def parse_list(text: bytes, where: str) -> Known:
             raise UsageError(f"{where}, line {number}: not a SHA-256 and a kind", hint=_HAVE)
         found.add((kind, sha256))
     return frozenset(found)
+
+
+def common_to(have: Known, contents: Known) -> Known:
+    """Return what a server has of a bundle's contents, and the targets of its releases."""
+    return have & contents | {one for one in have if one[0] == thin.TARGET}
 
 
 def parse_sums(path: Path, text: bytes) -> dict[str, str]:

@@ -19,6 +19,7 @@ from .table import HINT, Table
 FILE = "thin.json"
 FORMAT = 1
 WHEEL, BYTECODE, BOOTSTRAP, INTERPRETER = "wheel", "bytecode", "bootstrap", "interpreter"
+TARGET = "target"  # of a server's releases: no file, but a server needs none of what is for other targets
 _KINDS = (
     (WHEEL, re.compile(r"data/[^/]+\.whl")),
     (BYTECODE, re.compile(r"data/bytecode/[^/]+\.zip")),
@@ -98,6 +99,11 @@ def bootstrap_sha256(sums: Mapping[str, str]) -> str:
     """Return the SHA-256 of the bootstrap: of its lines in SHA256SUMS, with the payload's left out."""
     lines = ["%s  %s\n" % (sums[name], name) for name in sorted(sums) if kind_of(name) == BOOTSTRAP]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def target_sha256(target: str) -> str:
+    """Return what stands for the id of a target in a list of SHA-256."""
+    return hashlib.sha256(target.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def verify(bundle: str, sums: Dict[str, str], deferred: AbstractSet[str], lacking: Optional[AbstractSet[str]]) -> None:

@@ -50,6 +50,7 @@ class Release(NamedTuple):
     link_mode: str = ""
     shared_files: int = 0
     interpreter: str = ""
+    target: str = ""
     shared_paths: Tuple[str, ...] = ()
 
 
@@ -145,6 +146,7 @@ class Root:
             link_mode=note.link_mode,
             shared_files=note.shared_files,
             interpreter=note.bundled_interpreter,
+            target=note.target,
             shared_paths=note.shared_paths,
         )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from platter_setuptools.payload.install import install_state
 from platter_setuptools.payload.releases import releases_cli
 from platter_setuptools.payload.wheels import kept
 from support import handmade, roots, shelf
@@ -38,3 +40,16 @@ def test_what_complete_releases_can_give(tmp_path: Path, capfd: pytest.CaptureFi
     listed = json.loads(capfd.readouterr().out)
     assert [f"{one['sha256']}  {one['kind']}  {one['name']}" for one in listed] == said
     assert said == sorted(said, key=lambda line: line.split("  ")[1:])
+
+
+def test_the_targets_of_complete_releases(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = roots.make(tmp_path, "1.0", "1.1", "1.2")
+    targets = {"1.0": "cp310-linux_x86_64", "1.1": "cp311-linux_x86_64", "1.2": "cp311-linux_x86_64"}
+    roots.release(root, "1.3", state="unfinished")
+    for version, target in {**targets, "1.3": "cp312-linux_x86_64"}.items():
+        marker = install_state.read(root.folder(version))
+        assert marker
+        install_state.write(root.folder(version), marker._replace(target=target))
+    assert releases_cli.main(["have"], str(tmp_path / "root" / "platter")) == 0
+    expected = [f"{hashlib.sha256(one.encode()).hexdigest()}  target  {one}" for one in sorted(set(targets.values()))]
+    assert capfd.readouterr().out.splitlines() == expected
