@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 TOOL = Path(__file__).parents[2].parent / "shared" / "tools" / "ssh-host"
 # The server replaces unshare and the shell, and so has the number of the process that was started.
-_START = 'mount -t tmpfs -o "size=$1,mode=755" tmpfs "$2" && exec "$3" "$4" "$5"'
+# Bundles are unpacked in /var/tmp, which is its own, too.
+_START = """\
+mount -t tmpfs -o "size=$1,mode=755" tmpfs "$2" && mount -t tmpfs -o mode=1777 tmpfs /var/tmp && exec "$3" "$4" "$5"
+"""
 _PATIENCE = 20.0  # seconds
 
 
