@@ -170,8 +170,11 @@ def test_deploying_again_changes_nothing(deploy: Callable[..., Done], root: Path
     assert said.splitlines() == [
         f"greet 1.9 is installed in {root}/versions/1.9 already.",
         "1.9 is active already; not run: the reload command.",
+        "  kept for later switches: --reload",
     ]
+    assert deploy("1.9", "--reload", "exit 1").stdout.splitlines() == said.splitlines()[:2]
     assert journal(root) == before
+    assert "the reload command exited with status 1" in deploy("1.10", code=8).stderr  # it was kept
 
 
 def test_an_active_release_whose_python_is_gone_can_be_replaced(deploy: Callable[..., Done], root: Path) -> None:

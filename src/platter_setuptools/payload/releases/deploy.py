@@ -50,11 +50,12 @@ def deploy(options: Options, bundle: str, terminal: Terminal, install: Install) 
         if anew:
             root.journal.write(INSTALL, "", version)
         install_program.leave(root, plan.created_by, note.interpreter if note and note.bundled_interpreter else "")
-        if not options.no_activate:
-            switch.activate(root, version, commands, anew=anew)
-        else:
+        switched = not options.no_activate and switch.activate(root, version, commands, anew=anew)
+        if options.no_activate:
             Steps(root, commands, root.active()).check_health(version)
-        last_commands.write(root, commands)
+        others = last_commands.write(root, commands)
+        if others and not switched:
+            root.terminal.step("  kept for later switches: %s" % ", ".join(others))
         if options.keep:
             prune(root, options.keep, version)
 

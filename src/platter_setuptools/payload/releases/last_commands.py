@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import stat
-from typing import Any, Dict, Mapping, Union
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 from .. import untrusted
 from ..install import disk
@@ -40,17 +40,23 @@ def commands(root: Root, given: Given, umask: int) -> Commands:
     )
 
 
-def write(root: Root, done: Commands) -> None:
-    """Keep the commands of a successful deployment. Only warn of errors."""
+def write(root: Root, done: Commands) -> List[str]:
+    """Keep the commands of a successful deployment. Return the options for those that are others now.
+
+    Only warn of errors. The commands themselves are not in what is returned.
+    """
     path, draft = os.path.join(root.path, FILE), os.path.join(root.path, _DRAFT)
-    kept = _named(done)
+    kept, before = _named(done), _known(path)
+    others = [_option(key, value) for key, value in kept.items() if value != {**_DEFAULTS, **(before or {})}[key]]
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft)
+        if before is not None and not others:
+            return []
         if kept == _DEFAULTS:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            return
+            return others
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             os.fchmod(descriptor, 0o600)  # a default ACL may have given it another one
@@ -61,6 +67,15 @@ def write(root: Root, done: Commands) -> None:
         os.replace(draft, path)
     except OSError as error:
         root.terminal.error("%s cannot be written: %s" % (path, error.strerror))
+        return []
+    return others
+
+
+def _option(key: str, value: object) -> str:
+    """Return the option that stands for this, without the command."""
+    if isinstance(value, int):
+        return "--%s %d" % (key, value)
+    return "--%s" % key if value else "--no-%s" % key
 
 
 def _read(root: Root) -> Dict[str, Any]:
@@ -74,6 +89,16 @@ def _read(root: Root) -> Dict[str, Any]:
         why = error.strerror if isinstance(error, OSError) else error
         root.terminal.error("the commands of the last deployment in %s are not used: %s" % (path, why))
         return {}
+
+
+def _known(path: str) -> Optional[Dict[str, Any]]:
+    """Return what the file says, nothing if there is none; None if it is not to be believed."""
+    try:
+        return _kept(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        return None
 
 
 def _kept(path: str) -> Dict[str, Any]:

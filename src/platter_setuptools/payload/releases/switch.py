@@ -17,8 +17,8 @@ from .root import UNFINISHED, Root, previous
 _DRAFT = ".current.platter-new"
 
 
-def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE, *, anew: bool = False) -> None:
-    """Prepare, check, switch, bring up.
+def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE, *, anew: bool = False) -> bool:
+    """Prepare, check, switch, bring up. Return whether that was necessary.
 
     If a script or command fails, what was active before is active again, and HookError or CommandError says so.
     `anew`: the release has just been installed, so it is checked and reloaded also if it is active already.
@@ -28,7 +28,7 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
     if before == version and root.settled() and not anew:
         skipped = commands.listed()
         root.terminal.step("%s is active already%s." % (version, "; not run: %s" % skipped if skipped else ""))
-        return
+        return False
     if not anew:
         _examine(root, version)
     earlier = before if before != version else _earlier(root, version)
@@ -63,6 +63,7 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
     root.terminal.step(
         "%s is active now%s." % (version, ", %s was before" % before if before not in ("", version) else "")
     )
+    return True
 
 
 def rollback(root: Root, commands: Commands) -> None:

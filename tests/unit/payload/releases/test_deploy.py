@@ -76,13 +76,25 @@ def test_a_second_time_nothing_happens(root: Root, capfd: pytest.CaptureFixture[
     capfd.readouterr()
     deployed(root, health_check="echo healthy")
     assert roots.changes(root) == before
+    assert capfd.readouterr().out.splitlines() == [
+        "1.1 is active already; not run: the health check.",
+        "  kept for later switches: --health-check",
+    ]
+    deployed(root, health_check="echo healthy")
     assert capfd.readouterr().out == "1.1 is active already; not run: the health check.\n"
+    deployed(root, health_check="", command_timeout=600)
+    assert capfd.readouterr().out.splitlines() == [
+        "1.1 is active already.",
+        "  kept for later switches: --no-health-check, --command-timeout 600",
+    ]
+    assert roots.changes(root) == before
 
 
 def test_without_activation(root: Root, capfd: pytest.CaptureFixture[str]) -> None:
     deployed(root, no_activate=True, health_check='echo "healthy after $PLATTER_PREVIOUS"')
     assert roots.current(root) == "1.0"
-    assert "healthy after 1.0\n" in capfd.readouterr().out
+    said = capfd.readouterr().out.splitlines()
+    assert said[-2:] == ["healthy after 1.0", "  kept for later switches: --health-check"]
     assert roots.changes(root)[-1] == "install - 1.1 done"
 
 

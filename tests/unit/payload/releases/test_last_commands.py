@@ -55,6 +55,29 @@ def test_time_limits(root: Root) -> None:
     assert last_commands.commands(root, Given(), 0o022).command_timeout == 600
 
 
+def test_what_is_kept_anew_is_told_without_the_commands(root: Root) -> None:
+    path = Path(root.path, last_commands.FILE)
+    assert last_commands.write(root, Commands({})) == []
+    assert last_commands.write(root, Commands({}, "check", "reload", "ready", 0o022, 5, 600)) == [
+        "--health-check", "--reload", "--ready", "--ready-timeout 5", "--command-timeout 600",
+    ]  # fmt: skip
+    inode = path.stat().st_ino
+    assert last_commands.write(root, Commands({}, "check", "reload", "ready", 0o077, 5, 600)) == []
+    assert path.stat().st_ino == inode  # nothing was written
+    assert last_commands.write(root, Commands({}, "", "other", "ready", 0o022, 30, 600)) == [
+        "--no-health-check", "--reload", "--ready-timeout 30",
+    ]  # fmt: skip
+    (draft := path.with_name(path.name + ".new")).touch()  # of a run that was killed
+    assert last_commands.write(root, Commands({}, "", "other", "ready", 0o022, 30, 600)) == []
+    assert not draft.exists()
+
+
+def test_nothing_is_told_as_kept_that_could_not_be_written(root: Root, capfd: pytest.CaptureFixture[str]) -> None:
+    Path(root.path, last_commands.FILE).mkdir()
+    assert last_commands.write(root, Commands({}, "check")) == []
+    assert "cannot be written" in capfd.readouterr().err
+
+
 def fifo(path: Path) -> None:
     path.unlink()
     os.mkfifo(path, 0o600)
@@ -88,5 +111,7 @@ def test_what_is_not_believed(root: Root, spoil: Callable[[Path], None], capfd: 
     spoil(Path(root.path, last_commands.FILE))
     assert known(root) == ("", "")
     assert "are not used" in capfd.readouterr().err
+    last_commands.write(root, Commands({}))
+    assert not os.path.lexists(Path(root.path, last_commands.FILE))
     last_commands.write(root, Commands({}, "check", "reload"))
     assert known(root) == ("check", "reload")
