@@ -99,7 +99,8 @@ def test_bundle_and_release(bundle: Path, yard: Yard) -> None:
     lines = (root / "platter-journal.jsonl").read_text().splitlines()
     assert all(same(json.loads(line), listed("install.md", "keys of the journal")) for line in lines)
     # During changes; with commands; with an interpreter; with shared paths.
-    sometimes_there = {"ROOT/.platter-lock", "ROOT/.platter-commands.json", "ROOT/pythons", "ROOT/shared"}
+    sometimes_there = {"ROOT/.platter-lock", "ROOT/.platter-journal-ahead.json"}
+    sometimes_there |= {"ROOT/.platter-commands.json", "ROOT/pythons", "ROOT/shared"}
     there = {f"ROOT/{path.relative_to(root)}" for path in (*root.iterdir(), *(root / "versions").iterdir())}
     named = {name.replace("VERSION", "1.0") for name in listed("install.md", heading="Releases")}
     assert there - {"ROOT/versions"} == named - sometimes_there

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from faults.server import end_group, told_of_signal
-from support import handmade
+from platter_setuptools.payload.releases import switch
+from platter_setuptools.payload.releases.commands import Commands
+from platter_setuptools.payload.releases.root import previous
+from support import handmade, roots
 
 if TYPE_CHECKING:
     from faults.ledger import Trials
@@ -103,6 +106,119 @@ def test_kill_with_scripts(trials: Trials, bundles: dict[str, handmade.Bundle], 
             run(deployments[version])
             assert active(root) == (root / "serves").read_text().strip() == version
             check(root)
+
+
+# Goes on to a release whose reload fails, and ends itself by SIGKILL on the way back: at a function, or in a command.
+GOING_BACK = """
+import os, signal, sys
+from platter_setuptools.payload import signals
+from platter_setuptools.payload.releases import switch, write_ahead
+from platter_setuptools.payload.releases.commands import Commands
+from platter_setuptools.payload.releases.journal import Journal
+from platter_setuptools.payload.releases.root import Root
+from platter_setuptools.payload.terminal import Terminal
+
+path, where = sys.argv[1:]
+die = "kill -9 %d" % os.getpid()
+
+def end(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def end_after(function):
+    return lambda *words: (function(*words), end())
+
+reload = '[ "$PLATTER_VERSION" != 1.1 ]'
+if where == "in the reload command":
+    reload += " && " + die
+signals.listen()
+root = Root(path, Terminal("platter"))
+with root.held():
+    if where == "before it is written":
+        Journal.write_ahead = end
+    elif where == "before the link":
+        Journal.write_ahead = end_after(Journal.write_ahead)
+    elif where == "after the link":
+        switch._point_back = end_after(switch._point_back)
+    elif where == "before the journal":
+        Journal.write = end
+    elif where == "between the journal and its end":
+        write_ahead.remove = end
+    elif where == "after the journal":
+        Journal.write = end_after(Journal.write)
+    switch.activate(root, "1.1", Commands(dict(os.environ), reload=reload))
+"""
+FAILED = "release 1.1: the reload command exited with status 1"
+# Where it is killed: what is active then, whether the failure is known, and whether the way back came to its end.
+MOMENTS = {
+    "before it is written": ("1.1", False, False),
+    "before the link": ("1.1", True, False),
+    "after the link": ("1.0", True, False),
+    "in the reload command": ("1.0", True, False),
+    "before the journal": ("1.0", True, False),
+    "between the journal and its end": ("1.0", True, True),
+    "after the journal": ("1.0", True, True),
+}
+
+
+@pytest.mark.parametrize("found", [False, True], ids=["new", "found active"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_kill_on_the_way_back(moment: str, found: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The next run knows of the failure, does not take the release for one that worked, and ends what was begun."""
+    root = roots.make(tmp_path, "0.9", "1.0", "1.1")
+    for version in ("0.9", "1.0"):
+        with root.held():
+            switch.activate(root, version, roots.NONE)
+    if found:  # another run was killed just after it had switched
+        switch.point(root, "1.1")
+    done = subprocess.run([sys.executable, "-c", GOING_BACK, root.path, moment], check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    left, told, ended = MOMENTS[moment]
+    assert roots.current(root) == left
+    assert told == any(FAILED in line for line in map(str, root.journal.read()))  # also without the lock, as for list
+    assert previous(root) == ("1.0" if left == "1.1" else "0.9", "")
+    for _ in range(2):  # what is written down is not written twice
+        with root.held():
+            pass
+        assert told == (sum(FAILED in line for line in roots.changes(root)) == 1)
+        assert previous(root) == ("1.0" if left == "1.1" else "0.9", "")
+        assert not list(Path(root.path).glob(".platter-journal-ahead*"))
+    assert root.settled() == ended
+    capfd.readouterr()
+    with root.held():
+        switch.activate(root, left, Commands({"PATH": os.defpath}, reload='echo "reloads $PLATTER_VERSION"'))
+    assert (f"reloads {left}" in capfd.readouterr().out) == (not ended)
+    assert root.settled()
+    assert previous(root) == ("1.0" if left == "1.1" else "0.9", "")
+
+
+def test_kill_during_the_reload_of_the_release_before(bundles: dict[str, handmade.Bundle], tmp_path: Path) -> None:
+    """As a user sees it: ROOT/platter, install.sh and a service that would otherwise go on with the failed release."""
+    root = tmp_path / "root"
+    installs: dict[str, list[Any]] = {
+        version: [made.script, "-p", sys.executable, "--root", root] for version, made in bundles.items()
+    }
+    run(installs["1.0"])
+    run([*installs["1.1"], "--reload", 'echo "$PLATTER_VERSION" >"$PLATTER_ROOT/serves"'])
+    die = 'kill -9 "$(cut -d " " -f 2 "$PLATTER_ROOT/.platter-lock")"; sleep 60'
+    fail = f'[ "$PLATTER_VERSION" = 1.1 ] || {{ echo 1.2 >"$PLATTER_ROOT/serves"; exit 1; }}; {die}'
+    done = subprocess.run([*installs["1.2"], "--reload", fail], check=False, capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done
+    until_nothing_runs_in(root)
+    assert (active(root), (root / "serves").read_text()) == ("1.1", "1.2\n")
+    said = run(installs["1.1"])
+    assert "\n  reloading\n1.1 is active now" in said
+    assert (root / "serves").read_text() == "1.1\n"
+    check(root)
+    lines = [json.loads(line) for line in (root / "platter-journal.jsonl").read_text().splitlines()][-3:]
+    assert [(one["what"], one["from"], one["to"], one["result"]) for one in lines] == [
+        ("activate", "1.1", "1.2", "release 1.2: the reload command exited with status 1; killed on the way back"),
+        ("rollback", "1.2", "1.1", "noticed"),
+        ("activate", "1.1", "1.1", "done"),
+    ]
+    assert lines[0]["ran"][0]["name"] == "reload command"
+    assert "1.1 is active already" in run(installs["1.1"])
+    run([root / "platter", "rollback"])
+    assert active(root) == "1.0"
 
 
 def until_nothing_runs_in(root: Path) -> None:

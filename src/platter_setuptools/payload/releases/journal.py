@@ -7,20 +7,21 @@ hand, or before a kill -9 could be recorded; else what failed, and then nothing 
 commit of the release in `to`, if its bundle recorded one; `signer` who signed that bundle, if install.sh asked for a
 signature. `ran` is what ran around a switch, in order: a list of {"name", "release", "result", "seconds"}.
 
-The root's lock is beside it during a change.
+The root's lock is beside it during a change, and on the way back what write_ahead.py keeps.
 """
 
 import contextlib
 import json
 import os
 import stat
-from typing import Iterable, List, Mapping, NamedTuple, Sequence
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence
 
 from .. import untrusted
 from ..errors import DestinationError, HostError
 from ..install import disk, install_state
 from ..install.owners import other, user_name
 from ..terminal import Terminal
+from . import write_ahead
 
 FILE = install_state.JOURNAL
 INSTALL, REMOVE, ACTIVATE, ROLLBACK = "install", "remove", "activate", "rollback"
@@ -104,11 +105,35 @@ class Journal:
         self, what: str, origin: str, to: str, result: str = DONE, ran: Sequence[Mapping[str, object]] = ()
     ) -> None:
         """Add a line, of now. That it cannot be written is told and no more: the next run will notice."""
-        who_did = "unknown" if result == NOTICED else who()
+        self._add(self._line(what, origin, to, result, ran))
+
+    def write_ahead(self, what: str, origin: str, to: str, result: str, ran: Sequence[Mapping[str, object]]) -> None:
+        """Keep a line for the next run to add, should this one be killed before it writes another one."""
+        line = self._line(what, origin, to, "%s; killed on the way back" % result, ran)
+        try:
+            write_ahead.write(self.root, os.fstat(self._descriptor).st_size, line)
+        except OSError as error:
+            self.terminal.error("%s: %s" % (os.path.join(self.root, write_ahead.FILE), error.strerror))
+
+    def carry_over(self, active: str) -> None:
+        """Add the line that a killed run has kept. Note that its way back, to what is `active`, has not ended."""
+        line = self._ahead()
+        if not line:
+            write_ahead.remove(self.root)
+            return
+        (entry,) = parse([line])
+        lines = [json.loads(line)]
+        if active not in ("", entry.to):
+            lines.append(self._line(ROLLBACK, entry.to, active, NOTICED))
+        self._add(*lines)
+
+    def _line(
+        self, what: str, origin: str, to: str, result: str, ran: Sequence[Mapping[str, object]] = ()
+    ) -> Dict[str, object]:
         note = install_state.read(os.path.join(self.root, "versions", to)) if to else None
-        entry = {
+        return {
             "when": install_state.now(),
-            "who": who_did,
+            "who": "unknown" if result == NOTICED else who(),
             "what": what,
             "from": origin or None,
             "to": to or None,
@@ -117,10 +142,22 @@ class Journal:
             "result": result,
             "ran": list(ran),
         }
+
+    def _add(self, *lines: Mapping[str, object]) -> None:
         try:
-            self._append(json.dumps(entry))
+            self._append("\n".join(map(json.dumps, lines)))
         except OSError as error:
             self.terminal.error("%s cannot be written to: %s" % (self.path, error.strerror))
+        else:
+            write_ahead.remove(self.root)
+
+    def _ahead(self) -> bytes:
+        """Return the line that a killed run has kept; empty if there is none."""
+        try:
+            line = write_ahead.read(self.root, os.lstat(self.path).st_size).encode("ascii")
+        except OSError:
+            return b""
+        return line if list(parse([line])) else b""
 
     def _append(self, line: str) -> None:
         """Add a line, after the end of one that a full disk or a power failure has cut off."""
@@ -134,7 +171,7 @@ class Journal:
             disk.sync_folder(self.root)
 
     def read(self) -> List[Entry]:
-        """Return all complete lines of the last eight megabytes; skip the rest.
+        """Return all complete lines of the last eight megabytes, and one that a killed run has kept; skip the rest.
 
         Warn of a journal that is not a file, or that another user could change, and do not read it.
         """
@@ -150,7 +187,7 @@ class Journal:
         if why:
             self.terminal.error("%s is not used: %s" % (self.path, why))
             return []
-        return list(parse(text.split(b"\n")))
+        return list(parse([*text.split(b"\n"), self._ahead()]))
 
     def _stranger(self) -> str:
         """Return who else could change the journal, where the superuser asks; else nothing."""

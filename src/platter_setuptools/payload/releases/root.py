@@ -184,6 +184,11 @@ class Root:
         done = switches(self.journal.read())
         return bool(done) and done[-1].to == self.active() and done[-1].result != NOTICED
 
+    def went_back(self) -> bool:
+        """Whether a run was killed while it went back to what is active, or brought that up again."""
+        done = switches(self.journal.read())
+        return bool(done) and (done[-1].what, done[-1].result) == (ROLLBACK, NOTICED)
+
     def _make(self) -> List[str]:
         made = []
         missing = self.versions
@@ -203,7 +208,8 @@ class Root:
         return made
 
     def _notice(self) -> None:
-        """Write down what happened without us."""
+        """Write down what happened without us, and what a run that was killed could not."""
+        self.journal.carry_over(self.active())
         entries = self.journal.read()
         known = set()
         for entry in entries:
@@ -243,14 +249,17 @@ def previous(root: Root) -> Tuple[str, str]:
 
 
 def switches(entries: List[Entry]) -> List[Entry]:
-    """Return the changes of the active release, but not to one that a killed run left and that failed afterwards."""
+    """Return the changes of the active release, but not to one that a killed run left and that failed afterwards.
+
+    A way back that was cut off counts, also if the release fails: it was active before.
+    """
     found: List[Entry] = []
     for one in entries:
         if one.what not in (ACTIVATE, ROLLBACK):
             continue
         if one.changed:
             found.append(one)
-        elif one.origin == one.to and found and (found[-1].to, found[-1].result) == (one.to, NOTICED):
+        elif one.origin == one.to and found and found[-1][2:] == (ACTIVATE, found[-1].origin, one.to, NOTICED):
             found.pop()
     return found
 

@@ -45,11 +45,13 @@ def activate(root: Root, version: str, commands: Commands, what: str = ACTIVATE,
         signals.ignore_signals()
     except BaseException as error:
         state = "%s is still active" % before if before else "there is still no active release"
+        failure = foreseen(error).message
         if switched:
             with signals.postponed():
+                root.journal.write_ahead(what, before, version, failure, steps.ran)
                 _point_back(root, link if before != version else earlier)
             state = _bring_back(root, version, steps, commands, interrupted=not isinstance(error, InstallError))
-        root.journal.write(what, before, version, foreseen(error).message, steps.ran)
+        root.journal.write(what, before, version, failure, steps.ran)
         if before == version and root.active() != before:  # else that would look like a change by hand
             root.journal.write(ROLLBACK, before, root.active())
         if isinstance(error, InstallError):
@@ -137,7 +139,12 @@ def absent(root: Root, version: str) -> DestinationError:
 
 
 def _earlier(root: Root, version: str) -> str:
-    """Return the release to point at if a release that was found active, but not completed, fails."""
+    """Return the release to point at if a release that was found active, but not completed, fails.
+
+    One that was gone back to was active before that, too, and stays.
+    """
+    if root.went_back():
+        return version
     history = [one for one in root.history() if one != version]
     return history[-1] if history and root.release(history[-1]).usable else version
 
