@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 from platter_setuptools.bundle.members import from_folder
@@ -20,10 +23,10 @@ from support.front_ends import output, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from support.front_ends import Yard
 
+DOCS = Path(__file__).parents[2] / "docs"
 Done = subprocess.CompletedProcess[str]
 LOG = 'echo "$(basename "$0") $PLATTER_VERSION after ${PLATTER_PREVIOUS:-nothing}" >>"$PLATTER_ROOT/log"\n'
 SCRIPTS = {"pre-activate.sh": LOG, "post-activate.sh": LOG}
@@ -130,6 +133,13 @@ def test_from_build_to_rollback(yard: Yard, tmp_path: Path) -> None:
         yard.platter("verify", archive, cwd=project)
         told = "runs       pre-activate.sh, post-activate.sh (the project's, on the server)"
         assert told in yard.platter("inspect", archive, cwd=project).stdout
+    facts = json.loads(yard.platter("inspect", "--json", new, cwd=project).stdout)
+    jsonschema.validate(facts, json.loads((DOCS / "inspect.schema.json").read_text()))
+    sources = {"pre-activate.sh": "deploy/migrate.py", "post-activate.sh": "deploy/after"}
+    assert facts["server_scripts"] == [
+        {"name": name, "sha256": hashlib.sha256((project / source).read_bytes()).hexdigest()}
+        for name, source in sources.items()
+    ]
     environment = {"PATH": os.environ["PATH"], "PLATTER_RUN_ONCE": "1"}
     said: list[str] = []
     for archive in (old, new):
@@ -155,6 +165,14 @@ def test_from_build_to_rollback(yard: Yard, tmp_path: Path) -> None:
     ]
     assert platter(root, "rollback").stdout.splitlines()[:2] == ["  running post-activate.sh", "after 1.0, before 1.1"]
     assert "migrated 1.1 None\n" in platter(root, "activate", "1.1").stdout
+    settings = (project / "pyproject.toml").read_text().replace('post-activate-script = "deploy/after"\n', "")
+    (project / "pyproject.toml").write_text(settings.replace("deploy/migrate.py", "deploy/after"))
+    changed = yard.build(project, "-o", tmp_path / "changed")
+    expected = [{"name": "post-activate.sh", "change": "removed"}, {"name": "pre-activate.sh", "change": "altered"}]
+    for side in (new, root / "versions" / "current"):
+        found = json.loads(yard.platter("diff", "--json", side, changed, cwd=project, code=1).stdout)
+        jsonschema.validate(found, json.loads((DOCS / "diff.schema.json").read_text()))
+        assert (found["files"], found["wheels"]) == (expected, [])
     assert output(root / "versions" / "current" / "bin" / "hello") == "hello from leaf 2.0"
     assert platter(root, "doctor").stdout.count("as it was installed") == 2
 
@@ -263,6 +281,24 @@ class TestFailures:
         assert ran(root) == [("pre-activate.sh", "1.2", "release 1.2: pre-activate.sh exited with status 3")]
         assert "pre-activate.sh exited with status 3" in platter(root, "activate", "1.2", code=7).stderr
         assert platter(root, "doctor").returncode == 0
+
+    def test_the_first_installation_keeps_no_commands(self, deploy: Callable[..., Done], root: Path) -> None:
+        """They may be why it failed: the same installation once more has them, and `activate` has none."""
+        kept, words = root / ".platter-commands.json", ("--health-check", "true", "--reload", RELOAD)
+        fails = {"pre-activate.sh": '[ -e "$PLATTER_ROOT/database" ]\n'}
+        deploy("1.0", *words, files=fails, code=7)
+        assert not kept.exists()
+        deploy("1.0", *words, files=fails, code=7)  # the release is there already
+        assert not kept.exists()
+        (root / "database").touch()
+        said = platter(root, "activate", "1.0").stdout.splitlines()
+        assert said == ["  running pre-activate.sh", "  nothing was reloaded", "1.0 is active now."]
+        assert log(root) == []
+        deploy("1.1", *words, files={"pre-activate.sh": "exit 1\n"}, code=7)
+        assert not kept.exists()
+        deploy("1.2", *words, files=fails)
+        assert log(root) == ["reload 1.2 after 1.0"]
+        assert "  reloading\n" in platter(root, "rollback").stdout
 
     def test_after_the_switch(self, deploy: Callable[..., Done], root: Path) -> None:
         """The release before is switched to as any other: its script runs, and it is reloaded."""

@@ -117,7 +117,7 @@ def browser(tmp_path: Path) -> Browser:
 
 def test_everything_is_drawn(browser: Browser) -> None:
     found = browser.run(
-        page(bundle_summary()),
+        page(dataclasses.replace(bundle_summary(), sums={"post-activate.sh": "0" * 64, "pre-activate.sh": "1" * 64})),
         """
         const text = selector => [...document.querySelectorAll(selector)].map(one => one.textContent);
         const map = document.getElementById("map").getBoundingClientRect();
@@ -138,6 +138,7 @@ def test_everything_is_drawn(browser: Browser) -> None:
     assert found["edges"] == sum(map(len, REQUIRES.values()))
     assert found["licences"] == ["MIT (5)", "BSD-3-Clause (1)", "unknown (1)"]
     assert "9.5 MB, 9.4 MB of it wheels" in found["facts"]
+    assert "pre-activate.sh, post-activate.sh (the project's, on the server)" in found["facts"]
     assert found["rows"] == by_size
     assert found["why"][by_size.index("forms")] == "app > web > forms"
     assert found["why"][by_size.index("extra")] == "asked for beside the project > extra"

@@ -32,7 +32,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """`facts` have an old and a new value; `files` are those that build scripts added."""
+    """`facts` have an old and a new value; `files` are those that build scripts added, and the project's scripts."""
 
     facts: Mapping[str, tuple[str, str]]
     wheels: tuple[Change, ...]
@@ -55,10 +55,11 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
         for name in old.facts
         if name in new.facts and old.facts[name] != new.facts[name]
     }
+    files = {} if old.files is None or new.files is None else dict(_files(old.files, new.files))
     return Difference(
         facts=facts,
         wheels=tuple(_changes(old.wheels, new.wheels)),
-        files={} if old.files is None or new.files is None else dict(_files(old.files, new.files)),
+        files=dict(sorted([*files.items(), *_files(old.scripts, new.scripts)])),
         installer=None not in {old.installer, new.installer} and old.installer != new.installer,
     )
 

@@ -10,7 +10,6 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from platter_setuptools.payload.cleaning import clean
-from platter_setuptools.payload.install import activation_scripts, post_install
 from platter_setuptools.runtime.progress import human_size
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _HEAD = ("wheel", "version", "size", "licence", "tag", "why it is there")
 _SIZE = _HEAD.index("size")
-_RUN_ON_SERVERS = (post_install.FILE, *activation_scripts.NAMES)
 _WIDEST = 40  # characters of a cell, except the last one of a row
 
 
@@ -63,6 +61,7 @@ def as_json(bundle_summary: BundleSummary, files: Mapping[str, Sequence[str]] | 
         "shared": list(about.shared),
         "packages": [part.name for part in bundle_summary.packages],
         "scripts": bundle_summary.scripts,
+        "server_scripts": [{"name": name, "sha256": sha256} for name, sha256 in bundle_summary.server_scripts.items()],
         "roots": list(bundle_summary.roots),
         "wheels": [
             {
@@ -152,8 +151,8 @@ def summary(bundle_summary: BundleSummary) -> str:
     if about.interpreter:
         version, size = about.interpreter.version, human_size(about.interpreter.installed_size)
         facts["brings"] = f"cpython {version}, {size} installed: the server needs no Python"
-    if scripts := [name for name in _RUN_ON_SERVERS if name in bundle_summary.sums]:
-        facts["runs"] = f"{', '.join(scripts)} (the project's, on the server)"
+    if bundle_summary.server_scripts:
+        facts["runs"] = f"{', '.join(bundle_summary.server_scripts)} (the project's, on the server)"
     if about.shared:
         facts["shared"] = f"{', '.join(about.shared)} (links to ROOT/shared)"
     if about.revision:

@@ -18,9 +18,9 @@ from platter_setuptools.inspect.release import is_release, metadata_folders, rea
 from platter_setuptools.inspect.summary import summarise
 from platter_setuptools.payload import untrusted
 from platter_setuptools.payload.errors import InstallError
-from platter_setuptools.payload.install import install_state
+from platter_setuptools.payload.install import activation_scripts, install_state
 from platter_setuptools.payload.manifest import FILE as INFO
-from platter_setuptools.payload.wheels import record
+from platter_setuptools.payload.wheels import contents, record
 from platter_setuptools.payload.wheels.archive import Archive
 
 if TYPE_CHECKING:
@@ -45,12 +45,16 @@ class InstalledDistribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What is compared. `files` are those that build scripts added, with their hashes; unknown for a release."""
+    """What is compared. `files` are those that build scripts added, with their hashes; unknown for a release.
+
+    `scripts` are pre-activate.sh and post-activate.sh, with their hashes; a release keeps them.
+    """
 
     facts: Mapping[str, str]
     wheels: Mapping[str, InstalledDistribution]
     installer: str | None
     files: Mapping[str, str] | None
+    scripts: Mapping[str, str]
 
 
 def open_sides(old: Path, new: Path) -> tuple[Snapshot, Snapshot]:
@@ -80,14 +84,14 @@ def _bundle(path: Path, target: str, *, by_record: bool) -> Snapshot:
     sizes = {one.file: one.installed_size for taker in targets for one in about.for_target(taker).wheels}
     if by_record:
         bundle_summary.require_wheels(path)
-    contents = _recorded(path) if by_record else {f"data/{part.file}": part.sha256 for part in parts}
+    digests = _recorded(path) if by_record else {f"data/{part.file}": part.sha256 for part in parts}
     installer, files = hashlib.sha256(), dict[str, str]()
     known = {INFO, "PACKAGE", "VERSION", "PLATFORM", "data/pylock.toml", "data/sbom.cdx.json"}
     known |= {f"data/{name}" for name in about.files}
     for name, sha256 in sorted(bundle_summary.sums.items()):
         if name == "install.sh" or name.startswith("data/bootstrap/"):
             installer.update(f"{name} {sha256}\n".encode("utf-8", "surrogateescape"))
-        elif name not in known and not name.startswith("data/bytecode/"):
+        elif name not in known and name not in activation_scripts.NAMES and not name.startswith("data/bytecode/"):
             files[name] = sha256
     return Snapshot(
         facts={
@@ -102,12 +106,13 @@ def _bundle(path: Path, target: str, *, by_record: bool) -> Snapshot:
         },
         wheels={
             _name_of(part, parts): InstalledDistribution(
-                version=part.version, size=sizes[part.file], content=contents[f"data/{part.file}"]
+                version=part.version, size=sizes[part.file], content=digests[f"data/{part.file}"]
             )
             for part in parts
         },
         installer=installer.hexdigest(),
         files=files,
+        scripts={name: bundle_summary.sums[name] for name in activation_scripts.NAMES if name in bundle_summary.sums},
     )
 
 
@@ -130,7 +135,17 @@ def _release(folder: Path) -> Snapshot:
         wheels=dict(_installed(folder)),
         installer=None,
         files=None,
+        scripts=dict(_kept_scripts(folder)),
     )
+
+
+def _kept_scripts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the scripts that a release keeps, as they were installed."""
+    recorded = contents.read(str(folder))
+    for name in activation_scripts.NAMES:
+        sha256 = recorded and recorded.scripts.get(f"{install_state.SCRIPTS}/{name}")
+        if sha256:
+            yield name, sha256
 
 
 def _installed(folder: Path) -> Iterator[tuple[str, InstalledDistribution]]:
@@ -151,14 +166,14 @@ def _installed(folder: Path) -> Iterator[tuple[str, InstalledDistribution]]:
 
 def _recorded(path: Path) -> dict[str, str]:
     """Return a digest for each wheel of a bundle of what it installs in site-packages."""
-    contents = {}
+    digests = {}
     with open_bundle(path) as entries:
         for entry in entries:
             name = entry.name.partition("/")[2]
             if name.startswith("data/") and name.endswith(".whl") and name.count("/") == 1:
                 with entry.open() as source:
-                    contents[name] = _digest_of_wheel(source, name)
-    return contents
+                    digests[name] = _digest_of_wheel(source, name)
+    return digests
 
 
 def _digest_of_wheel(source: BinaryIO, name: str) -> str:

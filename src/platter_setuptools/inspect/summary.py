@@ -15,6 +15,7 @@ from platter_setuptools.errors import BundleError, UsageError
 from platter_setuptools.inspect.archive_reader import Kind, open_bundle
 from platter_setuptools.payload import checksums, manifest, thin, untrusted
 from platter_setuptools.payload.errors import InstallError
+from platter_setuptools.payload.install import activation_scripts, post_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from platter_setuptools.payload.thin import Thin
 
+_RUN_ON_SERVERS = (post_install.FILE, *activation_scripts.NAMES)
 _KEPT = (manifest.FILE, checksums.FILE, checksums.SIGNATURE, BILL, thin.FILE)
 
 
@@ -72,6 +74,11 @@ class BundleSummary:
     def scripts(self) -> list[str]:
         """Return the commands of the packages."""
         return list(dict.fromkeys(script for part in self.packages for script in part.scripts))
+
+    @property
+    def server_scripts(self) -> dict[str, str]:
+        """Return the SHA-256 of the project's scripts that run on a server, by their names, in their order."""
+        return {name: self.sums[name] for name in _RUN_ON_SERVERS if name in self.sums}
 
     @property
     def libc(self) -> str:
