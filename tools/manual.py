@@ -35,7 +35,7 @@ _VALUES = {
     Kind.NAMES: "a list of names",
     Kind.LINES: "a list of strings",
     Kind.PATHS: "a list of paths",
-    Kind.TARGETS: "a list of names and paths",
+    Kind.NAMES_OR_PATHS: "a list of names and paths",
 }
 
 

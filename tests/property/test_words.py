@@ -45,8 +45,8 @@ def values_of(option: Option) -> st.SearchStrategy[Any]:  # noqa: PLR0911
             return st.lists(NAMES, min_size=1, max_size=4)
         case Kind.LINES | Kind.PATHS:
             return st.lists(LINES if option.kind is Kind.LINES else PLACES, min_size=1, max_size=4)
-        case Kind.TARGETS:  # more than one contradict each other
-            return st.lists(NAMES, min_size=1, max_size=1)
+        case Kind.NAMES_OR_PATHS:
+            return st.lists(PLACES, min_size=1, max_size=4)
         case Kind.PATH:
             return PLACES
         case _:

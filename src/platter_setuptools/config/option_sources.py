@@ -260,7 +260,7 @@ def _one(option: Option, value: str, where: str, base: Path) -> str | Path:
         if "://" in value:  # before it becomes a Path, which would make one slash of the two
             raise UsageError(f"{where}: expected a path, found the URL {value}", hint="name a local file or folder")
         return absolute(value, base)
-    if option.kind is Kind.TARGETS and value.endswith(".json"):
+    if option.kind is Kind.NAMES_OR_PATHS and ("/" in value or value.endswith(".json")):
         return os.fspath(absolute(value, base))
     if option.choices and value not in option.choices:
         raise UsageError(

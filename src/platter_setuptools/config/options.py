@@ -30,11 +30,11 @@ class Kind(enum.Enum):
     NAMES = "names"  # a list; in one string separated by commas or white space
     LINES = "lines"  # a list of values that may contain spaces; in one string one per line
     PATHS = "paths"
-    TARGETS = "targets"  # lines, each a name or the path of a .json file
+    NAMES_OR_PATHS = "names or paths"  # lines; a path has a slash, or ends in .json
 
     @property
     def is_list(self) -> bool:
-        return self in {Kind.NAMES, Kind.LINES, Kind.PATHS, Kind.TARGETS}
+        return self in {Kind.NAMES, Kind.LINES, Kind.PATHS, Kind.NAMES_OR_PATHS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class Options:
         metavar="DIR",
     )
     python: tuple[str, ...] = _list(
-        Kind.LINES,
+        Kind.NAMES_OR_PATHS,
         "the interpreter to build for, as a path, a command or a version such as 3.12; several make one bundle for all",
         default_text="the one that runs this command",
         short="p",
@@ -104,7 +104,7 @@ class Options:
         words=("uv",),
     )
     target: tuple[str, ...] = _list(
-        Kind.TARGETS,
+        Kind.NAMES_OR_PATHS,
         "what to build for instead, if it is not an interpreter of this machine: a name such as"
         " cp312-manylinux_2_28_aarch64, or a file that `install.sh --describe` or `platter describe` wrote",
         metavar="TARGET",

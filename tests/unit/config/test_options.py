@@ -80,6 +80,13 @@ class TestStrings:
         monkeypatch.setenv("HOME", "/home/me")
         assert strings(output=value) == {"output": Path(path.replace("~", "/home/me", 1) if path == "~" else path)}
 
+    @pytest.mark.parametrize("name", ["python", "target"])
+    def test_names_or_paths(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/home/me")
+        said = ["3.12", "env/bin/python", "~/env/bin/python", "/usr/bin/python3", "server.json"]
+        found = ("3.12", "/base/env/bin/python", "/home/me/env/bin/python", "/usr/bin/python3", "/base/server.json")
+        assert strings(**{name: said}) == table(**{name: said}) == {name: found}
+
     @pytest.mark.parametrize("word", ["1", "true", "Yes", " on ", "y", "T"])
     def test_yes(self, word: str) -> None:
         assert strings(**{"no-pip": word}) == {"no_pip": True}
