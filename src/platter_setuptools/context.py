@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import os
 import sysconfig
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,124 +14,59 @@ from platter_setuptools.dependencies import Dependencies
 from platter_setuptools.prefetch import Prefetch
 from platter_setuptools.resolve.resolver import Request
 from platter_setuptools.resolvers import Resolvers
-from platter_setuptools.runtime.concurrency import Background, OncePerKey
+from platter_setuptools.runtime.concurrency import OncePerKey
 from platter_setuptools.runtime.reproducible import source_date_epoch
-from platter_setuptools.runtime.signals import signals_held_back
-from platter_setuptools.runtime.streams import print_notice
-from platter_setuptools.runtime.temporary import temporary_folder
-from platter_setuptools.wheel_cache import WheelCache, default_location
 from platter_setuptools.wheels.analysis import Analyser
 from platter_setuptools.wheels.build import WheelBuilder
 from platter_setuptools.wheels.build_settings import PLAIN
 from platter_setuptools.wheels.bytecode import compile_for_builds
-from platter_setuptools.wheels.sources import Checkout
 from platter_setuptools.wheels.tools import Tools, collect_tools
 from platter_setuptools.wheels.wheelhouse import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Future
 
     from platter_setuptools.bundle.build_scripts import BuildScriptFolders
     from platter_setuptools.bundle.interpreter import BundledInterpreter
     from platter_setuptools.bundle.members import Member
     from platter_setuptools.bundle.signing import Signer
-    from platter_setuptools.config.options import Options
-    from platter_setuptools.runtime.processes import Runner
-    from platter_setuptools.runtime.progress import Progress
+    from platter_setuptools.session import Session
     from platter_setuptools.targets.find import Machines
     from platter_setuptools.targets.target import Interpreter, Target
     from platter_setuptools.values import Wheel
     from platter_setuptools.wheels.check import WheelWithMetadata
     from platter_setuptools.wheels.environments import Environment
 
-_PATIENCE = 3.0  # seconds to wait for background threads at the end: the processes are gone by then
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """What the contexts of all targets share: the options, the project, the tools, and a folder for temporary files."""
-
-    options: Options
-    source: Path
-    run: Runner
-    progress: Progress
-    work: Path
-    background: Background
-    checkout: Checkout
-    cache: WheelCache
-
-
-@contextlib.contextmanager
-def open_build(
-    options: Options, source: Path, run: Runner, progress: Progress, tree: Path | None = None
-) -> Iterator[Build]:
-    """Open what a build needs. After the block its processes and threads end, then its temporary files go."""
-    background = Background()
-    with temporary_folder() as work:
-        (work / "tmp").mkdir()
-        run.keep_temporary_files_in(work / "tmp")
-        root = work / "store" if options.no_wheel_cache else options.wheel_cache or default_location()
-        before, tempfile.tempdir = tempfile.tempdir, os.fspath(work / "tmp")  # for the libraries that we use
-        try:
-            yield Build(
-                options=options,
-                source=source,
-                run=run,
-                progress=progress,
-                work=work,
-                background=background,
-                checkout=Checkout(tree, run, record=options.record_git_state),
-                cache=WheelCache(root, print_notice),
-            )
-        finally:
-            with signals_held_back():
-                run.stop()
-                background.join(_PATIENCE)
-                tempfile.tempdir = before
-
 
 class BuildContext:
     """The tools of one build. What is expensive is made on first use, once; what is needed early is started early."""
 
-    def __init__(self, build: Build, machines: Machines, work: Path, *, several: bool = False) -> None:
-        """`work` is for temporary files of this target; `several` tells that the bundle is for more than one."""
+    def __init__(self, session: Session, machines: Machines, *, several: bool = False) -> None:
+        """`several` tells that the bundle is for more than one target."""
         # Several threads ask for these later, and before CPython 3.12 one that asks while another reads them for the
         # first time gets half of them (python/cpython#92452).
         sysconfig.get_config_vars()
-        self.options, self.source, self.run, self.progress = build.options, build.source, build.run, build.progress
-        self.background, self.checkout, self.cache = build.background, build.checkout, build.cache
-        self.work, self.several = work, several
+        self.options, self.run, self.progress = session.options, session.run, session.progress
+        self.background, self.checkout, self.cache = session.background, session.checkout, session.cache
+        self.work, self.source, self.several = session.work, session.source, several
         self.interpreter: BundledInterpreter | None = None
         if self.options.with_python:
             from platter_setuptools.bundle.interpreter import take_interpreter  # noqa: PLC0415 - loads elftools
 
-            self.interpreter = take_interpreter(self.options, self.cache, self.run, self.progress, work)
+            self.interpreter = take_interpreter(self.options, self.cache, self.run, self.progress, self.work)
         if self.interpreter and not self.options.target:
             machines = machines._replace(target=self.interpreter.target, host=self.interpreter.target)
         # What the bundle is for; what runs here and builds wheels; and what compiles bytecode, if it can.
         self.target, self.host, self.compiler = machines.target, machines.host, machines.compiler
         self.analyser = Analyser(target=self.target, cache=self.cache, run=self.run)
         self.mtime = source_date_epoch(os.environ)  # of all that is in the bundle
-        self.dependencies = Dependencies(
-            self.options,
-            self.source,
-            machines,
-            run=self.run,
-            progress=self.progress,
-            cache=self.cache,
-            work=work,
-            background=self.background,
-            pip=lambda: self.host_tools.pip.path,
-        )
+        self.dependencies = Dependencies(session, machines, pip=lambda: self.host_tools.pip.path)
         self.resolvers = Resolvers(
+            session,
+            machines,
             self.dependencies,
-            cache=self.cache,
-            run=self.run,
-            work=work,
-            background=self.background,
             shared_python=lambda: Path(self.environment.python_executable),
-            pip=lambda: self.host_tools.pip.path,
         )
         self.prefetch = Prefetch(
             source=self.source,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from platter_setuptools.context import BuildContext, open_build
+from platter_setuptools.context import BuildContext
 from platter_setuptools.resolve.uv_config import uv_tables
+from platter_setuptools.session import open_session
 from platter_setuptools.targets.find import machines_of
 from platter_setuptools.wheels.check import WheelWithMetadata, check_fits
 from platter_setuptools.wheels.metadata import describe
@@ -33,18 +34,17 @@ def open_contexts(
     Nothing that they have started goes on, and nothing temporary stays, after the block. `tree` is the folder that the
     project's wheel is built from, if that is known.
     """
-    with open_build(options, source, run, progress, tree) as build:
-        contexts: list[BuildContext] = []
+    with open_session(options, source, run, progress, tree) as session:
         targets = machines_of(options, run)
-        for number, machines in enumerate(targets):
-            work = build.work / f"target-{number}" if number else build.work
-            work.mkdir(exist_ok=True)
-            contexts.append(BuildContext(build, machines, work, several=len(targets) > 1))
-        with build.cache.in_use():
+        contexts = [
+            BuildContext(session.below(f"target-{number}"), machines, several=len(targets) > 1)
+            for number, machines in enumerate(targets)
+        ]
+        with session.cache.in_use():
             for context in contexts:
                 context.start_tools()
             _ = contexts[0].signer  # the same holds for this
-            build.background.start(lambda: installer_of(contexts, virtualenv_of(contexts)))
+            session.background.start(lambda: installer_of(contexts, virtualenv_of(contexts)))
             if tree and not options.lock:
                 _warn_of_unused_locks(tree, progress)
             yield contexts

@@ -36,36 +36,18 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-    from platter_setuptools.config.options import Options
     from platter_setuptools.resolve.amendments import Amendment
     from platter_setuptools.resolve.indexes import IndexSettings
-    from platter_setuptools.runtime.concurrency import Background
-    from platter_setuptools.runtime.processes import Runner
-    from platter_setuptools.runtime.progress import Progress
+    from platter_setuptools.session import Session
     from platter_setuptools.targets.find import Machines
-    from platter_setuptools.wheel_cache import WheelCache
 
 
 class Dependencies:
-    """The dependencies of the project in the folder `source`, as configured. `pip` is a wheel of pip."""
+    """The dependencies of the project, as configured. `pip` waits for a wheel of pip."""
 
-    def __init__(
-        self,
-        options: Options,
-        source: Path,
-        machines: Machines,
-        *,
-        run: Runner,
-        progress: Progress,
-        cache: WheelCache,
-        work: Path,
-        background: Background,
-        pip: Callable[[], Path],
-    ) -> None:
-        self.options, self.source, self.cache = options, source, cache
-        self.target, self.host = machines.target, machines.host
-        self.run, self.progress, self.work, self._pip = run, progress, work, pip
-        self._background = background
+    def __init__(self, session: Session, machines: Machines, *, pip: Callable[[], Path]) -> None:
+        self.session, self.options, self.source = session, session.options, session.source
+        self.target, self.host, self.pip = machines.target, machines.host, pip
 
     @property
     def shares_environment(self) -> bool:
@@ -110,7 +92,7 @@ class Dependencies:
         """Return uv's configuration for the project. Raise UsageError for what uv cannot read."""
         config = read_config(self.source, os.environ)
         if config.table:
-            check_config(self.source, self.run)
+            check_config(self.source, self.session.run)
         return config
 
     @property
@@ -137,7 +119,7 @@ class Dependencies:
     @functools.cached_property
     def packages(self) -> tuple[Member, ...]:
         """Return the members of the workspace that go into the bundle beside the project. Raise UsageError."""
-        return members_beside(self.source, self.options.package, self.run)
+        return members_beside(self.source, self.options.package, self.session.run)
 
     @functools.cached_property
     def groups(self) -> tuple[Requirement, ...]:
@@ -163,7 +145,7 @@ class Dependencies:
         options, settings = self.options, self.settings
         of_uv = self._places_in("UV_CONSTRAINT") if options.resolver == "uv" else []
         constraints = (*settings.constraints, *of_uv, *map(str, options.constraints))
-        return self._background.start(
+        return self.session.background.start(
             lambda: (self._read(options.requirements, constraints), self._read((), settings.build_constraints))
         )
 
@@ -176,14 +158,14 @@ class Dependencies:
             files,
             constraints,
             # The pip that is installed here is compiled already: it takes half the time of a wheel.
-            pip=lambda: (installed_pip() if os.fspath(self.host.executable) == sys.executable else None) or self._pip(),
+            pip=lambda: (installed_pip() if os.fspath(self.host.executable) == sys.executable else None) or self.pip(),
             target=self.target,
             host=self.host,
             settings=self.settings,
             project=self.source,
-            run=self.run,
-            cache=self.cache,
-            work=self.work,
+            run=self.session.run,
+            cache=self.session.cache,
+            work=self.session.work,
             offline=self.options.no_download,
         )
 
@@ -199,8 +181,8 @@ class Dependencies:
             [name, *(one.name for one in self.packages)],
             extras=options.extras,
             groups=options.group,
-            run=self.run,
-            work=self.work,
+            run=self.session.run,
+            work=self.session.work,
         )
 
     def with_packages(self, lock: Lock) -> Lock:
@@ -277,7 +259,7 @@ class Dependencies:
         """Return the names that pip would take from an index, and uv from elsewhere; warn of them, once."""
         unread = uv_project.own_sources([self.source, *(one.folder for one in self.packages)])
         if unread:
-            self.progress.warn(
+            self.session.progress.warn(
                 f"pip does not read [tool.uv.sources]: {', '.join(unread)} may come from an index instead"
             )
         return unread
@@ -286,7 +268,7 @@ class Dependencies:
     def _lost_sources(self) -> tuple[str, ...]:
         lost = uv_project.lost_sources(self.source)
         if lost:
-            self.progress.warn(
+            self.session.progress.warn(
                 f"[tool.uv.sources] says where {', '.join(lost)} is, which the sdist lacks: an index is asked instead"
             )
         return lost

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from platter_setuptools.complete_set import build_project, complete_set
-from platter_setuptools.context import BuildContext, open_build
+from platter_setuptools.context import BuildContext
 from platter_setuptools.errors import ArchiveError, DependencyError, PlatterError, WheelError
 from platter_setuptools.resolve.lock import Lock, join, read_lock
 from platter_setuptools.resolve.preferences import differences, preferences_of, unknown_to
 from platter_setuptools.runtime.progress import Progress, counted
 from platter_setuptools.runtime.temporary import replacing
+from platter_setuptools.session import open_session
 from platter_setuptools.targets.find import machines_of
 from platter_setuptools.wheels.check import check_python
 
@@ -59,18 +60,16 @@ def write_lock(
     preferences = preferences_of(known, upgraded)
     if known and (unknown := unknown_to(known, upgraded)):
         progress.warn(f"upgrade-package {', '.join(unknown)}: {path.name} does not have it")
-    with open_build(options, source, run, progress) as build:
+    with open_session(options, source, run, progress) as session:
         if options.with_python:
             from platter_setuptools.bundle.interpreter import find_program  # noqa: PLC0415 - loads elftools
 
-            program = find_program(options, run, build.work)
+            program = find_program(options, run, session.work)
             options = dataclasses.replace(options, with_python=None, python=(program,) if program else options.python)
         found = sorted(machines_of(options, run), key=lambda one: Version(one.target.version))
         targets, locks = [one.target for one in found], []
         for number, machines in enumerate(found[:1] if universal else found):
-            work = build.work / f"target-{number}"
-            work.mkdir()
-            context = BuildContext(dataclasses.replace(build, options=options), machines, work)
+            context = BuildContext(dataclasses.replace(session.below(f"target-{number}"), options=options), machines)
             context.resolvers.preferences = preferences
             with context.cache.in_use():
                 serving = targets if universal else [machines.target]

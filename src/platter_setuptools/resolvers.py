@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 
     from platter_setuptools.dependencies import Dependencies
     from platter_setuptools.resolve.lock import Lock
-    from platter_setuptools.runtime.concurrency import Background
-    from platter_setuptools.runtime.processes import Runner
+    from platter_setuptools.session import Session
+    from platter_setuptools.targets.find import Machines
     from platter_setuptools.targets.target import Target
-    from platter_setuptools.wheel_cache import WheelCache
 
 _KIND = "newer"
 _DAY = 24 * 60 * 60
@@ -42,25 +41,14 @@ _DAY = 24 * 60 * 60
 class Resolvers:
     """Made on first use, once.
 
-    `shared_python` is that of the build scripts' virtual environment, where some builds use it; `pip` the wheel of a
-    pip.
+    `shared_python` is that of the build scripts' virtual environment, where some builds use it.
     """
 
     def __init__(
-        self,
-        dependencies: Dependencies,
-        *,
-        cache: WheelCache,
-        run: Runner,
-        work: Path,
-        background: Background,
-        shared_python: Callable[[], Path],
-        pip: Callable[[], Path],
+        self, session: Session, machines: Machines, dependencies: Dependencies, *, shared_python: Callable[[], Path]
     ) -> None:
-        self.dependencies, self.progress = dependencies, dependencies.progress
-        self.target, self.host = dependencies.target, dependencies.host
-        self.options, self.cache, self.run, self.work = dependencies.options, cache, run, work
-        self._background, self._shared_python, self._pip = background, shared_python, pip
+        self.session, self.dependencies, self.options = session, dependencies, session.options
+        self.target, self.host, self._shared_python = machines.target, machines.host, shared_python
         self._newer: Future[dict[str, list[str]]] | None = None
         self.preferences = NO_PREFERENCES  # of `resolve`
 
@@ -81,11 +69,11 @@ class Resolvers:
         return PipResolver(
             python=python,
             target=self._other(target),
-            pip=self._pip,
+            pip=self.dependencies.pip,
             settings=settings,
-            run=self.run,
-            work=self.work,
-            project=self.dependencies.source,
+            run=self.session.run,
+            work=self.session.work,
+            project=self.session.source,
         )
 
     def _other(self, target: Target) -> Target | None:
@@ -97,10 +85,10 @@ class Resolvers:
             resolver=resolver,
             target=target,
             settings=settings,
-            cache=self.cache,
-            progress=self.progress,
-            work=self.work,
-            run=self.run,
+            cache=self.session.cache,
+            progress=self.session.progress,
+            work=self.session.work,
+            run=self.session.run,
             private_indexes=lambda said: private_indexes(
                 settings(), self.dependencies.uv_config if self.options.resolver == "uv" else None, said
             ),
@@ -125,7 +113,7 @@ class Resolvers:
         found = [f"{name} {version} ({taken} is taken)" for name, (version, taken) in newer.items()]
         if found:
             version = self.target.version
-            self.progress.warn(
+            self.session.progress.warn(
                 f"passed over, since a later patch release than {version}.0 is needed: {', '.join(found)}. The "
                 f"bundle is for all of Python {version}; require a newer one, and the bundle needs that patch release"
             )
@@ -145,7 +133,7 @@ class Resolvers:
 
         def newer() -> dict[str, list[str]]:
             with contextlib.suppress(PlatterError, LookupError, TypeError, ValueError):  # a note may hold anything
-                noted = self.cache.recall(_KIND, key)
+                noted = self.session.cache.recall(_KIND, key)
                 if noted and noted[0] == context:
                     return {name: [version, instead] for name, (version, instead) in noted[1].items()}
                 newest = _versions(resolve(later))
@@ -154,11 +142,11 @@ class Resolvers:
                     for name, version in taken.items()
                     if name in newest and newest[name] > version
                 }
-                self.cache.note(_KIND, key, [context, found])
+                self.session.cache.note(_KIND, key, [context, found])
                 return found
             return {}
 
-        return self._background.start(newer)
+        return self.session.background.start(newer)
 
     def resolve_for_build(self, requirements: Sequence[str]) -> Lock:
         """Resolve what a build requires, by the constraints of builds."""
@@ -177,11 +165,11 @@ class Resolvers:
         dependencies = self.dependencies
         return RememberingResolver(
             resolver=resolver,
-            config=uv_project.configuration(dependencies.source, dependencies.uv_config) if config is None else config,
+            config=uv_project.configuration(self.session.source, dependencies.uv_config) if config is None else config,
             settings=dependencies.settings,
             target=target,
-            cache=self.cache,
-            work=self.work,
+            cache=self.session.cache,
+            work=self.session.work,
             offline=self.options.no_download,
         )
 
@@ -212,15 +200,15 @@ class Resolvers:
         """Uv for the project or, with a `config` (a uv.toml), for tools or `builds`."""
         file = None
         if config is not None:
-            file = self.work / ("uv-builds.toml" if builds else "uv-tools.toml")
+            file = self.session.work / ("uv-builds.toml" if builds else "uv-tools.toml")
             file.write_text(config, "utf-8")
         return UvResolver(
             python=python,
             target=self._other(target),
             settings=settings,
-            run=self.run,
-            work=self.work,
-            project=self.dependencies.source,
+            run=self.session.run,
+            work=self.session.work,
+            project=self.session.source,
             config=file,
             offline=is_set(os.environ, "UV_OFFLINE") or bool(self.dependencies.uv_config.option("offline")),
             environ={} if config is None else without(builds=builds),

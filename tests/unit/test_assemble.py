@@ -24,12 +24,13 @@ from platter_setuptools.assemble import assemble, summary
 from platter_setuptools.bundle.members import from_text
 from platter_setuptools.config.config_settings import backend_settings
 from platter_setuptools.config.options import Options
-from platter_setuptools.context import Build, BuildContext
+from platter_setuptools.context import BuildContext
 from platter_setuptools.errors import ArchiveError, CommandError, DependencyError, ScriptError, UsageError, WheelError
 from platter_setuptools.inspect.find import python_of
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload import manifest as payload_manifest
 from platter_setuptools.runtime.concurrency import Background
+from platter_setuptools.session import Session
 from platter_setuptools.targets.find import Machines
 from platter_setuptools.values import Artifact, Origin
 from platter_setuptools.wheel_cache import WheelCache
@@ -508,7 +509,7 @@ def test_config_settings() -> None:
 
 
 def context_of(options: Options, yard: Yard, work: Path) -> BuildContext:
-    build = Build(
+    session = Session(
         options=options,
         source=yard.folder,
         run=yard.play,
@@ -518,7 +519,7 @@ def context_of(options: Options, yard: Yard, work: Path) -> BuildContext:
         checkout=Checkout(None, yard.play, record=False),
         cache=WheelCache(yard.folder / "cache"),
     )
-    return BuildContext(build, Machines(HERE, HERE), work)
+    return BuildContext(session, Machines(HERE, HERE))
 
 
 def test_a_builder_without_isolation_shares_the_scripts_environment(yard: Yard) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,13 +17,14 @@ from platter_setuptools.resolve.resolver import Request
 from platter_setuptools.resolve.uv_config import UvConfig
 from platter_setuptools.resolvers import Resolvers
 from platter_setuptools.runtime.concurrency import Background
+from platter_setuptools.session import Session
+from platter_setuptools.targets.find import Machines
 from platter_setuptools.wheel_cache import WheelCache
+from platter_setuptools.wheels.sources import Checkout
 from support.fakes import Diary, FakeRunner, target
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from platter_setuptools.dependencies import Dependencies
 
 LATER = f"{target().version}.99"
 
@@ -47,26 +48,27 @@ class Play:
 
     def build(self) -> list[str]:
         """Resolve as a build does, and give what is told."""
-        diary, here = Diary(), target()
+        diary, here, run = Diary(), target(), FakeRunner()
         dependencies: Any = SimpleNamespace(
-            target=here,
-            host=here,
-            progress=diary,
-            options=Options(output=self.folder),
-            source=self.folder,
             settings=IndexSettings(),
             requirements=NOTHING,
             uv_config=UvConfig(),
             pins=lambda universal: None,  # noqa: ARG005
         )
         found = Resolvers(
-            cast("Dependencies", dependencies),
-            cache=WheelCache(self.folder / "cache"),
-            run=FakeRunner(),
-            work=self.folder,
-            background=Background(),
+            Session(
+                options=Options(output=self.folder),
+                source=self.folder,
+                run=run,
+                progress=diary,
+                work=self.folder,
+                background=Background(),
+                checkout=Checkout(None, run),
+                cache=WheelCache(self.folder / "cache"),
+            ),
+            Machines(here, here),
+            dependencies,
             shared_python=lambda: self.folder,
-            pip=lambda: self.folder,
         )
         found.project = found._checked(self, found.target, IndexSettings)
         found.resolve(Request(requirements=("dep",)))
