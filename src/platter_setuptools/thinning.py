@@ -22,7 +22,7 @@ from platter_setuptools.bundle.checksums import end_of_links
 from platter_setuptools.bundle.members import Member, from_bytes, from_text
 from platter_setuptools.config.options import FORMATS
 from platter_setuptools.errors import ArchiveError, BundleError, UsageError
-from platter_setuptools.inspect.archive_reader import Entry, Kind, above, impossible, open_bundle
+from platter_setuptools.inspect.archive_reader import Entry, Kind, above, impossible, open_bundle, size_of
 from platter_setuptools.inspect.find import THIN, ReplaceableCheck, targets_for
 from platter_setuptools.inspect.known_files import DAMAGED, Known, files_by_kind, parse_sums, read_base
 from platter_setuptools.payload import checksums, manifest, thin, untrusted
@@ -95,7 +95,7 @@ def make_thin(
     return ThinBundle(
         path=archive.path,
         size=archive.size,
-        full_size=_size(bundle),
+        full_size=size_of(bundle),
         wheels=sum(f"data/{wheel.file}" not in left_out for wheel in plan.wheels),
         all_wheels=len(plan.wheels),
         left_out=len(left_out),
@@ -117,12 +117,6 @@ def _format_of(bundle: Path) -> str:
     return found
 
 
-def _size(bundle: Path) -> int:
-    if not bundle.is_dir():
-        return bundle.stat().st_size
-    return sum(one.lstat().st_size for one in bundle.rglob("*") if not one.is_dir())
-
-
 @dataclass(slots=True)
 class _FullBundle:
     """What was read of the full bundle: `kept` are the files that the thin one might need."""
@@ -140,13 +134,13 @@ class _FullBundle:
         """Read the bundle; with `only`, just these files, if they were left unread the first time."""
         with open_bundle(self.path) as entries:
             for entry in entries:
-                name = entry.name.partition("/")[2]
                 if only is None:
-                    self._take(entry, name)
-                elif name in only and name not in self.kept and entry.kind is Kind.FILE:
-                    self.kept[name] = self._file(entry, name)
+                    self._take(entry)
+                elif entry.inside in only and entry.inside not in self.kept and entry.kind is Kind.FILE:
+                    self.kept[entry.inside] = self._file(entry)
 
-    def _take(self, entry: Entry, name: str) -> None:
+    def _take(self, entry: Entry) -> None:
+        name = entry.inside
         self.top = self.top or entry.name.partition("/")[0]
         if finding := impossible(entry, self.top, self.members):
             raise self._damaged(f"{entry.name}: {finding}")
@@ -159,15 +153,15 @@ class _FullBundle:
             return
         self.members[name] = Member(name=name, content=b"")
         if self._listed.get(name) not in self.known:
-            self.kept[name] = self._file(entry, name)
+            self.kept[name] = self._file(entry)
         if name == checksums.FILE:  # before the files that may be left out, in an archive that is sorted
             self._sums = parse_sums(self.path, _content(self.kept[name]))
             self._listed = files_by_kind(self._sums)
 
-    def _file(self, entry: Entry, name: str) -> Member:
+    def _file(self, entry: Entry) -> Member:
         with entry.open() as source:
             mode = os.fstat(source.fileno()).st_mode if entry.mode is None else entry.mode
-            return _kept(source, name, executable=bool(mode & stat.S_IXUSR), work=self.work)
+            return _kept(source, entry.inside, executable=bool(mode & stat.S_IXUSR), work=self.work)
 
     def about(self) -> tuple[dict[str, str], manifest.Manifest]:
         """Return the checksums and the manifest. Raise UsageError if the bundle cannot be made thin."""

@@ -23,7 +23,7 @@ from platter_setuptools.payload.names import relative
 from platter_setuptools.runtime.temporary import NO_ROOM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from platter_setuptools.bundle.members import Member
 
@@ -61,6 +61,11 @@ class Entry:
     link: str = ""
     open: Callable[[], BinaryIO] = io.BytesIO
 
+    @property
+    def inside(self) -> str:
+        """Return the name below the top folder; empty for that folder."""
+        return self.name.partition("/")[2]
+
 
 @contextlib.contextmanager
 def open_bundle(path: Path) -> Iterator[Iterator[Entry]]:
@@ -89,6 +94,29 @@ def open_bundle(path: Path) -> Iterator[Iterator[Entry]]:
             raise
         reason = getattr(error, "strerror", None) or str(error) or "it ends too early"
         raise ArchiveError(f"{path} cannot be read as a bundle: {reason}", hint=_HINT) from error
+
+
+def read_files(path: Path, names: Collection[str]) -> dict[str, bytes]:
+    """Return those of these files that a bundle has, each to one byte more than a list may be long, and read no others.
+
+    Raises ArchiveError if it cannot be read.
+    """
+    found: dict[str, bytes] = {}
+    with open_bundle(path) as entries:
+        for entry in entries:
+            if entry.inside in names and entry.kind is Kind.FILE:
+                with entry.open() as source:
+                    found[entry.inside] = source.read(untrusted.LIST + 1)
+                if len(found) == len(names):
+                    break
+    return found
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a bundle in bytes: of a folder, that of its files."""
+    if path.is_dir():
+        return sum(one.lstat().st_size for one in path.rglob("*") if not one.is_dir())
+    return path.stat().st_size
 
 
 def impossible(entry: Entry, top: str, members: Mapping[str, Member]) -> str:

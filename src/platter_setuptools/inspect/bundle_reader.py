@@ -118,20 +118,21 @@ def _script(path: Path) -> Iterator[str]:
 
 
 def _take(entry: Entry, contents: Contents, work: Path) -> None:
-    top, _, name = entry.name.partition("/")
-    contents.top = contents.top or top
+    name = entry.inside
+    contents.top = contents.top or entry.name.partition("/")[0]
     if finding := impossible(entry, contents.top, contents.members):
         contents.findings.append(f"{entry.name}: {finding}")
         return
-    contents.findings += _odd(entry, name)
+    contents.findings += _odd(entry)
     if name:
-        contents.members[name] = _member(entry, name, contents, work)
+        contents.members[name] = _member(entry, contents, work)
     if len(contents.members) > untrusted.FILES:
         raise ArchiveError(f"it holds more than {untrusted.FILES} files", hint=_HINT)
 
 
-def _odd(entry: Entry, name: str) -> Iterator[str]:
+def _odd(entry: Entry) -> Iterator[str]:
     """Yield what differs from the entry that a build writes."""
+    name = entry.inside
     files = {0o755} if name in {"install.sh", "post-install.sh", *SCRIPTS} else {0o644, 0o755}
     expected = {Kind.FOLDER: {0o755}, Kind.LINK: {0o777}, Kind.FILE: files}[entry.kind]
     if entry.mode is not None and entry.mode not in expected:
@@ -144,7 +145,8 @@ def _odd(entry: Entry, name: str) -> Iterator[str]:
         yield f"{entry.name}: the link leads out of the bundle ({entry.link})"
 
 
-def _member(entry: Entry, name: str, contents: Contents, work: Path) -> Member:
+def _member(entry: Entry, contents: Contents, work: Path) -> Member:
+    name = entry.inside
     if entry.kind is not Kind.FILE:
         return Member(name=name, link=entry.link if entry.kind is Kind.LINK else None)
     folder, base = posixpath.split(name)

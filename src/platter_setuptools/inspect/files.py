@@ -31,7 +31,7 @@ def files_of(path: Path, bundle_summary: BundleSummary) -> dict[str, tuple[str, 
     found = {}
     with open_bundle(path) as entries, temporary_folder() as scratch:
         for entry in entries:
-            about = wanted.get(entry.name.partition("/")[2])
+            about = wanted.get(entry.inside)
             if about is None or entry.kind is not Kind.FILE:
                 continue
             copy = scratch / about.file

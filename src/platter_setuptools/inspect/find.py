@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from platter_setuptools.config.options import FORMATS
 from platter_setuptools.errors import ArchiveError, UsageError
-from platter_setuptools.inspect.archive_reader import Kind, open_bundle
+from platter_setuptools.inspect.archive_reader import Kind, open_bundle, read_files
 from platter_setuptools.payload import untrusted
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.table import Table
@@ -215,16 +215,11 @@ def targets_of(path: Path) -> str:
 
 def _targets(path: Path) -> list[tuple[str, str | None]]:
     """Return the ABI tag and the libc of each target."""
-    with open_bundle(path) as entries:
-        for entry in entries:
-            if entry.name.partition("/")[2] == _INFO and entry.kind is Kind.FILE:
-                with entry.open() as source:
-                    text = source.read(untrusted.TEXT + 1)
-                try:
-                    about = Table(untrusted.parse_json(untrusted.within(text, untrusted.TEXT)), _INFO)
-                    return [(one.get("abi", str), one.optional("libc", str)) for one in about.tables("targets")]
-                except (ValueError, BundleError) as error:
-                    raise ArchiveError(
-                        f"{path}: {_INFO} does not name its Python", hint="run platter verify"
-                    ) from error
-    raise ArchiveError(f"{path} has no {_INFO}", hint="name a bundle that platter has built")
+    text = read_files(path, [_INFO]).get(_INFO)
+    if text is None:
+        raise ArchiveError(f"{path} has no {_INFO}", hint="name a bundle that platter has built")
+    try:
+        about = Table(untrusted.parse_json(untrusted.within(text, untrusted.TEXT)), _INFO)
+        return [(one.get("abi", str), one.optional("libc", str)) for one in about.tables("targets")]
+    except (ValueError, BundleError) as error:
+        raise ArchiveError(f"{path}: {_INFO} does not name its Python", hint="run platter verify") from error

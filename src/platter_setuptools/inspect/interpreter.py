@@ -40,9 +40,8 @@ def read_interpreter(path: Path, name: str) -> InterpreterInside:
             for entry in entries:
                 if finding := impossible(entry, TOP, members):
                     raise WheelError(f"{name}: {entry.name}: {finding}", hint="build the bundle again")
-                inside = entry.name.partition("/")[2]
-                if inside and entry.kind is not Kind.FOLDER:
-                    members[inside] = _member(entry, inside)
+                if entry.inside and entry.kind is not Kind.FOLDER:
+                    members[entry.inside] = _member(entry)
                 if len(members) > untrusted.FILES:
                     raise WheelError(f"{name}: more than {untrusted.FILES} files", hint="build the bundle again")
         listed = members.pop(sums.FILE, from_bytes(sums.FILE, b""))
@@ -59,9 +58,9 @@ def read_interpreter(path: Path, name: str) -> InterpreterInside:
     )
 
 
-def _member(entry: Entry, inside: str) -> Member:
+def _member(entry: Entry) -> Member:
     if entry.kind is not Kind.FILE:
-        return Member(name=inside, link=entry.link)
+        return Member(name=entry.inside, link=entry.link)
     with entry.open() as source:
         sha256, size = sha256_of(source)
-    return Member(name=inside, content=b"", sha256=sha256, size=size)
+    return Member(name=entry.inside, content=b"", sha256=sha256, size=size)

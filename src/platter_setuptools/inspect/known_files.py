@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from platter_setuptools.bundle.members import from_bytes
 from platter_setuptools.errors import ArchiveError, BundleError, UsageError
-from platter_setuptools.inspect.archive_reader import Kind, open_bundle
+from platter_setuptools.inspect.archive_reader import read_files
 from platter_setuptools.payload import checksums, thin, untrusted
 from platter_setuptools.payload.errors import InstallError
 
@@ -28,15 +28,7 @@ def read_base(path: Path) -> tuple[thin.Base, Known]:
 
     Raise ArchiveError if it is not a bundle that can be read.
     """
-    texts: dict[str, bytes] = {}
-    with open_bundle(path) as entries:
-        for entry in entries:
-            name = entry.name.partition("/")[2]
-            if name in _ABOUT and entry.kind is Kind.FILE:
-                with entry.open() as source:
-                    texts[name] = source.read(untrusted.LIST + 1)
-            if len(texts) == len(_ABOUT):
-                break
+    texts = read_files(path, _ABOUT)
     missing = [name for name in _ABOUT if name not in texts]
     if missing:
         raise ArchiveError(f"{path} is not a bundle: it has no {missing[0]}", hint="name a bundle that platter built")

@@ -169,7 +169,7 @@ def _recorded(path: Path) -> dict[str, str]:
     digests = {}
     with open_bundle(path) as entries:
         for entry in entries:
-            name = entry.name.partition("/")[2]
+            name = entry.inside
             if name.startswith("data/") and name.endswith(".whl") and name.count("/") == 1:
                 with entry.open() as source:
                     digests[name] = _digest_of_wheel(source, name)

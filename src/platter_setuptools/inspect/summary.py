@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from platter_setuptools.bundle.sbom import FILE as BILL
 from platter_setuptools.bundle.sbom import Bill, read_bill
 from platter_setuptools.errors import BundleError, UsageError
-from platter_setuptools.inspect.archive_reader import Kind, open_bundle
-from platter_setuptools.payload import checksums, manifest, thin, untrusted
+from platter_setuptools.inspect.archive_reader import read_files, size_of
+from platter_setuptools.payload import checksums, manifest, thin
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.payload.install import activation_scripts, post_install
 
@@ -107,16 +107,7 @@ class BundleSummary:
 
 def summarise(path: Path) -> BundleSummary:
     """Read a bundle of any format. Raises ArchiveError if it is not a bundle, BundleError if its metadata is wrong."""
-    texts: dict[str, bytes] = {}
-    size = path.stat().st_size if path.is_file() else 0
-    with open_bundle(path) as entries:
-        for entry in entries:
-            name = entry.name.partition("/")[2]
-            if name in _KEPT and entry.kind is Kind.FILE:
-                with entry.open() as source:
-                    texts[name] = source.read(untrusted.LIST + 1)
-    if path.is_dir():
-        size = sum(one.lstat().st_size for one in path.rglob("*") if one.is_file())
+    texts = read_files(path, _KEPT)
     for name in (manifest.FILE, checksums.FILE, BILL):
         if name not in texts:
             raise BundleError(f"{path} has no {name}", hint="name a bundle that this version of platter has built")
@@ -131,7 +122,7 @@ def summarise(path: Path) -> BundleSummary:
         raise BundleError(f"{path}: {manifest.FILE} and {BILL} do not match", hint="run platter verify") from error
     return BundleSummary(
         about=about,
-        size=size,
+        size=size_of(path),
         signed=checksums.SIGNATURE in texts,
         roots=roots,
         parts=tuple(sorted(parts, key=lambda part: (-part.size, part.name))),
