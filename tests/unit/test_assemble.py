@@ -22,7 +22,6 @@ from packaging.utils import canonicalize_name
 
 from platter_setuptools.assemble import assemble, summary
 from platter_setuptools.bundle.members import from_text
-from platter_setuptools.config.config_settings import backend_settings
 from platter_setuptools.config.options import Options
 from platter_setuptools.context import BuildContext
 from platter_setuptools.errors import ArchiveError, CommandError, DependencyError, ScriptError, UsageError, WheelError
@@ -501,11 +500,6 @@ class TestPatchReleases:
 def test_specified(version: str | None, expected: str) -> None:
     assert _specified("wheel", version) == expected
     Requirement(expected)
-
-
-def test_config_settings() -> None:
-    pairs = ["a=1", "b=2=3", "a=4", "flag", "a=5"]
-    assert backend_settings(pairs) == {"a": ["1", "4", "5"], "b": "2=3", "flag": ""}
 
 
 def context_of(options: Options, yard: Yard, work: Path) -> BuildContext:

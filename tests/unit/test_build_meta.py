@@ -14,7 +14,7 @@ from setuptools import build_meta as setuptools_backend
 
 from platter_setuptools import assemble as room
 from platter_setuptools import build_meta
-from platter_setuptools.config.config_settings import backend_settings, read_wish
+from platter_setuptools.config.config_settings import read_wish
 from platter_setuptools.config.options import Options
 from platter_setuptools.errors import UsageError, WheelError
 from platter_setuptools.frontends import asked_folder, check_kept, output_beside, signals_as_exits
@@ -126,10 +126,6 @@ class TestSettings:
     def test_a_wrong_variable(self) -> None:
         with pytest.raises(UsageError, match="the environment PLATTER_BUILD: expected yes or no, found 'perhaps'"):
             self.read({"PLATTER_BUILD": "perhaps"})
-
-    def test_they_ask_for_no_bundle_of_a_dependency(self) -> None:
-        given = ["platter=true", "a=1", "platter.format=zip", "a=2", "b=3"]
-        assert backend_settings(given) == {"a": ["1", "2"], "b": "3"}
 
 
 class TestFolders:

@@ -11,7 +11,7 @@ from platter_setuptools.config.options import BY_NAME, Kind
 from platter_setuptools.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 SWITCH = "platter"
@@ -60,24 +60,6 @@ def is_ours(key: str) -> bool:
     """Whether a key is ours, correctly spelled or not."""
     first = key.partition(".")[0].lower()
     return first.startswith(SWITCH) or bool(difflib.get_close_matches(first, [SWITCH], cutoff=_TYPO))
-
-
-def backend_settings(pairs: Sequence[str]) -> dict[str, str | list[str]]:
-    """Return KEY=VALUE pairs as PEP 517 settings: a repeated key has a list.
-
-    Leave our own keys out: they ask for this bundle, not for bundles of its dependencies.
-    """
-    settings: dict[str, str | list[str]] = {}
-    for pair in pairs:
-        key, _, value = pair.partition("=")
-        if is_ours(key):
-            continue
-        if key in settings:
-            earlier = settings[key]
-            settings[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value]
-        else:
-            settings[key] = value
-    return settings
 
 
 def _strings(key: str, value: object, *, bare: bool) -> str | list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from platter_setuptools._in_process.compile import installed_name
 from platter_setuptools.errors import BundleError, UsageError
 from platter_setuptools.inspect.archive_reader import open_bundle
 from platter_setuptools.inspect.release import is_release, metadata_folders, read_release
@@ -189,15 +190,7 @@ def _digest_of_wheel(source: BinaryIO, name: str) -> str:
                 rows = record.parse(content)
         except (InstallError, csv.Error, StopIteration) as error:
             raise BundleError(f"{name} cannot be read as a wheel", hint="run platter verify") from error
-    moved = {}
-    for path, row in rows.items():
-        place, _, rest = path.partition(".data/")
-        kind, _, inside = rest.partition("/")
-        if place != found.removesuffix(_RECORD) or not rest:
-            moved[path] = row
-        elif kind in {"purelib", "platlib"}:
-            moved[inside] = row
-    return _digest(moved)
+    return _digest({installed: row for path, row in rows.items() if (installed := installed_name(path))})
 
 
 def _digest(rows: Mapping[str, record.Row]) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from platter_setuptools.config.config_settings import backend_settings
+from platter_setuptools.config.config_settings import is_ours
 from platter_setuptools.errors import DependencyError
 from platter_setuptools.resolve.requirements import NOTHING, Requirements
 from platter_setuptools.resolve.uv_config import UvConfig, is_set
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from platter_setuptools.resolve.indexes import IndexSettings
     from platter_setuptools.resolve.lock import Lock
@@ -56,13 +56,15 @@ def settings_of(
     `lock` has the versions in the bundle. It is None for the project itself, which is built before its dependencies are
     resolved. `said` is the content of requirements files. Raise DependencyError for settings that cannot be applied.
     """
-    ours = (
+    given = (pair.partition("=") for pair in settings.config_settings)
+    said_by_all = (
+        *({key: value} for key, _, value in given if not is_ours(key)),  # ours ask for this bundle, and no others
         _of(config.option("config-settings"), None),
         _of(config.option("config-settings-package"), name),
         *said.config_settings(name),
     )
     return BuildSettings(
-        config_settings=_joined(backend_settings(settings.config_settings), *ours),
+        config_settings=_joined(said_by_all),
         requires=tuple(sorted(_requires(_of(config.option(_EXTRA), name), name, lock))),
         variables={key: str(value) for key, value in _of(config.option("extra-build-variables"), name).items()},
         isolated=not settings.no_build_isolation
@@ -89,7 +91,7 @@ def _of(table: Any, name: NormalizedName | None) -> Any:
     return next((value for key, value in table.items() if canonicalize_name(key) == name), {})
 
 
-def _joined(*tables: Mapping[str, Any]) -> dict[str, str | list[str]]:
+def _joined(tables: Sequence[Mapping[str, Any]]) -> dict[str, str | list[str]]:
     """Join settings. A key that several have gets the values of all, as in uv."""
     joined: dict[str, list[str]] = {}
     for table in tables:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from platter_setuptools._in_process.compile import installed_name
 from platter_setuptools.errors import WheelError
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.wheels.archive import Archive
+from platter_setuptools.wheels.record_check import below_site
 
 if TYPE_CHECKING:
     import zipfile
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from platter_setuptools.wheels.check import Asked, WheelWithMetadata
     from platter_setuptools.wheels.record_check import Places
 
-_SITE = re.compile("(?:.*?/)?site-packages/")
 _ENDINGS = (".py", ".so", ".pyd", ".pyc")
 # Of these .pth files it is known that they add no folder to sys.path.
 _HARMLESS = re.compile(r"distutils-precedence\.pth|.*-nspkg\.pth")
@@ -41,7 +42,7 @@ class _Modules:
     """The modules of a bundle, from the paths of its wheels' files."""
 
     def __init__(self, places: Iterable[str]) -> None:
-        files = {place[found.end() :] for place in places if (found := _SITE.match(place))}
+        files = below_site(places)
         self._bare = {_bare(file) for file in files if file.endswith(_ENDINGS) and "__pycache__/" not in file}
         # A .pth file may lead to modules anywhere.
         self.has_other_folders = any(
@@ -99,7 +100,7 @@ def check_scripts(
 def check_attributes(project: WheelWithMetadata, progress: Progress) -> None:
     """Warn of commands of the project whose module seems not to define what they call."""
     with Archive(os.fspath(project.wheel.path)) as archive:
-        names = {re.sub(r"^[^/]+\.data/(?:purelib|platlib)/", "", name): name for name in archive.members}
+        names = {installed: name for name in archive.members if (installed := installed_name(name))}
         for entry in project.description.scripts:
             path, attribute = entry.module.replace(".", "/"), entry.attribute.partition(".")[0]
             files = [names[file] for file in (f"{path}/__init__.py", f"{path}.py") if file in names]

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from platter_setuptools.config.files import read_pyproject
 from platter_setuptools.errors import PlatterError
 from platter_setuptools.runtime.progress import Progress, counted, first_few
+from platter_setuptools.wheels.record_check import SITE, below_site
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-_SITE = re.compile("(?:.*?/)?site-packages/")
 _FOLDERS = re.compile(
     r"\..*|__pycache__|tests?|testing|docs?|examples?|benchmarks?|(?:.*_)?src|node_modules|.*\.egg-info"
 )
@@ -48,7 +48,7 @@ _SETUPTOOLS = (
 )
 
 
-def warn_of_forgotten(tree: Path | None, tracked: Collection[str], places: Iterable[str], progress: Progress) -> None:
+def warn_of_forgotten(tree: Path | None, tracked: Collection[str], places: Collection[str], progress: Progress) -> None:
     """Warn of files that git tracks (`tracked`, from the folder `tree`) and that the wheel with these places lacks."""
     if tree is None or not tracked:
         return
@@ -61,14 +61,10 @@ def warn_of_forgotten(tree: Path | None, tracked: Collection[str], places: Itera
         progress.warn(f"the wheel lacks {count} that git tracks in its packages: {first_few(files)}: {_way(tree)}")
 
 
-def forgotten(tracked: Collection[str], places: Iterable[str]) -> list[str]:
+def forgotten(tracked: Collection[str], places: Collection[str]) -> list[str]:
     """Return the tracked files in packages of the wheel, by folder, that the wheel lacks."""
-    there, elsewhere = set(), set()
-    for place in places:
-        if found := _SITE.match(place):
-            there.add(place[found.end() :])
-        else:
-            elsewhere.add(posixpath.basename(place))  # data_files
+    there = below_site(places)
+    elsewhere = {posixpath.basename(place) for place in places if not place.startswith(SITE)}  # data_files
     found_files = []
     for root, top in _roots(tracked, there):
         inside = {file[len(root) :] for file in tracked if file.startswith(f"{root}{top}/")}

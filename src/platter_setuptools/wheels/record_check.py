@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Whichever Python it is for: a wheel may name the folder itself, as data.
 _INSIDE_SITE = re.compile(r"lib(64)?/(python|pypy)[\d.]+t?/(?=site-packages/)", re.ASCII)
-_SITE = "site-packages/"
+SITE = "site-packages/"
 _UNSIGNED = ("", ".jws", ".p7s")  # RECORD and its signatures cannot hold their own hashes
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 # POSIX utilities, coreutils and what else administrators' scripts, health checks and post-install.sh take for given.
@@ -89,6 +89,11 @@ def _install(wheel: layout.Wheel, commands: tuple[EntryPoint, ...], tree: Tree) 
     return installation
 
 
+def below_site(places: Iterable[str]) -> set[str]:
+    """Return the paths below site-packages of the files that lie there."""
+    return {place.removeprefix(SITE) for place in places if place.startswith(SITE)}
+
+
 def check_places(wheels: Iterable[Wheel], places: Mapping[Wheel, Places], progress: Progress) -> None:
     """Warn of places that two wheels own, and of scripts that hide commands of the base system.
 
@@ -125,7 +130,7 @@ def check_shared(shared: Iterable[str], places: Mapping[Wheel, Places]) -> None:
     if not shared:
         return
     # What lies in site-packages lies below lib, which is not shared.
-    at_top = ((wheel, place) for wheel, several in places.items() for place in several if not place.startswith(_SITE))
+    at_top = ((wheel, place) for wheel, several in places.items() for place in several if not place.startswith(SITE))
     for wheel, place in at_top:
         for path in shared:
             name, other = f"{name_of(path)}/".casefold(), f"{place}/".casefold()

@@ -211,6 +211,10 @@ class TestBuilds:
         )
         assert found.key != BuildSettings().key
 
+    def test_pips_settings_repeat_keys_and_ours_are_not_for_dependencies(self) -> None:
+        pairs = ("a=1", "platter=true", "b=2=3", "a=4", "platter.format=zip", "flag", "a=5")
+        assert self.of({}, config_settings=pairs).config_settings == {"a": ["1", "4", "5"], "b": "2=3", "flag": ""}
+
     def test_the_version_in_the_bundle(self, tmp_path: Path) -> None:
         table = {"extra-build-dependencies": {"dep": [{"requirement": "NumPy[x]", "match-runtime": True}]}}
         assert self.of(table, self.lock(tmp_path)).requires == ("numpy[x]==1.26",)

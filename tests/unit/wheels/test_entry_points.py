@@ -70,6 +70,11 @@ def test_modules_below_data(tmp_path: Path, kind: str) -> None:
     assert told(project) == ([], [])
 
 
+def test_a_data_file_in_a_folder_of_that_name_is_no_module(tmp_path: Path) -> None:
+    project = app(tmp_path, "app:main", {}, data={"share/site-packages/app.py": ""})
+    assert told(project)[0] == ["  run = app:main: no wheel of the bundle has app"]
+
+
 @pytest.mark.parametrize(
     ("reference", "files", "meant"),
     [
