@@ -56,7 +56,7 @@ def unit(parsed: argparse.Namespace) -> None:
 
     It may write to the project's shared folders only, and has the variables of its shared files that end in .env.
     """
-    from platter_setuptools.inspect import systemd_unit  # noqa: PLC0415 - not needed for `--help`
+    from platter_setuptools import systemd_unit  # noqa: PLC0415 - not needed for `--help`
     from platter_setuptools.inspect.summary import summarise  # noqa: PLC0415
 
     bundle = existing(parsed.bundle)

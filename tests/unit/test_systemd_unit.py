@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from platter_setuptools.errors import UsageError
-from platter_setuptools.inspect.systemd_unit import Service, check, service_unit, socket_unit, words
+from platter_setuptools.systemd_unit import Service, check, service_unit, socket_unit, words
 
 SYSTEMD = Path("/usr/lib/systemd/systemd")
 PLAIN = Service(name="yourapp", root="/srv/yourapp", script="yourapp")
