@@ -99,6 +99,19 @@ class Server:
         return [str(path) for path in found if path.name not in {f".platter-{name}" for name in kept}]
 
 
+def contents(folder: Path) -> dict[str, object]:
+    """What is in a folder: links, and of files the content, the mode and the time."""
+    found: dict[str, object] = {}
+    for path in folder.rglob("*"):
+        status = path.lstat()
+        if path.is_symlink():
+            found[str(path)] = path.readlink()
+        elif path.is_file():
+            when = 0 if path.name == ".platter-python.json" else int(status.st_mtime)
+            found[str(path)] = path.read_bytes(), status.st_mode, when
+    return found
+
+
 @pytest.fixture
 def server(tmp_path: Path, made: dict[str, handmade.Bundle]) -> Iterator[Server]:
     """In memory where programs run there: installations wait for the disk."""
@@ -208,28 +221,87 @@ class TestRoot:
         assert not server.pythons.exists()
         assert not left.exists()
 
-    @pytest.mark.parametrize("damage", ["edit", "unstartable"])
-    def test_what_is_in_its_place_is_not_believed(self, server: Server, damage: str) -> None:
+    @pytest.mark.parametrize("damage", ["edit", "unstartable", "no module of the installer's", "much"])
+    @pytest.mark.parametrize("version", ["1.0", "1.1"])
+    def test_what_is_in_its_place_is_repaired(self, server: Server, damage: str, version: str) -> None:
+        """By an installation of the same release, and of another one; who runs from it is not disturbed."""
         server.deploy("1.0")
         place = server.interpreter
+        library = place / "lib" / relocated.MINOR
+        before = contents(place)
         if damage == "edit":
-            with (place / "lib" / relocated.MINOR / "csv.py").open("a") as file:
+            with (library / "csv.py").open("a") as file:
                 file.write("# edited\n")
-        else:
+        elif damage == "unstartable":
             (place / "bin" / relocated.MINOR).unlink()
-        said = refused(server.install("--root", server.root, version="1.1"), 6)
-        assert {"edit": "csv.py is altered", "unstartable": "is missing"}[damage] in said
-        assert not (server.root / "versions" / "1.1").exists()
+        elif damage == "no module of the installer's":
+            (library / "json" / "decoder.py").write_text("what is this")
+            shutil.rmtree(library / "json" / "__pycache__", ignore_errors=True)
+        else:
+            for path in (library, place / "bin"):
+                shutil.rmtree(path)
+            (place / "SHA256SUMS").write_text("")
+            (place / ".platter-python.json").unlink()
+        (place / "added").touch()
+        gone = version == "1.0" and damage != "edit"  # the release's own Python
+        said = refused(server.install("--check", "--root", server.root, version=version), 5 if gone else 6)
+        assert "install again with the full bundle, which repairs it" in said
         if damage == "edit":
-            assert refused(server.install("--check", "--root", server.root, version="1.1"), 6)
-            assert f"pythons/{server.name}: " in refused(server.platter("doctor"), 4)
-        shutil.move(place, server.folder / "aside")
-        server.deploy("1.1")
-        assert server.says(server.root / "versions" / "1.0") == f"1.0 from {place}"
+            said = refused(server.platter("doctor"), 4)
+            assert f"pythons/{server.name}: lib/{relocated.MINOR}/csv.py is altered\n" in said
+            assert "hint: install a full bundle with that interpreter again, which repairs it\n" in said
+        assert contents(place) != before
+        done = server.install("--root", server.root, version=version)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.startswith(f"warning: the interpreter in {place} was damaged, and is repaired: ")
+        assert {"edit": "csv.py\n", "unstartable": f"bin/{relocated.MINOR}"}.get(damage, "") in done.stderr
+        (place / "added").unlink()  # what is not its own stays
+        assert contents(place) == before
+        for one in {"1.0", version}:
+            assert server.says(server.root / "versions" / one) == f"{one} from {place}"
+        assert server.platter("doctor").returncode == 0
+        assert server.install("--root", server.root, version=version).stderr == ""
         assert not server.left
 
+    @pytest.mark.parametrize("instead", ["folder", "link"])
+    def test_what_is_not_repaired(self, server: Server, instead: str) -> None:
+        """A folder in a file's place, and a link that leads elsewhere: nothing is deleted, or written there."""
+        server.deploy("1.0")
+        library, aside = server.interpreter / "lib" / relocated.MINOR, server.folder / "aside"
+        if instead == "folder":
+            (library / "csv.py").unlink()
+            (library / "csv.py").mkdir()
+        else:
+            shutil.move(library / "json", aside)
+            (library / "json").symlink_to(aside)
+            (aside / "decoder.py").write_text("precious = 1\n")
+        said = refused(server.install("--root", server.root, version="1.1"), 6)
+        assert {"folder": "csv.py cannot be read", "link": "json/decoder.py is altered"}[instead] in said
+        assert "move that folder away first" in said
+        assert not (server.root / "versions" / "1.1").exists()
+        assert (library / "csv.py").is_dir() or (aside / "decoder.py").read_text() == "precious = 1\n"
+        shutil.move(server.interpreter, server.folder / "moved")
+        server.deploy("1.1")
+        assert server.says(server.root / "versions" / "1.0") == f"1.0 from {server.interpreter}"
+
+    def test_a_thin_bundle_does_not_repair(self, server: Server, made: dict[str, handmade.Bundle]) -> None:
+        server.deploy("1.0")
+        have = parse_list(server.platter("have").stdout.encode(), "have")
+        thin = make_thin(made["1.1"].path, [], have, output=server.folder / "thin", kind="dir", mtime=315532800)
+        with (server.interpreter / "lib" / relocated.MINOR / "csv.py").open("a") as file:
+            file.write("# edited\n")
+        said = refused(server.install("--root", server.root, bundle=handmade.Bundle(path=thin.path, info={})), 6)
+        assert "install again with the full bundle, which repairs it" in said
+
+    def test_the_current_folder_has_no_modules_of_ours(self, server: Server) -> None:
+        for name in ("csv", "json", "tarfile"):
+            (server.folder / f"{name}.py").write_text(f"open({str(server.folder / 'ran')!r}, 'w')\n")
+        server.deploy("1.0")
+        server.deploy("1.1")
+        assert not (server.folder / "ran").exists()
+
     @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-    @pytest.mark.parametrize(("owned", "status"), [("root", 5), ("program", 6)])
+    @pytest.mark.parametrize(("owned", "status"), [("root", 5), ("program", 0)])
     def test_the_superuser_does_not_run_somebody_elses(self, server: Server, owned: str, status: int) -> None:
         server.deploy("1.0")
         program = server.interpreter / "bin" / relocated.MINOR
@@ -237,8 +309,12 @@ class TestRoot:
         program.write_text(f"#!/bin/sh\n: >'{server.folder}/ran'\n")
         program.chmod(0o755)
         os.chown(server.root if owned == "root" else program, 65534, -1)
-        refused(server.install("--root", server.root, version="1.1"), status)
+        done = server.install("--root", server.root, version="1.1")
+        assert done.returncode == status, done.stderr
         assert not (server.folder / "ran").exists()
+        if status == 0:
+            assert "was damaged, and is repaired" in done.stderr
+            assert server.says(server.root / "versions" / "1.0") == f"1.0 from {server.interpreter}"
         assert not server.left
 
     def test_thin(self, server: Server, made: dict[str, handmade.Bundle]) -> None:

@@ -330,13 +330,18 @@ esac
 
 # Such as 3.13t, as `versions` has it. -E and -S ignore the environment and site packages, -B writes no bytecode: an
 # interpreter that was unpacked is compared file by file. Python 2 knows these options.
-version_of() { # PYTHON
-    "$1" -E -S -B -c 'import sys
+version_of() { # PYTHON [MODULE...]: nothing if it does not start, or lacks one of them
+    tried=$1
+    shift
+    "$tried" -E -S -B -c 'import sys
+sys.path = [folder for folder in sys.path if folder]  # not the current one
+for name in sys.argv[2:]:
+    __import__(name)
 free = "t" in getattr(sys, "abiflags", "")
 sys.stdout.write("%d.%d" % sys.version_info[:2] + "t" * free)
 if "@" in sys.argv[1]:
     import sysconfig
-    sys.stdout.write("@" + sysconfig.get_platform().replace("-", "_").replace(".", "_"))' "$versions" 2>/dev/null </dev/null || :
+    sys.stdout.write("@" + sysconfig.get_platform().replace("-", "_").replace(".", "_"))' "$versions" "$@" 2>/dev/null </dev/null || :
 }
 
 # The last line that a Python which does not start prints, such as which library is missing.
@@ -383,7 +388,7 @@ remove_left() {
 
 check_archive() { # The hash, where a program for that is here; the payload compares it once more.
     if [ -z "$parts" ]; then is_file "$here/data/$archive"; else part_of "data/$archive" >/dev/null; fi ||
-        fail 4 "data/$archive is missing${root:+, and there is none in $root/pythons}" 'send the full bundle'
+        fail 4 "data/$archive is missing${root:+, and there is none that works in $root/pythons}" 'send the full bundle'
     if command -v sha256sum >/dev/null; then
         found=$(contents_of "$here" "data/$archive" | sha256sum)
         contents_of "$here" SHA256SUMS | while read -r digest name; do
@@ -411,7 +416,7 @@ take_interpreter() {
     case $place in /*) ;; *) place=./$place ;; esac
     python=$place/bin/python3
     if [ -n "$root" ] && is_safe "$root" "${place%/*}" "$place" "$place/bin" "$python" &&
-        [ "$(version_of "$python")" = "$versions" ]; then return; fi
+        [ "$(version_of "$python" csv hashlib json subprocess tarfile zipfile)" = "$versions" ]; then return; fi
     check_archive
     find_near
     host=$(uname -n 2>/dev/null) || host=

@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Dict, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from . import checksums, extraction, filling, host, manifest, process, signals, thin
 from .bundle_files import files as files_of
@@ -197,6 +197,9 @@ def _look(
     installed: bool,
 ) -> None:
     """Raises all that stands against the installation, or against what is installed already, as one error."""
+    of_base: List[Finding] = []
+    if installed or options.root:
+        of_base = base.examine() if options.check else base.repair(bundle, terminal.warn)
     if installed:
         findings = health.examine(destination.path)
         says = "cannot run any more" if findings else "is not as it was installed"
@@ -209,8 +212,7 @@ def _look(
         )
         if options.check:  # to install asks virtualenv itself
             findings += [Finding(PythonError, one.message, one.hint) for one in environment.missing()]
-    if installed or options.root:
-        findings += base.examine()
+    findings += of_base
     findings += shared.examine(installed=installed)
     refusals = [one for one in findings if one.kind]
     for one in findings:

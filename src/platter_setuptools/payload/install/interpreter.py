@@ -11,10 +11,11 @@ import json
 import os
 import shutil
 import sys
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from .. import checksums, untrusted
-from ..errors import BundleError, DestinationError, HostError
+from ..bundle_files import files
+from ..errors import BundleError, DestinationError, HostError, InstallError, advice, describe
 from ..findings import Finding, report
 from ..interpreter import Interpreter
 from ..table import HINT, Table
@@ -25,7 +26,10 @@ from .tree import make_folder, write_new
 OWN = ".python"  # below a DST
 NOTE = ".platter-python.json"
 _SHOWN = 10
-_AGAIN = "move that folder away, which releases in the root may use, and install again with the full bundle"
+_AGAIN = (
+    "install again with the full bundle, which repairs it; if that does not help, move that folder away first, which"
+    " releases in the root may use"
+)
 
 
 class Note(NamedTuple):
@@ -90,6 +94,32 @@ class Base:
         hint = _AGAIN if self._shared else "install it again with --force"
         return [Finding(DestinationError, "interpreter: %s: %s" % (self._place, text), hint) for text in shown]
 
+    def repair(self, bundle: str, warn: Callable[[str], None]) -> List[Finding]:
+        """Return what is wrong with what is in its place after damage was repaired, which is told.
+
+        That is done only where releases share it, and if the bundle has the archive. Whoever calls this has the lock.
+        """
+        findings = self.examine()
+        if not (self._about and self._shared and findings and all(one.kind is DestinationError for one in findings)):
+            return findings
+        from .interpreter_repair import repair  # noqa: PLC0415 - hardly ever needed
+
+        try:
+            names = repair(self._place, self._about, files(bundle))
+            if names:
+                self._leave_note(self._place)
+        except OSError as error:
+            raise InstallError(
+                "the interpreter in %s cannot be repaired: %s" % (self._place, describe(error)), hint=advice(error)
+            ) from error
+        if not names:
+            return findings
+        more = ", and %d more" % (len(names) - _SHOWN) if len(names) > _SHOWN else ""
+        warn(
+            "the interpreter in %s was damaged, and is repaired: %s%s" % (self._place, ", ".join(names[:_SHOWN]), more)
+        )
+        return self.examine()
+
     def verify(self) -> None:
         """Raise BundleError unless the interpreter that runs this is what info.json says."""
         for text in differences(self._source, self._about.record_sha256) if self._about else ():
@@ -113,8 +143,7 @@ class Base:
             make_folder(parent)
         try:
             _copy(self._source, draft)
-            note = Note(self._about.version, self._about.sha256, self._about.record_sha256)
-            write_new(os.path.join(draft, NOTE), json.dumps(note._asdict()).encode("ascii"))
+            self._leave_note(draft)
             disk.flush(draft)
             self._made = True
             os.rename(draft, self._place)
@@ -122,6 +151,15 @@ class Base:
         except BaseException:
             removal.remove(draft)
             raise
+
+    def _leave_note(self, folder: str) -> None:
+        """Write the note, if it is not there as it should be."""
+        note = self._about and Note(self._about.version, self._about.sha256, self._about.record_sha256)
+        if note and read_note(folder) != note:
+            path = os.path.join(folder, NOTE)
+            removal.remove(path + ".new")
+            write_new(path + ".new", json.dumps(note._asdict()).encode("ascii"))
+            os.replace(path + ".new", path)
 
     def withdraw(self) -> None:
         """Remove what `settle` has made, since the installation failed."""
@@ -160,12 +198,13 @@ def differences(folder: str, record_sha256: str) -> Iterator[str]:
         yield "%s cannot be read: %s" % (checksums.FILE, error)
         return
     for name, digest in sums.items():
-        found = _difference(os.path.join(folder, name), digest)
+        found = difference(os.path.join(folder, name), digest)
         if found:
             yield "%s %s" % (name, found)
 
 
-def _difference(path: str, digest: str) -> str:
+def difference(path: str, digest: str) -> str:
+    """Return what is wrong with a file that has to have this SHA-256, such as `is altered`; empty if nothing is."""
     try:
         with untrusted.open_file(path) as stream:
             return "" if checksums.digest(stream) == digest else "is altered"

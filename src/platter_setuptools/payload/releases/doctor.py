@@ -9,6 +9,7 @@ from typing import Dict, Iterator, List, Sequence, Set
 from ..errors import BundleError, HostError
 from ..findings import Finding
 from ..install import shared_folder
+from ..install.install_state import PYTHONS
 from ..install.tree import contains
 from ..preflight import health
 from ..shared_paths import name_of
@@ -19,6 +20,7 @@ from .root import COMPLETE, UNFINISHED, Release, Root
 from .switch import absent
 
 _SHOWN = 10
+_REPAIRED = "install a full bundle with that interpreter again, which repairs it"
 _AGAIN = "activate another release if need be, then install the damaged one again with --force"
 
 
@@ -48,11 +50,14 @@ def examine(root: Root, versions: Sequence[str]) -> None:
         else:
             root.terminal.step("%s: not installed from a bundle, not examined" % one.version)
         found += ["%s: %s" % (one.version, finding) for finding in _cut(findings)]
-    found += _cut(list(interpreters.examine(root, [one.version for one in releases if not one.stranger])))
-    if found or missing:
-        hints = [_AGAIN] * bool(found) + [one.hint for one in missing]
+    bases = list(interpreters.examine(root, [one.version for one in releases if not one.stranger]))
+    shared_bases = [one for one in bases if one.startswith(PYTHONS)]
+    found += _cut([one for one in bases if one not in shared_bases])
+    if found or shared_bases or missing:
+        hints = [_AGAIN] * bool(found) + [_REPAIRED] * bool(shared_bases) + [one.hint for one in missing]
+        texts = found + _cut(shared_bases) + [one.text for one in missing]
         raise BundleError(
-            "not all is as it should be:\n" + "\n".join("  " + one for one in found + [one.text for one in missing]),
+            "not all is as it should be:\n" + "\n".join("  " + one for one in texts),
             hint="; ".join(dict.fromkeys(hints)),
         )
 
