@@ -111,6 +111,25 @@ def test_markers_and_tags_are_the_targets(
     assert bundle.name == f"app-1.0-linux-{machine}"
 
 
+def test_bundles_for_glibc_and_for_musl_do_not_replace_each_other(
+    yard: Yard, shop: dict[str, str], tmp_path: Path
+) -> None:
+    """Also of pure Python alone, which is the same in both; and in every front end that writes there."""
+    project, glibc = app(tmp_path), MUSL.replace("musllinux_1_2", "manylinux_2_28")
+    for first, second in ((MUSL, glibc), (glibc, MUSL)):
+        folder = tmp_path / first
+        for kind in ("tar.gz", "run"):
+            words = ("--name-with-python", f"--format={kind}", "-o", folder, project)
+            built = yard.build(tmp_path, f"--target={first}", *words, **shop)
+            before = built.read_bytes()
+            told = yard.refuse(6, tmp_path, f"--target={second}", *words, **shop)
+            assert f"{built} is a bundle for cp312" in told
+            assert "hint: no name tells glibc and musl apart: choose another folder with --output" in told
+            assert built.read_bytes() == before
+            other = yard.build(tmp_path, f"--target={second}", *words[:2], "-o", folder / "other", project, **shop)
+            assert other.name == built.name
+
+
 def test_as_the_native_build(yard: Yard, shop: dict[str, str], tmp_path: Path) -> None:
     project = app(tmp_path, *MARKED)
     native = files(yard.build(tmp_path, "-o", "native", project, **shop), tmp_path / "one")
@@ -148,6 +167,25 @@ def test_what_has_no_wheel_is_built_here(yard: Yard, shop: dict[str, str], tmp_p
     assert yard.refuse(4, tmp_path, f"--target={THERE}", project, **shop).endswith(told[told.index("platter: error") :])
     bundle = yard.build(tmp_path, f"--target={THERE}", app(tmp_path, "pure"), **shop)
     assert wheels(bundle) == {"app": "1.0", "pure": "1.0"}
+
+
+@pytest.mark.parametrize(
+    ("resolver", "setting"),
+    [
+        ("uv", {"PIP_ONLY_BINARY": ":all:"}),
+        ("pip", {"PIP_ONLY_BINARY": ":all:"}),
+        ("uv", {"UV_CONFIG_FILE": "settings.toml"}),
+    ],
+)
+def test_sdists_can_be_refused_before_they_are_built(
+    yard: Yard, shop: dict[str, str], tmp_path: Path, resolver: str, setting: dict[str, str]
+) -> None:
+    words = (f"--target={THERE}", f"--resolver={resolver}", app(tmp_path, "compiled"))
+    (tmp_path / "settings.toml").write_text("no-build = true\n")
+    told = yard.refuse(4, tmp_path, *words, **shop, **setting)
+    assert "compiled" in told
+    assert "built here" not in told
+    assert "compiled 1.0 has compiled modules: built here" in yard.refuse(4, tmp_path, *words, **shop)
 
 
 def test_the_projects_own_wheel_fits_too(yard: Yard, shop: dict[str, str], tmp_path: Path) -> None:

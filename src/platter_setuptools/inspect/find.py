@@ -148,6 +148,10 @@ def is_one(bundle: Bundle) -> bool:
         return f"{stem}/{_SIGN}" in itertools.islice(files, _EARLY)
 
 
+_ELSEWHERE = "choose another folder with --output (--dist-dir for the command)"
+_MUSL = " musl"  # follows the ABI tag
+
+
 class ReplaceableCheck:
     """Refuse to replace anything but a bundle for the same Pythons (ABI tags) and libc. Each file is read once.
 
@@ -172,13 +176,15 @@ class ReplaceableCheck:
                 return
             raise ArchiveError(
                 f"{path} is in the way, and is not a bundle: {error.message}",
-                hint="move it away, or choose another folder with --output (--dist-dir for the command)",
+                hint=f"move it away, or {_ELSEWHERE}",
             ) from error
         if present != self._targets:
+            other_libc = present.replace(_MUSL, "") == self._targets.replace(_MUSL, "")
             raise ArchiveError(
                 f"{path} is a bundle for {present}, which one for {self._targets} would replace",
-                hint="choose another folder with --output (--dist-dir for the command); or put the Python into the name"
-                " with --name-with-python, if that is what differs",
+                hint=f"no name tells glibc and musl apart: {_ELSEWHERE}"
+                if other_libc
+                else f"{_ELSEWHERE}; or put the Python into the name with --name-with-python, if that is what differs",
             )
         self._allowed[path] = identity
 
@@ -205,7 +211,7 @@ def python_of(path: Path) -> str:
 
 def targets_for(targets: Iterable[tuple[str, str | None]]) -> str:
     """Return what tells bundles of one name apart, of the ABI tags and libcs of their targets: `cp311, cp313 musl`."""
-    return ", ".join(sorted({f"{abi} musl" if (libc or "").startswith("musl") else abi for abi, libc in targets}))
+    return ", ".join(sorted({abi + _MUSL if (libc or "").startswith("musl") else abi for abi, libc in targets}))
 
 
 def targets_of(path: Path) -> str:

@@ -137,8 +137,17 @@ class TestReplacing:
         info = from_text("info.json", json.dumps({"targets": [{"abi": "cp311", "libc": "musl 1.2"}]}))
         path = write_archive([info], "app-1.0-linux-x86_64", format_, tmp_path, 10**9)[0]
         for libc in ("glibc 2.28", "glibc", None):
-            with pytest.raises(ArchiveError, match="is a bundle for cp311 musl, which one for cp311 would replace"):
+            with pytest.raises(
+                ArchiveError, match="is a bundle for cp311 musl, which one for cp311 would replace"
+            ) as caught:
                 ReplaceableCheck(targets_for([("cp311", libc)]))(path)
+            assert (caught.value.hint or "").startswith(
+                "no name tells glibc and musl apart: choose another folder with"
+            )
+            assert "--name-with-python" not in (caught.value.hint or "")
+        with pytest.raises(ArchiveError) as caught:
+            ReplaceableCheck(targets_for([("cp312", "glibc")]))(path)
+        assert "--name-with-python" in (caught.value.hint or "")
         ReplaceableCheck(targets_for([("cp311", "musl")]))(path)
         assert python_of(path) == "cp311"
 
