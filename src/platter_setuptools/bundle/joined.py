@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platter_setuptools.bundle.manifest import Manifest, bytecode_name
 from platter_setuptools.bundle.members import Member, from_text
 from platter_setuptools.errors import DependencyError, WheelError
 from platter_setuptools.payload import manifest as installer
@@ -17,6 +16,8 @@ from platter_setuptools.resolve.lock import Lock, join, parse_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from platter_setuptools.bundle.manifest import Manifest
 
 _BUILD_ONE_EACH = "build a bundle for each of them"
 _FOLDER = Path("/")  # of locks that are only joined
@@ -49,16 +50,13 @@ def info(manifests: Sequence[Manifest]) -> dict[str, Any]:
         return told[0]
     wheels: dict[str, dict[str, Any]] = {}
     for one, manifest in zip(told, manifests, strict=True):
-        sizes = {wheel.filename: code.size for wheel, code in manifest.bytecode.items()}
-        for wheel in one["wheels"]:
+        for wheel in manifest.wheels_info(with_bytecode=False):
             file = wheel["file"]
-            alone = _without_bytecode(wheel, sizes.get(file, 0))
-            wheels[file] = _both(wheels[file], alone) if file in wheels else alone
-    for one, manifest in zip(told, manifests, strict=True):
+            wheels[file] = _both(wheels[file], wheel) if file in wheels else wheel
         one["targets"][0] |= {
             "requires_python": one["requires_python"],
             "wheels": [wheel["file"] for wheel in one["wheels"]],
-            "bytecode": _bytecode(manifest, one["wheels"]),
+            "bytecode": manifest.bytecode_info(),
         }
     listed = sorted(wheels.values(), key=lambda wheel: (wheel["requested"], wheel["name"], wheel["file"]))
     targets = [target for one in told for target in one["targets"]]
@@ -80,33 +78,12 @@ def info(manifests: Sequence[Manifest]) -> dict[str, Any]:
     return {**{key: joined[key] for key in keys[:place]}, **line, **{key: joined[key] for key in keys[place:]}}
 
 
-def _without_bytecode(wheel: dict[str, Any], size: int) -> dict[str, Any]:
-    files = wheel["installed_files"] // (2 if wheel["bytecode"] else 1)
-    alone = {"installed_size": wheel["installed_size"] - size, "installed_files": files}
-    return {**wheel, **alone, "bytecode": None, "bytecode_record_sha256": None}
-
-
 def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Return what a wheel is for both targets: more libraries may be missing in one of them, or paths be contested."""
     found = {**other, **one, "record_sha256": one["record_sha256"] and other["record_sha256"]}
     if libraries := {*one.get("libraries", ()), *other.get("libraries", ())}:
         found["libraries"] = sorted(libraries)
     return found
-
-
-def _bytecode(manifest: Manifest, wheels: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    code = {wheel.filename: (bytecode_name(wheel, manifest.target), one) for wheel, one in manifest.bytecode.items()}
-    return [
-        {
-            "wheel": file,
-            "file": code[file][0],
-            "record_sha256": wheel["bytecode_record_sha256"],
-            "installed_size": code[file][1].size,
-            "installed_files": wheel["installed_files"] // 2,
-        }
-        for wheel in wheels
-        if (file := wheel["file"]) in code
-    ]
 
 
 def pylock(manifests: Sequence[Manifest]) -> dict[str, Any]:

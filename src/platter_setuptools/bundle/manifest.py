@@ -62,7 +62,7 @@ class Manifest:
     def info(self) -> dict[str, Any]:
         """Return info.json. Platter's keys come first; sizes are in bytes, unpacked if they say `installed`."""
         project, target = self.project, self.target
-        wheels = [self._wheel(described) for described in self._sorted()]
+        wheels = self.wheels_info()
         return {
             "name": project.description.name,
             "version": self.version,
@@ -161,24 +161,44 @@ class Manifest:
                 parts.add(str(requires))
         return ",".join(sorted(parts - {""})) or None
 
-    def _wheel(self, described: WheelWithMetadata) -> dict[str, Any]:
+    def wheels_info(self, *, with_bytecode: bool = True) -> list[dict[str, Any]]:
+        """Return the list of wheels in info.json, with their bytecode, unless each of several targets lists its own."""
+        return [self._wheel(one, self.bytecode.get(one.wheel) if with_bytecode else None) for one in self._sorted()]
+
+    def bytecode_info(self) -> list[dict[str, Any]]:
+        """Return the list of bytecode of one of several targets in info.json."""
+        found = ((one, self.bytecode.get(one.wheel)) for one in self._sorted())
+        return [
+            {
+                "wheel": one.wheel.filename,
+                "file": bytecode_name(one.wheel, self.target),
+                "record_sha256": self._whole(one.wheel, bytecode.record_sha256),
+                "installed_size": bytecode.size,
+                "installed_files": one.description.files,
+            }
+            for one, bytecode in found
+            if bytecode
+        ]
+
+    def _whole(self, wheel: Wheel, record_sha256: str) -> str | None:
+        """Return the hash of a wheel's RECORD if a release has all of it: of a contested path it has one file only."""
+        return (wheel not in self.contested and record_sha256) or None
+
+    def _wheel(self, described: WheelWithMetadata, bytecode: Bytecode | None) -> dict[str, Any]:
         wheel, description = described.wheel, described.description
-        bytecode = self.bytecode.get(wheel)
-        # An installed release has only one of the files that own the same path.
-        whole = wheel not in self.contested
         return {
             "file": wheel.filename,
             "name": wheel.name,
             "version": str(wheel.version),
             "sha256": wheel.sha256,
-            "record_sha256": (whole and description.record_sha256) or None,
+            "record_sha256": self._whole(wheel, description.record_sha256),
             "executables_sha256": description.executables_sha256 or None,
             "size": wheel.size,
             "installed_size": description.size + (bytecode.size if bytecode else 0),
             "installed_files": description.files * (2 if bytecode else 1),
             "requested": described is self.project or described in self.packages,
             "bytecode": bytecode_name(wheel, self.target) if bytecode else None,
-            "bytecode_record_sha256": (whole and bytecode and bytecode.record_sha256) or None,
+            "bytecode_record_sha256": self._whole(wheel, bytecode.record_sha256) if bytecode else None,
             **self._needs(wheel),
         }
 
