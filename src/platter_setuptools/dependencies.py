@@ -20,10 +20,9 @@ from platter_setuptools.resolve.requirements import (
     NOTHING,
     Line,
     Requirements,
-    installed_pip,
-    read_requirements,
     requirement_line,
 )
+from platter_setuptools.resolve.requirements_reader import installed_pip, read_requirements
 from platter_setuptools.resolve.resolver import Request
 from platter_setuptools.resolve.uv_config import UvConfig, check_config, is_set, read_config
 from platter_setuptools.resolve.workspace import Member, members_beside, read_groups_of

@@ -15,7 +15,7 @@ import pytest
 from platter_setuptools.errors import DependencyError
 from platter_setuptools.resolve.hashed_requirements import find_pins
 from platter_setuptools.resolve.indexes import IndexSettings
-from platter_setuptools.resolve.requirements import Requirements, installed_pip, read_requirements
+from platter_setuptools.resolve.requirements_reader import installed_pip, read_requirements
 from platter_setuptools.runtime.processes import Runner
 from platter_setuptools.targets.description import from_name
 from platter_setuptools.targets.find import find_interpreter
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from platter_setuptools.resolve.requirements import Requirements
     from support.front_ends import Yard
     from support.index import Index
 

@@ -6,19 +6,20 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from packaging.dependency_groups import resolve_dependency_groups
+from packaging.errors import ExceptionGroup
 from packaging.pylock import Package, PackageDirectory
+from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.config.files import named, read_pyproject
 from platter_setuptools.errors import CommandError, UsageError
-from platter_setuptools.resolve.requirements import read_groups, requirement_line
+from platter_setuptools.resolve.requirements import requirement_line
 from platter_setuptools.resolve.uv import run_uv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from packaging.requirements import Requirement
 
     from platter_setuptools.runtime.processes import Runner
 
@@ -124,7 +125,7 @@ def read_groups_of(project: Path, others: Sequence[Member], names: Sequence[str]
     Raise UsageError for a group that none of them has.
     """
     if not others:
-        return read_groups(project, names)
+        return _read_groups(project, names)
     each = [Member(name=named(project), folder=project), *others]
     having = {one: one.groups(names) for one in each}
     if missing := [name for name in names if not any(name in groups for groups in having.values())]:
@@ -132,4 +133,25 @@ def read_groups_of(project: Path, others: Sequence[Member], names: Sequence[str]
             f"{' and '.join(one.name for one in each)} have no dependency group {', '.join(missing)}",
             hint="name a group in the [dependency-groups] of one of them",
         )
-    return tuple(one for member, groups in having.items() for one in read_groups(member.folder, groups))
+    return tuple(one for member, groups in having.items() for one in _read_groups(member.folder, groups))
+
+
+def _read_groups(project: Path, names: Sequence[str]) -> tuple[Requirement, ...]:
+    """Return what these dependency groups of the project (PEP 735) require. Raises UsageError."""
+    if not names:
+        return ()
+    path = project / "pyproject.toml"
+    groups = read_pyproject(project).get("dependency-groups", {})
+    if not isinstance(groups, dict):
+        raise UsageError(
+            f"{path}: dependency-groups has to be a table",
+            hint="write the groups below a line [dependency-groups] (PEP 735)",
+        )
+    try:
+        return tuple(Requirement(line) for line in resolve_dependency_groups(groups, *names))
+    except (ExceptionGroup, LookupError, TypeError, ValueError) as error:
+        reasons = "; ".join(str(one.args[0] if one.args else one) for one in getattr(error, "exceptions", (error,)))
+        raise UsageError(
+            f"{path} [dependency-groups]: {reasons}",
+            hint=f"it has: {', '.join(sorted(groups)) or 'none'}",
+        ) from error
