@@ -22,7 +22,7 @@ from platter_setuptools.resolve.requirements import (
     Requirements,
     requirement_line,
 )
-from platter_setuptools.resolve.requirements_reader import installed_pip, read_requirements
+from platter_setuptools.resolve.requirements_reader import RequirementsReader, installed_pip
 from platter_setuptools.resolve.resolver import Request
 from platter_setuptools.resolve.uv_config import UvConfig, check_config, is_set, read_config
 from platter_setuptools.resolve.workspace import Member, members_beside, read_groups_of
@@ -152,10 +152,9 @@ class Dependencies:
         """Return the files, by absolute paths or URLs, that one of uv's variables names."""
         return [located(one, Path.cwd()) for one in os.environ.get(variable, "").split()]
 
-    def _read(self, files: Sequence[Path], constraints: Sequence[str]) -> Requirements:
-        return read_requirements(
-            files,
-            constraints,
+    @functools.cached_property
+    def _read(self) -> RequirementsReader:
+        return RequirementsReader(
             # The pip that is installed here is compiled already: it takes half the time of a wheel.
             pip=lambda: (installed_pip() if os.fspath(self.host.executable) == sys.executable else None) or self.pip(),
             target=self.target,

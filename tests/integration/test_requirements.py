@@ -15,7 +15,7 @@ import pytest
 from platter_setuptools.errors import DependencyError
 from platter_setuptools.resolve.hashed_requirements import find_pins
 from platter_setuptools.resolve.indexes import IndexSettings
-from platter_setuptools.resolve.requirements_reader import installed_pip, read_requirements
+from platter_setuptools.resolve.requirements_reader import RequirementsReader, installed_pip
 from platter_setuptools.runtime.processes import Runner
 from platter_setuptools.targets.description import from_name
 from platter_setuptools.targets.find import find_interpreter
@@ -70,9 +70,7 @@ def read(pip: Path, tmp_path: Path, runs: Counted) -> Callable[..., Requirements
         return pip
 
     def reading(*files: Path, constraints: Sequence[str] = (), offline: bool = False, target: str = "") -> Requirements:
-        return read_requirements(
-            files or (tmp_path / "requirements.txt",),
-            constraints,
+        reader = RequirementsReader(
             pip=asked,
             target=from_name(target) if target else find_interpreter(None, runs),
             host=find_interpreter(None, runs),
@@ -83,6 +81,7 @@ def read(pip: Path, tmp_path: Path, runs: Counted) -> Callable[..., Requirements
             work=tmp_path,
             offline=offline,
         )
+        return reader(files or (tmp_path / "requirements.txt",), constraints)
 
     return reading
 

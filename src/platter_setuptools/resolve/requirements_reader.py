@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,62 +48,72 @@ def installed_pip() -> Path | None:
     return None
 
 
-def read_requirements(
-    files: Sequence[Path],
-    constraints: Sequence[str],
-    *,
-    pip: Callable[[], Path],
-    target: Target,
-    host: Interpreter,
-    settings: IndexSettings,
-    project: Path,
-    run: Runner,
-    cache: WheelCache,
-    work: Path,
-    offline: bool,
-) -> Requirements:
-    """Read files with the `pip` in a wheel or a folder; constraints are paths or URLs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementsReader:
+    """Reads files with the `pip` in a wheel or a folder, for the target. Relative paths in them start at `project`.
 
-    Relative paths in them start at `project`. Files of plain requirements are read once: the wheel cache keeps what
-    they say, so no pip is waited for. Raises DependencyError for what pip and uv would read differently, too.
+    Files of plain requirements are read once: the wheel cache keeps what they say, so no pip is waited for.
     """
-    if not files and not constraints:
-        return NOTHING
-    paths = [os.fspath(file) for file in files]
-    key = _question(paths, constraints, target)
-    with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):  # a note may hold anything
-        if key:
-            return Requirements(lines=tuple(_line(one, target) for one in cache.recall(_KIND, key)["plain"]))
-    output = Path(tempfile.mkdtemp(prefix="requirements-", dir=work)) / "lines.json"
-    asked = {
-        "pip": os.fspath(pip()),
-        "files": paths,
-        "constraints": [*constraints],
-        "options": [*_arguments(settings)],
-        "offline": offline,
-        "output": os.fspath(output),
-    }
-    try:
-        # The options say what pip's configuration does.
-        environ = {"PIP_CONFIG_FILE": os.devnull}
-        run([host.executable, "-I", Path(foreign.__file__)], cwd=project, env=environ, stdin=json.dumps(asked))
-        answer = json.loads(output.read_text("utf-8"))
-    except CommandError as error:
-        raise DependencyError(
-            "the requirements files cannot be read: pip's parser failed", hint="see above", output=error.output
-        ) from error
-    if "error" in answer:
-        raise DependencyError(
-            f"the requirements files cannot be read: {redact(answer['error'])}",
-            hint="write them as pip's documentation says, one statement on a line",
-        )
-    lines = tuple(_line(one, target) for one in answer["lines"])
-    said = Requirements(require_hashes=answer["require_hashes"], lines=lines)
-    # What is kept names no other file, path or secret, and was not written to meanwhile.
-    plain = said.is_plain and answer["opened"] == [*paths, *constraints]
-    if key and plain and key == _question(paths, constraints, target):
-        cache.note(_KIND, key, {"plain": answer["lines"]})
-    return said
+
+    pip: Callable[[], Path]
+    target: Target
+    host: Interpreter
+    settings: IndexSettings
+    project: Path
+    run: Runner
+    cache: WheelCache
+    work: Path
+    offline: bool
+
+    def __call__(self, files: Sequence[Path], constraints: Sequence[str]) -> Requirements:
+        """Return what files, and constraints by paths or URLs, say.
+
+        Raises DependencyError for what cannot be read, and for what pip and uv would read differently.
+        """
+        if not files and not constraints:
+            return NOTHING
+        paths = [os.fspath(file) for file in files]
+        key = _question(paths, constraints, self.target)
+        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):  # a note may hold anything
+            if key:
+                return self._lines(self.cache.recall(_KIND, key)["plain"], require_hashes=False)
+        answer = self._ask(paths, constraints)
+        said = self._lines(answer["lines"], require_hashes=answer["require_hashes"])
+        # What is kept names no other file, path or secret, and was not written to meanwhile.
+        plain = said.is_plain and answer["opened"] == [*paths, *constraints]
+        if key and plain and key == _question(paths, constraints, self.target):
+            self.cache.note(_KIND, key, {"plain": answer["lines"]})
+        return said
+
+    def _ask(self, files: Sequence[str], constraints: Sequence[str]) -> dict[str, Any]:
+        """Return what _in_process/requirements.py answers."""
+        output = Path(tempfile.mkdtemp(prefix="requirements-", dir=self.work)) / "lines.json"
+        asked = {
+            "pip": os.fspath(self.pip()),
+            "files": files,
+            "constraints": [*constraints],
+            "options": [*_arguments(self.settings)],
+            "offline": self.offline,
+            "output": os.fspath(output),
+        }
+        environ = {"PIP_CONFIG_FILE": os.devnull}  # the options say what pip's configuration does
+        try:
+            reader = Path(foreign.__file__)
+            self.run([self.host.executable, "-I", reader], cwd=self.project, env=environ, stdin=json.dumps(asked))
+            answer: dict[str, Any] = json.loads(output.read_text("utf-8"))
+        except CommandError as error:
+            raise DependencyError(
+                "the requirements files cannot be read: pip's parser failed", hint="see above", output=error.output
+            ) from error
+        if "error" in answer:
+            raise DependencyError(
+                f"the requirements files cannot be read: {redact(answer['error'])}",
+                hint="write them as pip's documentation says, one statement on a line",
+            )
+        return answer
+
+    def _lines(self, lines: Sequence[Mapping[str, Any]], *, require_hashes: bool) -> Requirements:
+        return Requirements(lines=tuple(_line(one, self.target) for one in lines), require_hashes=require_hashes)
 
 
 def _question(files: Sequence[str], constraints: Sequence[str], target: Target) -> str | None:
