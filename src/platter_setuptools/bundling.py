@@ -29,12 +29,12 @@ from platter_setuptools.wheels.record_check import check_case, check_places, che
 from platter_setuptools.wheels.system_libraries import check_libc, find_system_libraries, warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
     from platter_setuptools.context import BuildContext
-    from platter_setuptools.values import Wheel
+    from platter_setuptools.values import Bytecode, Wheel
     from platter_setuptools.wheels.check import Asked, WheelWithMetadata
 
 
@@ -182,29 +182,23 @@ def _manifest(
     progress: Progress,
 ) -> Manifest:
     """Check the wheels for one target, compile them, and return their manifest."""
-    options, target, cache, run = context.options, context.target, context.cache, context.run
+    options, target = context.options, context.target
     named = f" for {target}" if context.several else ""
     with progress.step(f"Checking {len(wheels)} wheels{named}"):
         check_set(wheels, asked, target)
         found = context.analyser.analyse_all([one.wheel for one in wheels])
         needs = find_system_libraries({wheel: analysis.linkage for wheel, analysis in found.items()}, target)
         check_libc(needs, target)
-        places = {wheel: analysis.places for wheel, analysis in found.items()}
     for warning in (*warnings(needs), *map(told_of_repairs, wheels)):
         if warning:
             progress.warn(warning)
-
-    compiler = None if options.no_bytecode else context.compiler
-    if not (compiler or options.no_bytecode):
-        progress.warn(
-            f"no bytecode: there is no Python {target.version} here to compile it; install.sh --compile does that"
-        )
+    places = {wheel: analysis.places for wheel, analysis in found.items()}
     packages = [*packages_among(context, wheels), project]
     manifest = Manifest(
         project=project,
         wheels=wheels,
         packages=packages,
-        bytecode=compile_wheels([one.wheel for one in wheels], compiler, cache, run, progress, context.work),
+        bytecode=_compiled(context, wheels, progress),
         target=target,
         needs=needs,
         extras=options.extras,
@@ -225,6 +219,20 @@ def _manifest(
         check_attributes(package, progress)
     warn_of_forgotten(context.checkout.tree, context.checkout.tracked, places[project.wheel], progress)
     return manifest
+
+
+def _compiled(
+    context: BuildContext, wheels: Sequence[WheelWithMetadata], progress: Progress
+) -> Mapping[Wheel, Bytecode]:
+    """Return the bytecode of the wheels for the context's target: none if it is not wanted, or cannot be made here."""
+    if context.options.no_bytecode:
+        return {}
+    if not context.compiler:
+        version = context.target.version
+        progress.warn(f"no bytecode: there is no Python {version} here to compile it; install.sh --compile does that")
+        return {}
+    sources = [one.wheel for one in wheels]
+    return compile_wheels(sources, context.compiler, context.cache, context.run, progress, context.work)
 
 
 def run_prebuild_script(context: BuildContext) -> None:

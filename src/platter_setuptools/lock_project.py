@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from platter_setuptools.complete_set import ProjectWheel
     from platter_setuptools.config.options import Options
+    from platter_setuptools.resolve.preferences import Preferences
     from platter_setuptools.runtime.processes import Runner
+    from platter_setuptools.session import Session
     from platter_setuptools.targets.target import Target
 
 
@@ -61,20 +63,7 @@ def write_lock(
     if known and (unknown := unknown_to(known, upgraded)):
         progress.warn(f"upgrade-package {', '.join(unknown)}: {path.name} does not have it")
     with open_session(options, source, run, progress) as session:
-        if options.with_python:
-            from platter_setuptools.bundle.interpreter import find_program  # noqa: PLC0415 - loads elftools
-
-            program = find_program(options, run, session.work)
-            options = dataclasses.replace(options, with_python=None, python=(program,) if program else options.python)
-        found = sorted(machines_of(options, run), key=lambda one: Version(one.target.version))
-        targets, locks = [one.target for one in found], []
-        for number, machines in enumerate(found[:1] if universal else found):
-            context = BuildContext(dataclasses.replace(session.below(f"target-{number}"), options=options), machines)
-            context.resolvers.preferences = preferences
-            with context.cache.in_use():
-                serving = targets if universal else [machines.target]
-                locks.append(_resolve(context, project_wheel, serving, universal=universal))
-        lock = join(list(zip(targets, locks, strict=True)), path.parent) if len(locks) > 1 else locks[0]
+        targets, lock = _resolve_all(session, path.parent, preferences, project_wheel, universal=universal)
         told = [f"{path}", counted(len(lock.pylock.packages), "distribution"), *_told_of_each(lock, targets, options)]
         if check and known:
             _check(known, lock.moved(path.parent), path)
@@ -82,13 +71,38 @@ def write_lock(
             return
         for limit in lock.limits(universal=universal):
             progress.warn(limit)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as new:
-                new.write_text(lock.as_toml(path.parent), "utf-8")
-        except OSError as error:
-            raise ArchiveError(f"{path} cannot be written: {error.strerror}", hint="choose another file") from error
+        _write(lock, path)
     progress.done("\n  ".join(told))
+
+
+def _write(lock: Lock, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as new:
+            new.write_text(lock.as_toml(path.parent), "utf-8")
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be written: {error.strerror}", hint="choose another file") from error
+
+
+def _resolve_all(
+    session: Session, folder: Path, preferences: Preferences, project_wheel: ProjectWheel, *, universal: bool
+) -> tuple[list[Target], Lock]:
+    """Return the targets, the lowest Python first, and a lock for all of them whose paths start in `folder`."""
+    options = session.options
+    if options.with_python:
+        from platter_setuptools.bundle.interpreter import find_program  # noqa: PLC0415 - loads elftools
+
+        program = find_program(options, session.run, session.work)
+        options = dataclasses.replace(options, with_python=None, python=(program,) if program else options.python)
+    found = sorted(machines_of(options, session.run), key=lambda one: Version(one.target.version))
+    targets, locks = [one.target for one in found], []
+    for number, machines in enumerate(found[:1] if universal else found):
+        context = BuildContext(dataclasses.replace(session.below(f"target-{number}"), options=options), machines)
+        context.resolvers.preferences = preferences
+        with context.cache.in_use():
+            serving = targets if universal else [machines.target]
+            locks.append(_resolve(context, project_wheel, serving, universal=universal))
+    return targets, join(list(zip(targets, locks, strict=True)), folder) if len(locks) > 1 else locks[0]
 
 
 def _read_known(path: Path, progress: Progress, *, check: bool) -> Lock | None:

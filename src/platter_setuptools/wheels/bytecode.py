@@ -31,18 +31,13 @@ _LARGEST = 4 << 20  # bytes: builds import little of a larger wheel
 
 def compile_wheels(
     wheels: Sequence[Wheel],
-    compiler: Interpreter | None,
+    compiler: Interpreter,
     cache: WheelCache,
     run: Runner,
     progress: Progress,
     work: Path,
 ) -> Mapping[Wheel, Bytecode]:
-    """Return a zip of bytecode for each wheel, `STEM.CACHE_TAG.zip`; its content: _in_process/compile.py.
-
-    Without a compiler there is none.
-    """
-    if compiler is None:
-        return {}
+    """Return a zip of bytecode for each wheel, `STEM.CACHE_TAG.zip`; its content: _in_process/compile.py."""
     found = {wheel: bytecode for wheel in wheels if (bytecode := find_compiled(wheel, compiler, cache))}
     if to_compile := [wheel for wheel in wheels if wheel not in found]:
         folder = work / "bytecode"
