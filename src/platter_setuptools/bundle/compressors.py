@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import sys
 import tarfile
 import zlib
 from typing import TYPE_CHECKING, Protocol, cast
+
+from platter_setuptools.runtime import libraries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,9 +153,4 @@ def xz(packed: bool) -> _Compressor:
 
 
 def zstd(packed: bool) -> _Compressor:
-    if sys.version_info >= (3, 14):
-        from compression import zstd as library  # noqa: PLC0415
-    else:
-        from backports import zstd as library  # noqa: PLC0415
-
-    return cast("_Compressor", library.ZstdCompressor(level=1 if packed else 9))
+    return cast("_Compressor", libraries.zstd().ZstdCompressor(level=1 if packed else 9))

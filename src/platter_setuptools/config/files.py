@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import NormalizedName, canonicalize_name
 
 from platter_setuptools.config.option_sources import read_strings, read_table
 from platter_setuptools.errors import UsageError
+from platter_setuptools.runtime import libraries
 
 if TYPE_CHECKING:
     import configparser
@@ -69,10 +69,6 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file; none if there is no such file. Raises UsageError."""
     if not path.is_file():
         return {}
-    if sys.version_info >= (3, 11):
-        import tomllib  # noqa: PLC0415 - most commands need no TOML
-    else:
-        import tomli as tomllib  # noqa: PLC0415
     try:
         content = path.read_bytes()
         if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
@@ -80,11 +76,12 @@ def read_toml(path: Path) -> dict[str, Any]:
                 f"{path} begins with a byte order mark (BOM), which TOML does not allow",
                 hint="save it as UTF-8 without a BOM",
             )
-        return tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        tables: dict[str, Any] = libraries.toml().loads(content.decode())
+    except (ValueError, RecursionError) as error:  # ValueError: also for numbers with thousands of digits
         raise UsageError(f"{path} is not valid TOML: {error}", hint="correct that line") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint="make it readable for this user") from error
+    return tables
 
 
 def from_setup_cfg(project: Path) -> Source:

@@ -8,18 +8,18 @@ import io
 import os
 import posixpath
 import stat
-import sys
 import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from platter_setuptools.errors import ArchiveError
 from platter_setuptools.payload import untrusted
 from platter_setuptools.payload.errors import BundleError
 from platter_setuptools.payload.names import relative
+from platter_setuptools.runtime import libraries
 from platter_setuptools.runtime.temporary import NO_ROOM
 
 if TYPE_CHECKING:
@@ -146,17 +146,9 @@ def _unreadable() -> tuple[type[Exception], ...]:
     """Return what the libraries raise for files that are damaged, encrypted, or compressed by an unknown method."""
     import lzma  # noqa: PLC0415
 
-    zstd_error: type[Exception] = _zstd().ZstdError
+    zstd_error: type[Exception] = libraries.zstd().ZstdError
     damage = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, zstd_error, EOFError)
     return (*damage, RuntimeError, NotImplementedError, OSError)
-
-
-def _zstd() -> Any:
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415
-    else:
-        from backports import zstd  # noqa: PLC0415
-    return zstd
 
 
 def _decompressed(file: BinaryIO, start: bytes) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -171,7 +163,7 @@ def _decompressed(file: BinaryIO, start: bytes) -> contextlib.AbstractContextMan
     if start.startswith(b"\xfd7zXZ\0"):
         return cast("BinaryIO", lzma.LZMAFile(file))
     if start.startswith(b"\x28\xb5\x2f\xfd"):
-        return cast("BinaryIO", _zstd().ZstdFile(file))
+        return cast("BinaryIO", libraries.zstd().ZstdFile(file))
     return file
 
 

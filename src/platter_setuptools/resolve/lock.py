@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -28,6 +27,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from platter_setuptools.errors import DependencyError, WheelError
 from platter_setuptools.payload import tags
 from platter_setuptools.payload.untrusted import KEY_PARTS, LIST, TAGS, read_file
+from platter_setuptools.runtime import libraries
 from platter_setuptools.runtime.files import real_path
 from platter_setuptools.targets.markers import check_decided
 from platter_setuptools.targets.target import FACTS
@@ -42,11 +42,6 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from platter_setuptools.targets.target import Target
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 # For each system that servers have: its markers, and the beginnings of its wheels' platforms.
 _SYSTEMS = {
@@ -254,7 +249,7 @@ def load_lock(content: bytes, *, base: Path, where: str) -> Lock:
         text = content.decode()
         if _LONG_KEY.search(text):
             raise ValueError(f"a key has more than {KEY_PARTS} parts")  # noqa: TRY301 - told below
-        data = tomllib.loads(text)
+        data = libraries.toml().loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also for numbers with thousands of digits
         raise DependencyError(f"{where} is not valid TOML: {error}", hint=_WRITES_ONE) from error
     return parse_lock(data, base=base, where=where)

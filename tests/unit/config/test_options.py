@@ -299,6 +299,7 @@ class TestPyproject:
             b"\xff",
             "a = ",
             "[tool.platter]\nformat = 'zip'\nformat = 'tar'\n",
+            pytest.param(f"a = {'1' * 5000}\n", id="a number that Python does not read"),
         ],
     )
     def test_not_toml(self, text: str | bytes, tmp_path: Path) -> None:
