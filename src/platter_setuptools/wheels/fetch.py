@@ -9,18 +9,21 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
+
+from packaging.pylock import PackageArchive, PackageSdist, PackageWheel
 
 from platter_setuptools.errors import DependencyError, WheelError
 from platter_setuptools.runtime.concurrency import Background
 from platter_setuptools.runtime.files import digest_of_file
-from platter_setuptools.urls import without_query
+from platter_setuptools.urls import without_query, without_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from platter_setuptools.resolve.indexes import IndexSettings
+    from platter_setuptools.resolve.lock import Lock, Source
     from platter_setuptools.runtime.processes import Runner
     from platter_setuptools.wheels.transfer import Transfers
 
@@ -50,6 +53,19 @@ class Download:
     hashes: Mapping[str, str]  # algorithm -> hexadecimal; all of them are compared
     size: int | None = None  # bytes
     trusted: bool = True  # whether one hash at least must be secure; some indexes give none
+
+
+def as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None:
+    """Return what must be fetched for a lock entry; None for a folder or a repository."""
+    if not isinstance(artifact, (PackageWheel, PackageSdist, PackageArchive)):
+        return None
+    url = lock.url_of(artifact)
+    filename = unquote(urlsplit(url).path.rpartition("/")[2])
+    if not filename:
+        raise DependencyError(
+            f"{without_userinfo(url)} does not end in a file name", hint="name the URL of a wheel or an sdist"
+        )
+    return Download(url=url, hashes=artifact.hashes, filename=filename, size=artifact.size)
 
 
 def fetch_all(

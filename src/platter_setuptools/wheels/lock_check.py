@@ -20,8 +20,7 @@ from platter_setuptools.runtime.concurrency import in_threads
 from platter_setuptools.runtime.files import digest_of_file
 from platter_setuptools.runtime.progress import Progress, counted
 from platter_setuptools.urls import without_userinfo
-from platter_setuptools.wheels.fetch import CONNECTIONS, fetch_all, is_secure
-from platter_setuptools.wheels.wheelhouse import as_download
+from platter_setuptools.wheels.fetch import CONNECTIONS, as_download, fetch_all, is_secure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -9,13 +9,10 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import (
     Package,
-    PackageArchive,
     PackageDirectory,
-    PackageSdist,
     PackageVcs,
     PackageWheel,
 )
@@ -30,7 +27,7 @@ from platter_setuptools.values import Origin, Wheel
 from platter_setuptools.wheel_cache import WheelCache, key_of, sha256_of_blob
 from platter_setuptools.wheels import sources
 from platter_setuptools.wheels.build import BuildError, WheelBuilder
-from platter_setuptools.wheels.fetch import Download, check_file, fetch_all
+from platter_setuptools.wheels.fetch import Download, as_download, check_file, fetch_all
 from platter_setuptools.wheels.metadata import open_wheel
 from platter_setuptools.wheels.misfits import Built, attempted, refuse_misfits
 
@@ -268,19 +265,6 @@ class Collector:
                 self.cache.note(_TAGS, key, found)
             self._tags[key] = str(self.cache.recall(_TAGS, key)) if found is None else found
         return self._tags[key]
-
-
-def as_download(lock: Lock, artifact: PackageWheel | Source) -> Download | None:
-    """Return what must be fetched for a lock entry; None for a folder or a repository."""
-    if not isinstance(artifact, (PackageWheel, PackageSdist, PackageArchive)):
-        return None
-    url = lock.url_of(artifact)
-    filename = unquote(urlsplit(url).path.rpartition("/")[2])
-    if not filename:
-        raise DependencyError(
-            f"{without_userinfo(url)} does not end in a file name", hint="name the URL of a wheel or an sdist"
-        )
-    return Download(url=url, hashes=artifact.hashes, filename=filename, size=artifact.size)
 
 
 def _refuse_downloads(missing: Iterable[_Entry]) -> None:
