@@ -212,26 +212,28 @@ class Dependencies:
         if options.resolver != "uv":
             _ = self._unread_sources
             return request
-        secret = self._secret_sources.lines
-        said = dataclasses.replace(said, lines=(*said.lines, *secret))
-        no_sources = tuple(dict.fromkeys(line.text.partition(" @ ")[0] for line in secret))
+        return self._with_sources(request, itself, extras)
+
+    def _with_sources(self, request: Request, itself: Member, extras: Sequence[str]) -> Request:
+        """Return the request with what `[tool.uv.sources]` and dependency groups of the project and packages say."""
+        asked, secret = self.options.group, self._secret_sources.lines
         request = dataclasses.replace(
             request,
-            said=said,
+            said=dataclasses.replace(request.said, lines=(*request.said.lines, *secret)),
             sources=tuple(url for one in self.packages for url in uv_project.source_urls(one.folder)),
-            no_sources=no_sources,
-            member_groups=tuple((one.folder, group) for one in self.packages for group in one.groups(options.group)),
+            no_sources=tuple(dict.fromkeys(line.text.partition(" @ ")[0] for line in secret)),
+            member_groups=tuple((one.folder, group) for one in self.packages for group in one.groups(asked)),
         )
-        if uv_project.uses_sources(self.source, name):
-            request = dataclasses.replace(
-                request,
-                tree=self.source / "pyproject.toml",
-                extras=extras,
-                groups=itself.groups(options.group) if packages else options.group,
-                sources=(*uv_project.source_urls(self.source), *request.sources),
-                no_sources=(*self._lost_sources, *no_sources),
-            )
-        return request
+        if not uv_project.uses_sources(self.source, itself.name):
+            return request
+        return dataclasses.replace(
+            request,
+            tree=self.source / "pyproject.toml",
+            extras=tuple(extras),
+            groups=itself.groups(asked) if self.packages else asked,
+            sources=(*uv_project.source_urls(self.source), *request.sources),
+            no_sources=(*self._lost_sources, *request.no_sources),
+        )
 
     @functools.cached_property
     def _secret_sources(self) -> Requirements:

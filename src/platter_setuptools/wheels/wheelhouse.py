@@ -32,7 +32,7 @@ from platter_setuptools.wheels.metadata import open_wheel
 from platter_setuptools.wheels.misfits import Built, attempted, refuse_misfits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -133,7 +133,6 @@ class Collector:
         """Fetch and build; a build begins as soon as its sdist is there. For another target errors are results."""
         if not entries:
             return {}
-        to_fetch = {entry.download: entry for entry in entries if entry.download}
         if any(not entry.is_wheel for entry in entries):
             self.builder()  # made before several threads ask for it
 
@@ -148,35 +147,44 @@ class Collector:
         with threads(CORES, self.run) as builders:
             building = {entry: builders.begin(build, entry, None) for entry in entries if not entry.download}
 
-            def arrived(download: Download, path: Path) -> None:
-                entry = to_fetch[download]
+            def arrived(entry: _Entry, path: Path) -> None:
                 if entry.is_wheel:
                     made[entry] = self._keep(entry, path)
                 else:
                     building[entry] = builders.begin(build, entry, path)
 
-            def report(done: int, total: int, size: int) -> None:
-                builders.check()
-                if self.run.stopped:  # while this went on in the background
-                    raise InterruptedBuildError("the build is being stopped", hint="run it again when you like")
-                tell(f"Fetching {done} of {total}{purpose}, {human_size(size)}")
-
-            if to_fetch:
-                with self.progress.step(f"Fetching {counted(len(to_fetch), 'file')}{purpose}") as tell:
-                    folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work))
-                    # What takes long comes first: sdists, which have to be built, and of both kinds the largest.
-                    order = sorted(to_fetch, key=lambda download: (to_fetch[download].is_wheel, -(download.size or 0)))
-                    fetch_all(
-                        order,
-                        folder,
-                        settings=self.settings,
-                        run=self.run,
-                        progress=report,
-                        arrived=arrived,
-                    )
+            if to_fetch := {entry.download: entry for entry in entries if entry.download}:
+                self._fetch(to_fetch, purpose, arrived, builders.check)
             if made:
                 look(list(made.values()))
             return {**made, **{entry: future.result() for entry, future in building.items()}}
+
+    def _fetch(
+        self,
+        entries: Mapping[Download, _Entry],
+        purpose: str,
+        arrived: Callable[[_Entry, Path], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Fetch the files. `arrived` is told of each; `check` is called often, and may raise an error that ends it."""
+
+        def report(done: int, total: int, size: int) -> None:
+            check()
+            if self.run.stopped:  # while this went on in the background
+                raise InterruptedBuildError("the build is being stopped", hint="run it again when you like")
+            tell(f"Fetching {done} of {total}{purpose}, {human_size(size)}")
+
+        # What takes long comes first: sdists, which have to be built, and of both kinds the largest.
+        order = sorted(entries, key=lambda download: (entries[download].is_wheel, -(download.size or 0)))
+        with self.progress.step(f"Fetching {counted(len(entries), 'file')}{purpose}") as tell:
+            fetch_all(
+                order,
+                Path(tempfile.mkdtemp(prefix="fetched-", dir=self.work)),
+                settings=self.settings,
+                run=self.run,
+                progress=report,
+                arrived=lambda download, path: arrived(entries[download], path),
+            )
 
     def _keep(self, entry: _Entry, path: Path) -> Wheel:
         # What was fetched has this hash, if the lock names one of this kind.
