@@ -10,7 +10,7 @@ from packaging.version import Version
 from platter_setuptools.context import BuildContext
 from platter_setuptools.resolve.uv_config import uv_tables
 from platter_setuptools.session import open_session
-from platter_setuptools.targets.find import machines_of
+from platter_setuptools.targets.find import find_machines
 from platter_setuptools.wheels.check import WheelWithMetadata, check_fits
 from platter_setuptools.wheels.metadata import describe
 
@@ -35,7 +35,7 @@ def open_contexts(
     project's wheel is built from, if that is known.
     """
     with open_session(options, source, run, progress, tree) as session:
-        targets = machines_of(options, run)
+        targets = find_machines(options.python, options.target, run)
         contexts = [
             BuildContext(session.below(f"target-{number}"), machines, several=len(targets) > 1)
             for number, machines in enumerate(targets)

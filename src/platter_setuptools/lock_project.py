@@ -15,7 +15,7 @@ from platter_setuptools.resolve.preferences import differences, preferences_of, 
 from platter_setuptools.runtime.progress import Progress, counted
 from platter_setuptools.runtime.temporary import replacing
 from platter_setuptools.session import open_session
-from platter_setuptools.targets.find import machines_of
+from platter_setuptools.targets.find import find_machines
 from platter_setuptools.wheels.check import check_python
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ def _resolve_all(
 
         program = find_program(options, session.run, session.work)
         options = dataclasses.replace(options, with_python=None, python=(program,) if program else options.python)
-    found = sorted(machines_of(options, session.run), key=lambda one: Version(one.target.version))
+    found = sorted(
+        find_machines(options.python, options.target, session.run), key=lambda one: Version(one.target.version)
+    )
     targets, locks = [one.target for one in found], []
     for number, machines in enumerate(found[:1] if universal else found):
         context = BuildContext(dataclasses.replace(session.below(f"target-{number}"), options=options), machines)

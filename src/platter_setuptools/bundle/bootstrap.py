@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from platter_setuptools.values import Wheel
 
 FOLDER = "data/bootstrap"
+_PAYLOAD = Path(payload.__file__).parent
 PACKAGE = "platter_payload"  # what the payload is called in a bundle
 _LAYOUT = f"2, zlib {zlib.ZLIB_RUNTIME_VERSION}"  # of what is kept; others deflate to other bytes
 # Not needed on a POSIX server by a virtualenv that is created without seed packages.
@@ -44,9 +45,9 @@ def members(
 
     They have bytecode of each compiler.
     """
-    folder = _payload_folder()
     modules = {
-        f"{PACKAGE}/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in sorted(folder.rglob("*.py"))
+        f"{PACKAGE}/{path.relative_to(_PAYLOAD).as_posix()}": path.read_bytes()
+        for path in sorted(_PAYLOAD.rglob("*.py"))
     }
     key = key_of(
         _LAYOUT,
@@ -64,7 +65,7 @@ def members(
         packed = folder / "bootstrap"
         packed.write_bytes(_pack(files))
         packed = cache.keep_derived("bootstrap", key, packed)
-    installer = from_bytes("install.sh", _payload_file("install.sh"), executable=True)
+    installer = from_bytes("install.sh", (_PAYLOAD / "install.sh").read_bytes(), executable=True)
     return [installer, *_unpack(packed.read_bytes())]
 
 
@@ -96,11 +97,3 @@ def _unpack(data: bytes) -> Iterator[Member]:
         content, start = rest[start : start + size], start + size
         compressed, ahead = rest[ahead : ahead + length], ahead + length
         yield from_bytes(f"{FOLDER}/{name}", content, deflated=compressed)
-
-
-def _payload_folder() -> Path:
-    return Path(payload.__file__).parent
-
-
-def _payload_file(name: str) -> bytes:
-    return (_payload_folder() / name).read_bytes()

@@ -22,7 +22,7 @@ from platter_setuptools.errors import UsageError
 from platter_setuptools.payload.host import serves
 from platter_setuptools.runtime.progress import Progress, first_few
 from platter_setuptools.runtime.reproducible import EARLIEST
-from platter_setuptools.targets.find import find_interpreter, machines_of
+from platter_setuptools.targets.find import find_interpreter, find_machines
 from platter_setuptools.wheel_cache import key_of
 from platter_setuptools.wheels.bytecode import compile_modules
 from platter_setuptools.wheels.system_libraries import EVERYWHERE
@@ -143,13 +143,15 @@ def find_program(options: Options, run: Runner, work: Path) -> str | None:
 
 def _wanted(options: Options, run: Runner) -> Target | None:
     """Return the target that the options name; None if it is the interpreter itself."""
-    found = [one.target for one in machines_of(options, run)] if options.python or options.target else []
+    if not (options.python or options.target):
+        return None
+    found = [one.target for one in find_machines(options.python, options.target, run)]
     if len(found) > 1:
         raise UsageError(
             f"with-python is for one target, and the bundle is for {len(found)}",
             hint="build a bundle for each target, with its interpreter",
         )
-    return found[0] if found else None
+    return found[0]
 
 
 def _check_fits(found: Target, wanted: Target, named: Path) -> None:

@@ -20,7 +20,6 @@ from platter_setuptools.targets.target import OLDEST, Interpreter, Target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from platter_setuptools.config.options import Options
     from platter_setuptools.runtime.processes import Runner
 
 _LONGEST = 1 << 20  # bytes of a description
@@ -37,11 +36,6 @@ class Machines(NamedTuple):
         """Return what compiles the target's bytecode, the same on every machine; None if it is not here."""
         same = (self.host.magic, self.host.cache_tag) == (self.target.magic, self.target.cache_tag)
         return self.host if same and self.host.version == self.target.version else None
-
-
-def machines_of(options: Options, run: Runner) -> list[Machines]:
-    """Return what these options build for, and what builds it; the interpreters come first."""
-    return find_machines(options.python, options.target, run)
 
 
 def find_machines(pythons: Sequence[str | None], targets: Sequence[str], run: Runner) -> list[Machines]:
