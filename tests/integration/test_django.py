@@ -185,6 +185,27 @@ def test_from_build_to_rollback(bundles: dict[str, Path], tmp_path: Path) -> Non
     assert results[-1] == ("rollback", "1.0", "done")
 
 
+@pytest.mark.network
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
+def test_systemd_has_nothing_to_say_of_its_units(bundles: dict[str, Path], tmp_path: Path) -> None:
+    """The service and the socket as the guide makes them, on a server that is as the guide prepares it."""
+    root, units = tmp_path / "mysite", tmp_path / "units"
+    for path in (root / "versions" / "current" / "bin" / "gunicorn", root / "shared" / "app.env", units / "none"):
+        path.parent.mkdir(parents=True)
+    program = root / "versions" / "current" / "bin" / "gunicorn"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    shutil.copy(EXAMPLE / "deploy" / "app.env.example", root / "shared" / "app.env")
+    for name in ("mysite.service", "mysite.socket"):
+        words = shlex.split(guide(rf"^\$ platter unit \S+ (gunicorn .*) >{name}$"))
+        words[words.index("--root") + 1] = str(root)
+        (units / name).write_text(run(PLATTER, "unit", bundles["1.0"], *words).stdout)
+    assert f"ExecStart={program} " in (units / "mysite.service").read_text()
+    assert "ListenStream=127.0.0.1:8000\n" in (units / "mysite.socket").read_text()
+    done = run("systemd-analyze", "verify", *sorted(units.iterdir()))
+    assert [line for line in done.stderr.splitlines() if "mysite" in line] == []
+
+
 def guide(pattern: str) -> str:
     (found,) = re.findall(pattern, GUIDE.read_text("utf-8"), re.MULTILINE)
     return str(found)

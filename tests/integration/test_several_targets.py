@@ -108,9 +108,12 @@ def test_the_platform_counts(tmp_path: Path, pythons: Path) -> None:
     made.info["pythons"] = f"{MINE}@linux_vax {MINE}@{mine}"
     made.seal()
     put(pythons, "python", sys.executable)
-    done = handmade.run(made, tmp_path / "dst", python=False, env={"PATH": str(pythons)})
+    (here := tmp_path / "here").mkdir()
+    (here / "sysconfig.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\n")
+    done = handmade.run(made, tmp_path / "dst", python=False, env={"PATH": str(pythons)}, cwd=here)
     assert (done.returncode, done.stderr) == (0, "")
     assert says(tmp_path / "dst") == "0"
+    assert not (tmp_path / "imported").exists()  # anybody may have put it into the current folder
 
 
 def test_sizes_are_those_of_the_target(tmp_path: Path) -> None:
