@@ -110,7 +110,7 @@ def _with_paths(environ: Mapping[str, str], base: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, separator in _PATHS.items():
         if value := environ.get(name):
-            parts = re.split(r"[\s,]+" if separator == "," else r"\s+", value.strip()) if separator else [value]
+            parts = value.split() if separator == " " else value.split(separator) if separator else [value]
             said = separator.join(located(part, base) for part in parts if part)
             found |= {name: said} if said != value else {}
     return found

@@ -27,9 +27,9 @@ _SHOWN = 5  # names in a warning
 def human_size(size: int) -> str:
     """Return a number of bytes for people, in decimal units: `96.2 MB`."""
     amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:  # noqa: PLR2004
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+    for unit, digits in (("B", 0), ("kB", 1), ("MB", 1)):
+        if round(amount, digits) < 1000:  # noqa: PLR2004
+            return f"{amount:.{digits}f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"
 

@@ -156,7 +156,7 @@ class TestWhatIsTold:
         monkeypatch.chdir(tmp_path)
         here = tmp_path.resolve()
         monkeypatch.setenv("UV_CONSTRAINT", "a.txt /b.txt")
-        monkeypatch.setenv("UV_FIND_LINKS", "wheels,https://host/x")
+        monkeypatch.setenv("UV_FIND_LINKS", "my wheels,https://host/x")
         monkeypatch.setenv("UV_INDEX", "own=simple https://host/y")
         monkeypatch.setenv("UV_CACHE_DIR", "cache")
         environ: list[dict[str, str | None]] = []
@@ -169,7 +169,7 @@ class TestWhatIsTold:
         run_uv(Run(), ["pip", "compile"], cwd=tmp_path / "project", env={"UV_OVERRIDE": None})
         (told,) = environ
         assert told["UV_CONSTRAINT"] == f"{here}/a.txt /b.txt"
-        assert told["UV_FIND_LINKS"] == f"{here}/wheels,https://host/x"
+        assert told["UV_FIND_LINKS"] == f"{here}/my wheels,https://host/x"
         assert told["UV_INDEX"] == f"own={here}/simple https://host/y"
         assert told["UV_CACHE_DIR"] == f"{here}/cache"
         assert told["UV_WORKING_DIR"] is told["UV_PYTHON"] is told["UV_OVERRIDE"] is None
