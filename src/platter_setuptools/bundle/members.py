@@ -28,7 +28,7 @@ class Member:
 
     `name` is relative to the bundle, with slashes. A file has its bytes in `content` or in the file `path`, and then
     their SHA-256; a symbolic link has its target in `link`; an empty folder has none of these. `packed` tells that
-    the bytes are compressed already; `deflated` is what sinks.deflated made of them, if that was done ahead.
+    the bytes are compressed already; `deflated` is what compressors.deflated made of them, if that was done ahead.
     """
 
     name: str

@@ -70,7 +70,7 @@ class RememberingResolver:
         The version of the project is left out: a new version mostly asks what the last did.
         """
         settings, project = self.settings, request.project
-        requirements, metadata, own = [*request.requirements], Message(), " "
+        requirements, metadata, own = [*request.requirements], Message(), ""
         if project:
             requirements[0] = requirements[0].partition("@")[0]
             metadata, own = BytesHeaderParser().parsebytes(metadata_of(project)), project.as_uri()
