@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import platter_setuptools
 from platter_setuptools.cli import audit, bundles, cache, describe, lock, outline, thin, unit
 from platter_setuptools.cli.parser import Parser, add_command, add_json, add_project, default_output, read_project
-from platter_setuptools.config.option_sources import as_json, as_toml, decide, merge
+from platter_setuptools.config.option_sources import decide, merge
 from platter_setuptools.config.options import BY_NAME
+from platter_setuptools.config.show import as_json, as_toml
 from platter_setuptools.errors import InterruptedBuildError, PlatterError, UsageError
 from platter_setuptools.frontends import format_error, refuse_windows
 from platter_setuptools.runtime.signals import HINT, end_by_signal, ignore_signals, signals_as_errors, what_stopped

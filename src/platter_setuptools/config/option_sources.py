@@ -1,4 +1,4 @@
-"""Read options from several places, merge them, and show what is in effect.
+"""Read options from several places, and merge them.
 
 The command line, a frontend's config settings, the environment (`PLATTER_BUILD_*`), setup.cfg's `[bdist_platter]` and
 pyproject.toml's `[tool.platter]` have the same options. Each is read into a Source; in `merge` the first Source that
@@ -19,14 +19,11 @@ from platter_setuptools.config.options import BY_NAME, ENVIRONMENT_PREFIX, OPTIO
 from platter_setuptools.errors import UsageError
 from platter_setuptools.payload import shared_paths
 from platter_setuptools.runtime.files import absolute
-from platter_setuptools.urls import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _TYPO = 0.75  # similarity to a known name from which an unknown variable is a mistake and not another program's
-
-_LONGEST = 40  # characters; longer values in the output of `platter config` do not move its comments to the right
 _FILES = (
     *("prebuild_script", "postbuild_script", "pre_activate_script", "post_activate_script"),
     *("requirements", "constraints", "lock", "sign_with"),
@@ -144,44 +141,6 @@ def _check_files(choices: Source) -> None:
                 )
             hint = _NO_LOCK if name == "lock" else _NOT_THERE
             raise UsageError(f"{choice.place}: {file} does not exist", hint=hint)
-
-
-def as_json(choices: Source, *, output: Path) -> dict[str, dict[str, Any]]:
-    """Return value and place of every option by name (docs/config.schema.json). Passwords in URLs are left out."""
-    defaults = Options(output=output)
-    shown = {}
-    for option in OPTIONS:
-        default = Choice(value=getattr(defaults, option.attribute), place="default")
-        choice = choices.get(option.attribute, default)
-        place = "not set" if choice.value is None else choice.place
-        shown[option.name] = {"value": _plain(choice.value), "place": place}
-    return shown
-
-
-def as_toml(choices: Source, *, output: Path) -> str:
-    """Return a line for every option; one without a value is commented out. Passwords in URLs are left out."""
-    lines = []
-    for name, shown in as_json(choices, output=output).items():
-        text = f"# {name}" if shown["value"] is None else f"{name} = {_as_toml(shown['value'])}"
-        lines.append((text, shown["place"]))
-    width = max(len(text) for text, _place in lines if len(text) <= _LONGEST)
-    return "\n".join(f"{text:{width}}  # {place}" for text, place in lines)
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    return [_plain(one) for one in value] if isinstance(value, tuple) else redact(str(value))
-
-
-def _as_toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_as_toml, value))}]"
-    import tomli_w  # noqa: PLC0415
-
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
 
 
 def find(name: str, where: str, prefix: str = "") -> Option:

@@ -15,8 +15,9 @@ from validate_pyproject.errors import ValidationError
 
 from platter_setuptools.cli import command_line
 from platter_setuptools.config import schema
-from platter_setuptools.config.option_sources import as_toml, decide, merge, read_environment, read_strings, read_table
+from platter_setuptools.config.option_sources import decide, merge, read_environment, read_strings, read_table
 from platter_setuptools.config.options import BY_NAME, OPTIONS, Kind
+from platter_setuptools.config.show import as_toml
 from platter_setuptools.errors import UsageError
 
 if TYPE_CHECKING:
