@@ -19,7 +19,7 @@ from platter_setuptools.complete_set import asked_for, packages_among
 from platter_setuptools.contexts import installer_of, lowest, virtualenv_of
 from platter_setuptools.errors import InterruptedBuildError, PlatterError
 from platter_setuptools.inspect.find import ReplaceableCheck, targets_for
-from platter_setuptools.runtime.progress import BufferedProgress, DistinctWarnings, Progress
+from platter_setuptools.runtime.progress import BufferedProgress, Progress
 from platter_setuptools.runtime.signals import signals_held_back
 from platter_setuptools.wheels.bytecode import compile_wheels
 from platter_setuptools.wheels.check import check_set, told_of_repairs
@@ -146,12 +146,11 @@ class BundleWriter:
 
     def _contents(self, contents: _Contents, progress: Progress) -> list[Member]:
         """Check the wheels, and return what the bundle holds but for checksums and what build scripts add."""
-        told = DistinctWarnings(progress) if len(self._contexts) > 1 else progress
         self._context.analyser.analyse_all(contents.virtualenv)  # which raises an error for one that is not sound
         both = zip(self._contexts, self._projects, strict=True)
         asked = [asked_for(context, project) for context, project in both]
         parts = zip(self._contexts, self._projects, contents.wheels, asked, strict=True)
-        manifests = [_manifest(*part, told) for part in parts]
+        manifests = [_manifest(*part, progress) for part in parts]
         return [
             *members_of(manifests),
             bill_of_materials(self._stem, manifests, asked),

@@ -210,7 +210,7 @@ class Dependencies:
         lines = (own, *packages, *map(str, self.groups), *more)
         request = Request(requirements=lines, universal=universal, said=said, build=build, project=project)
         if options.resolver != "uv":
-            _ = self._unread_sources
+            self._warn_of_unread_sources()
             return request
         return self._with_sources(request, itself, extras)
 
@@ -254,15 +254,12 @@ class Dependencies:
         lines = (Line(where="[tool.uv.sources]", constraint=True, text=text, shown=text) for text in sorted(texts))
         return Requirements(lines=tuple(lines))
 
-    @functools.cached_property
-    def _unread_sources(self) -> list[str]:
-        """Return the names that pip would take from an index, and uv from elsewhere; warn of them, once."""
-        unread = uv_project.own_sources([self.source, *(one.folder for one in self.packages)])
-        if unread:
+    def _warn_of_unread_sources(self) -> None:
+        """Warn of the names that pip would take from an index, and uv from elsewhere."""
+        if unread := uv_project.own_sources([self.source, *(one.folder for one in self.packages)]):
             self.session.progress.warn(
                 f"pip does not read [tool.uv.sources]: {', '.join(unread)} may come from an index instead"
             )
-        return unread
 
     @functools.cached_property
     def _lost_sources(self) -> tuple[str, ...]:

@@ -98,7 +98,8 @@ class Diary(Progress):
         self.entries.append(("detail", line))
 
     def warn(self, text: str) -> None:
-        self.entries.append(("warn", text))
+        if ("warn", text) not in self.entries:
+            self.entries.append(("warn", text))
 
     def done(self, text: str) -> None:
         self.entries.append(("done", text))

@@ -13,7 +13,6 @@ from platter_setuptools.inspect.targets import target_of
 from platter_setuptools.payload import manifest
 from platter_setuptools.resolve.amendments import read_amendment
 from platter_setuptools.resolve.lock import load_lock
-from platter_setuptools.runtime.progress import DistinctWarnings
 from platter_setuptools.wheels.check import Asked, check_set
 from platter_setuptools.wheels.entry_points import check_scripts
 from platter_setuptools.wheels.metadata import tags_of
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
 
 def check_sets(plan: manifest.Manifest, contents: Contents, progress: Progress) -> Iterator[str]:
     """Yield what is wrong with the set of a target; see _set."""
-    told, sensitive = DistinctWarnings(progress) if len(plan.targets) > 1 else progress, set[bool]()
+    sensitive = set[bool]()
     for part in map(plan.for_target, plan.targets):
-        yield from _set(part, contents, told, sensitive)
+        yield from _set(part, contents, progress, sensitive)
     if sensitive and any(sensitive) is not plan.case_sensitive:
         yield f"{manifest.FILE}: case_sensitive is {str(plan.case_sensitive).lower()}, which the wheels contradict"
 

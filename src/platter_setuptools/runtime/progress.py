@@ -50,6 +50,7 @@ class Progress:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._warned: set[str] = set()
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[Tell]:
@@ -69,11 +70,16 @@ class Progress:
         """Print a line of a running tool, if verbose."""
 
     def warn(self, text: str) -> None:
-        """Print a warning."""
-        self._print(f"warning: {text}")
+        """Print a warning, once: several targets share wheels, and a build may resolve more than once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._print_warning(text)
 
     def done(self, text: str) -> None:
         """Print the result: the artifact and its figures."""
+
+    def _print_warning(self, text: str) -> None:
+        self._print(f"warning: {text}")
 
     def _print(self, text: str) -> None:
         print(clean(text), file=self._stream, flush=True)
@@ -121,33 +127,13 @@ class BufferedProgress(Progress):
                 (progress.warn if kind == "warn" else progress.done)(text)
 
 
-class DistinctWarnings(Progress):
-    """Passes on what it is told, but no warning twice: what several targets share is checked for each."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._warned: set[str] = set()
-
-    @contextlib.contextmanager
-    def step(self, text: str) -> Iterator[Tell]:
-        with self._progress.step(text) as tell:
-            yield tell
-
-    def warn(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
-            self._progress.warn(text)
-
-    def done(self, text: str) -> None:
-        self._progress.done(text)
-
-
 class Live(Progress):
     """Shows a line with a spinner for each step at the end of the screen; finished steps stay above."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console  # noqa: PLC0415 - a build without a terminal need not load it
 
+        super().__init__(stream)
         # Soft wrapping leaves it to the terminal to break long lines: a path can be copied whole.
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._running: tuple[Spinner, ...] = ()  # replaced, never changed: the display reads it without our lock
@@ -184,7 +170,7 @@ class Live(Progress):
             self._moves = True
             self._update()
 
-    def warn(self, text: str) -> None:
+    def _print_warning(self, text: str) -> None:
         from rich.text import Text  # noqa: PLC0415
 
         self._console.print(Text.assemble(("warning:", "yellow"), f" {clean(text)}"))

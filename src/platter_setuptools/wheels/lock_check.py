@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -55,7 +55,6 @@ class CheckedResolver:
     work: Path
     run: Runner
     private_indexes: Callable[[Requirements], Sequence[str]]
-    _told: set[str] = field(default_factory=set, init=False)  # warnings: a build may resolve more than once
 
     def __call__(self, request: Request) -> Lock:
         promised = promised_hashes((*request.requirements, *request.sources), request.said)
@@ -104,13 +103,10 @@ class CheckedResolver:
         """
         for index, packages in self._rivals(request, lock).items():
             names = ", ".join(f"{package.name} {package.version}" for package in packages)
-            warning = (
+            self.progress.warn(
                 f"{names}: not from {index}, which has {'that name' if len(packages) == 1 else 'these names'}, too. Of "
                 "several indexes the highest version wins: the manual (building, indexes) says how to pin a name to one"
             )
-            if warning not in self._told:
-                self._told.add(warning)
-                self.progress.warn(warning)
 
     def _rivals(self, request: Request, lock: Lock) -> dict[str, list[Package]]:
         """Return the distributions that were not taken from a private index which has their names, by that index's URL.

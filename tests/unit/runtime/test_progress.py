@@ -90,6 +90,13 @@ class TestPlain:
             tell(progress)
         assert stream.getvalue() == ("Fetching [3 files]\nwarning: something [odd]\nWriting it\nthe [end]\n  of it\n")
 
+    def test_a_warning_is_printed_once(self) -> None:
+        stream = io.StringIO()
+        with open_progress(quiet=False, verbose=False, stream=stream) as progress:
+            for text in ("one", "two", "one"):
+                progress.warn(text)
+        assert stream.getvalue() == "warning: one\nwarning: two\n"
+
     def test_verbose(self) -> None:
         stream = Terminal()
         with open_progress(quiet=False, verbose=True, stream=stream) as progress:
@@ -116,6 +123,13 @@ class TestLive:
             assert isinstance(progress, Live)
             tell(progress)
         return stream.getvalue()
+
+    def test_a_warning_is_printed_once(self) -> None:
+        stream = Terminal()
+        with open_progress(quiet=False, verbose=False, stream=stream) as progress:
+            progress.warn("one")
+            progress.warn("one")
+        assert stream.getvalue().count("one") == 1
 
     def test_finished_steps_stay_as_they_ended(self) -> None:
         seen = self.seen()
