@@ -118,23 +118,26 @@ class Lock:
         self, target: Target, extras: Collection[str], groups: Collection[str], environment: Mapping[str, str]
     ) -> tuple[dict[NormalizedName, tuple[Package, PackageWheel | Source]], list[str]]:
         """Return what is chosen in this environment, by name, and the errors of all packages that do not fit it."""
-        try:
-            selected = self.pylock.select(
-                environment=cast("Environment", dict(environment)),
-                tags=target.tags,
-                extras=extras,
-                dependency_groups=groups,
-            )
-            return {package.name: (package, artifact) for package, artifact in selected}, []
-        except PylockSelectError as error:
-            # packaging stops at the first package, and names it by its place.
-            packages, place = self.pylock.packages, re.search(r"packages\[(\d+)\]", str(error))
-            versions = [f" {package.version or ''}".rstrip() for package in packages]
-            misfit = re.sub(r"( at)? packages\[(\d+)\]", lambda found: versions[int(found[2])], str(error))
-        if not place:
-            return {}, [misfit]
-        others = self.without({packages[int(place[1])].name})
-        return {}, [misfit, *Lock._select(others, target, extras, groups, environment)[1]]
+
+        def select(lock: Lock) -> dict[NormalizedName, tuple[Package, PackageWheel | Source]] | str:
+            try:
+                selected = lock.pylock.select(
+                    environment=cast("Environment", dict(environment)),
+                    tags=target.tags,
+                    extras=extras,
+                    dependency_groups=groups,
+                )
+                return {package.name: (package, artifact) for package, artifact in selected}
+            except PylockSelectError as error:  # which names packages by their places
+                versions = [f" {package.version or ''}".rstrip() for package in lock.pylock.packages]
+                return re.sub(r"( at)? packages\[(\d+)\]", lambda found: versions[int(found[2])], str(error))
+
+        chosen = select(self)
+        if not isinstance(chosen, str):
+            return chosen, []
+        # packaging stops at the first package that does not fit.
+        alone = (select(self.with_packages([package])) for package in self.pylock.packages)
+        return {}, list(dict.fromkeys([chosen, *(one for one in alone if isinstance(one, str))]))
 
     def limits(self, *, universal: bool) -> Iterator[str]:
         """Yield what prevents using the lock on another machine or, if it is to be `universal`, on another system."""

@@ -93,6 +93,12 @@ class TestSelect:
         assert "'a' 1.0" in second
         assert "packages[" not in caught.value.message
 
+    def test_a_long_lock_of_which_nothing_fits(self) -> None:
+        made = lock(*(package(f"p{number}", f"p{number}-1.0-py3-none-win_amd64.whl") for number in range(1_200)))
+        with pytest.raises(WheelError, match="the lock does not fit") as caught:
+            chosen(made)
+        assert len(caught.value.message.splitlines()) == 1 + 1_200
+
     def test_a_lock_that_was_resolved_for_what_is_asked(self) -> None:
         made = lock(package("a", "a-1.0-py3-none-any.whl"))
         assert [one.name for one, _artifact in made.select(target(), ["Fast"], ["prod"])] == ["a"]
