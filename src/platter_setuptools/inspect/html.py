@@ -230,18 +230,18 @@ def tree(bundle_summary: BundleSummary) -> str:
     versions = {
         name: ", ".join(sorted({part.version for part in bundle_summary.parts if part.name == name})) for name in parts
     }
-    shown: set[str] = set()
-
-    def lines(name: str, first: str, rest: str) -> Iterator[str]:
-        part = parts[name]
-        again = name in shown and bool(part.requires)
-        yield f"{first}{name} {versions[name]}{' …' * again}"
+    shown, lines = set[str](), list[str]()
+    ahead = [(root, "", "") for root in reversed(bundle_summary.roots)]  # with what precedes it, and what is below it
+    while ahead:
+        name, first, rest = ahead.pop()
+        requires = parts[name].requires
+        again = name in shown and bool(requires)
+        lines.append(f"{first}{name} {versions[name]}{' …' * again}")
         shown.add(name)
-        for number, other in enumerate(() if again else part.requires, start=1):
-            last = number == len(part.requires)
-            yield from lines(other, rest + ("└── " if last else "├── "), rest + ("    " if last else "│   "))
-
-    return "\n".join(line for root in bundle_summary.roots for line in lines(root, "", ""))
+        branches = [("├── ", "│   ")] * (len(requires) - 1) + [("└── ", "    ")]
+        below = [(other, rest + one, rest + two) for other, (one, two) in zip(requires, branches, strict=False)]
+        ahead += [] if again else reversed(below)
+    return "\n".join(lines)
 
 
 def why(part: Part, bundle_summary: BundleSummary) -> str:
