@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING
 
 from platter_setuptools.errors import DependencyError
 from platter_setuptools.values import Wheel
 from platter_setuptools.wheels.metadata import tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from platter_setuptools.targets.target import Target
 
-_P = ParamSpec("_P")
-
-Built = Wheel | DependencyError
-
-
-def attempted(build: Callable[_P, Built]) -> Callable[_P, Built]:
-    """Return a function that builds, and gives its error as its result."""
-
-    def attempt(*arguments: _P.args, **named: _P.kwargs) -> Built:
-        try:
-            return build(*arguments, **named)
-        except DependencyError as error:
-            return error
-
-    return attempt
+Built = Wheel | DependencyError  # why it cannot be built here
 
 
 def refuse_misfits(built: Mapping[str, Built], target: Target) -> None:

@@ -29,7 +29,7 @@ from platter_setuptools.wheels import sources
 from platter_setuptools.wheels.build import BuildError, WheelBuilder
 from platter_setuptools.wheels.fetch import Download, as_download, check_file, fetch_all
 from platter_setuptools.wheels.metadata import open_wheel
-from platter_setuptools.wheels.misfits import Built, attempted, refuse_misfits
+from platter_setuptools.wheels.misfits import Built, refuse_misfits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -136,13 +136,17 @@ class Collector:
         if any(not entry.is_wheel for entry in entries):
             self.builder()  # made before several threads ask for it
 
-        def build_and_look(entry: _Entry, archive: Path | None) -> Built:
-            with self.progress.step(f"Building {entry.title}"):
-                wheel = self._build(entry, archive)
+        def build(entry: _Entry, archive: Path | None) -> Built:
+            try:
+                with self.progress.step(f"Building {entry.title}"):
+                    wheel = self._build(entry, archive)
+            except DependencyError as error:
+                if self.target is self.host:
+                    raise
+                return error
             look([wheel])
             return wheel
 
-        build = build_and_look if self.target is self.host else attempted(build_and_look)
         made: dict[_Entry, Wheel] = {}
         with threads(CORES, self.run) as builders:
             building = {entry: builders.begin(build, entry, None) for entry in entries if not entry.download}
