@@ -145,12 +145,11 @@ class BuildContext:
     @functools.cached_property
     def environment(self) -> Environment:
         """Make the build scripts' virtual environment. It has pip, setuptools and wheel, as Platter's had."""
-        from platter_setuptools.wheels.environments import create_virtualenv, install_wheels  # noqa: PLC0415
+        from platter_setuptools.wheels.environments import create_environment, install_wheels  # noqa: PLC0415
 
         with self.progress.step("Making a virtual environment for the build"):
-            tools = self.host_tools
-            environment = create_virtualenv(self.work / "environment", self.host, tools.virtualenv, self.run)
-            install_wheels(environment, tools.for_scripts, self.run)
+            environment = create_environment(self.work / "environment", self.host, self.run)
+            install_wheels(environment, [self.host_tools.pip, *self.host_tools.for_scripts], self.run)
         return environment
 
     @functools.cached_property

@@ -414,7 +414,7 @@ class TestScripts:
         # The virtual environment has the tools; the bundle has not.
         (install,) = [call for call in yard.play.calls if "install" in call.command]
         installed = {Path(word).name.partition("-")[0] for word in install.command if word.endswith(".whl")}
-        assert installed == {"setuptools", "wheel"}
+        assert installed == {"pip", "setuptools", "wheel"}
         assert not any("setuptools" in name for name in names(artifact))
 
     def test_a_prebuild_script_alone_adds_files_too(self, yard: Yard) -> None:

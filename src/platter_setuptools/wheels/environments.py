@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
-import shutil
 import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -84,9 +82,7 @@ class Environments:
     def _make(self, requirements: Sequence[str]) -> Environment:
         folder = self.folder / key_of(*requirements)[:8]
         wheels = self.background.start(lambda: self.wheels_for(requirements)) if requirements else None
-        command = ("venv", "--quiet", "--no-project", "--no-config", "--no-python-downloads")
-        run_uv(self.run, [*command, "--python", self.host.executable, folder], env=without(builds=False))
-        environment = Environment(folder)
+        environment = create_environment(folder, self.host, self.run)
         if wheels:
             # What was just fetched may not be used again, and import compiles less of it.
             used_before = [wheel for wheel in wheels.result() if wheel.origin is Origin.STORE]
@@ -97,26 +93,16 @@ class Environments:
         return environment
 
 
+def create_environment(folder: Path, host: Interpreter, run: Runner) -> Environment:
+    """Make a virtual environment with nothing in it."""
+    command = ("venv", "--quiet", "--no-project", "--no-config", "--no-python-downloads")
+    run_uv(run, [*command, "--python", host.executable, folder], env=without(builds=False))
+    return Environment(folder)
+
+
 def install_wheels(environment: Environment, wheels: Sequence[Wheel], run: Runner) -> None:
     """Install wheels that are at hand, and nothing else."""
     command = ("pip", "install", "--quiet", "--no-config", "--offline", "--no-index", "--no-deps")
     # Not as paths: uv takes a semicolon in one for the beginning of a marker.
     requirements = [f"{wheel.name} @ {wheel.path.as_uri()}" for wheel in wheels]
     run_uv(run, [*command, "--python", environment.python_executable, "--", *requirements], env=without(builds=False))
-
-
-def create_virtualenv(folder: Path, host: Interpreter, virtualenv: Sequence[Wheel], run: Runner) -> Environment:
-    """Make a virtual environment with pip, with a virtualenv release that the host's Python can run.
-
-    `virtualenv` holds the wheels of virtualenv and its dependencies, which are imported directly.
-    """
-    code = (
-        "import json, sys; sys.path[:0], arguments = json.load(sys.stdin); import virtualenv;"
-        " virtualenv.cli_run(arguments)"
-    )
-    app_data = folder.with_name(f"{folder.name}.app-data")
-    arguments = ["--quiet", "--no-periodic-update", "--app-data", os.fspath(app_data), os.fspath(folder)]
-    stdin = json.dumps([[os.fspath(wheel.path) for wheel in virtualenv], arguments])
-    run([host.executable, "-I", "-c", code], env={"VIRTUALENV_CONFIG_FILE": os.devnull}, stdin=stdin)
-    shutil.rmtree(app_data, ignore_errors=True)
-    return Environment(folder)

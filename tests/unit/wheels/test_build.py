@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 import threading
 import warnings
 import zipfile
@@ -21,7 +20,7 @@ from platter_setuptools.runtime.concurrency import Background
 from platter_setuptools.values import Origin
 from platter_setuptools.wheels.build import BuildError, WheelBuilder
 from platter_setuptools.wheels.build_settings import BuildSettings
-from platter_setuptools.wheels.environments import Environment, Environments, create_virtualenv, install_wheels
+from platter_setuptools.wheels.environments import Environment, Environments, install_wheels
 from platter_setuptools.wheels.metadata import open_wheel
 from support import handmade, projects
 from support.fakes import Call, FakeRunner, failing, target
@@ -385,22 +384,3 @@ class TestEnvironments:
         (call,) = run.calls
         assert {"--offline", "--no-index", "--no-deps", "--no-config"} <= set(call.command)
         assert call.command[-2:] == ("--", f"tiny @ {wheel.path.as_uri()}")
-
-    def test_virtualenv_runs_from_its_wheels(self, tmp_path: Path) -> None:
-        wheel = open_wheel(handmade.wheel(tmp_path, "virtualenv"), Origin.STORE)
-        seen: list[Call] = []
-
-        def answer(call: Call) -> str:
-            seen.append(call)
-            (tmp_path / "env.app-data").mkdir()
-            return ""
-
-        made = create_virtualenv(tmp_path / "env", HERE, [wheel], FakeRunner(answer))
-        (call,) = seen
-        assert made.folder == tmp_path / "env"
-        assert call.command[:3] == (sys.executable, "-I", "-c")
-        paths, arguments = json.loads(call.stdin)
-        assert paths == [str(wheel.path)]
-        assert arguments[-1] == str(tmp_path / "env")
-        assert call.env["VIRTUALENV_CONFIG_FILE"] == os.devnull
-        assert not (tmp_path / "env.app-data").exists()
