@@ -66,8 +66,8 @@ def summary(artifact: Artifact) -> str:
     lines = [
         f"{artifact.path}",
         f"  size     {human_size(artifact.size)}",
-        f"  sha256   {artifact.sha256}",
+        *([f"  sha256   {artifact.sha256}"] if artifact.sha256 else []),
         f"  wheels   {sum(wheels.values())}: {', '.join(counts)}",
         f"  time     {artifact.seconds:.1f} s",
     ]
-    return "\n".join(line for line in lines if not line.endswith("None"))
+    return "\n".join(lines)

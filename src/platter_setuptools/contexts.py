@@ -11,8 +11,7 @@ from platter_setuptools.context import BuildContext
 from platter_setuptools.resolve.uv_config import uv_tables
 from platter_setuptools.session import open_session
 from platter_setuptools.targets.find import find_machines
-from platter_setuptools.wheels.check import WheelWithMetadata, check_fits
-from platter_setuptools.wheels.metadata import describe
+from platter_setuptools.wheels.check import check_fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from platter_setuptools.runtime.processes import Runner
     from platter_setuptools.runtime.progress import Progress
     from platter_setuptools.values import Wheel
+    from platter_setuptools.wheels.check import WheelWithMetadata
 
 
 @contextlib.contextmanager
@@ -58,7 +58,7 @@ def virtualenv_of(contexts: Sequence[BuildContext]) -> Sequence[Wheel]:
     wheels = lowest(contexts).tools.virtualenv
     for target in (context.target for context in contexts if len(contexts) > 1):
         for wheel in wheels:
-            check_fits(WheelWithMetadata(wheel=wheel, description=describe(wheel)), target)
+            check_fits(contexts[0].analyser.describe(wheel), target)
     return wheels
 
 
