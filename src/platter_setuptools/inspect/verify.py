@@ -198,15 +198,15 @@ def _bytecode(plan: manifest.Manifest, contents: Contents, left_out: Collection[
         if name not in owners:
             yield f"{name}: belongs to no wheel"
         elif inside and (
-            wrong := next((one for one in modules if not _compiled(one, modules[one], inside, {known[name]})), "")
+            wrong := next((one for one in modules if not _compiled(one, modules[one], inside, known[name])), "")
         ):
             yield f"{name}: {wrong} was not compiled from what is in {owners[name]}, or not for this target"
 
 
-def _compiled(name: str, module: tuple[str, int, int, int], inside: WheelInside, known: set[tuple[str, str]]) -> bool:
+def _compiled(name: str, module: tuple[str, int, int, int], inside: WheelInside, target: tuple[str, str]) -> bool:
     magic, flags, time, size = module
     tag = name.removesuffix(".pyc").rpartition(".")[2]
-    return (magic, tag) in known and not flags and inside.modules.get(source_of(name)) == (time, size)
+    return (magic, tag) == target and not flags and inside.modules.get(source_of(name)) == (time, size)
 
 
 def _interpreter(plan: manifest.Manifest, contents: Contents, left_out: Collection[str]) -> Iterator[str]:
