@@ -58,12 +58,8 @@ def install(
     *releases: Release,
     mode: str = AUTO,
     own: bool = False,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Release:
-    """Unpack a bundle into a folder, with what these releases have; with `own`, that of the project, too.
-
-    `meanwhile` is called after what takes long was read ahead.
-    """
+    """Unpack a bundle into a folder, with what these releases have; with `own`, that of the project, too."""
     path = str(made.path)
     plan, sums = manifest.read(path), checksums.read(path)
     folder.mkdir(parents=True)
@@ -72,10 +68,8 @@ def install(
     found = providers.providers([str(one.path) for one in releases], plan.wheels, bytecode=True)
     known = {f"{path}/data/{name}": provider for name, provider in found.items() if provider.shared or own}
     sources = unpacking.sources(path, sums, plan, bytecode=True, compiling=False)
-    with unpacking.Archives(path, mode) as archives, mock.patch.object(worker_pool, "run", _here):
-        archives.providers.update(known)
-        archives.read(sources, lambda: True)
-        meanwhile()
+    with mock.patch.object(worker_pool, "run", _here):
+        archives = unpacking.Archives(path, known, mode)
         unpacked = unpacking.unpack(scheme, sources, (3, 11), archives, keeping=True)
     kept.write(scheme, unpacked.kept)
     return Release(path=folder, unpacked=unpacked)

@@ -51,23 +51,12 @@ def fill(
         python = base.program if base.name else ""  # since this process goes on in another folder
         return environment.create(folder, place, system_site_packages=plan.system_site_packages, python=python)
 
-    def keep_and_flush(_: int) -> None:
-        if options.root:
-            place = os.path.join(folder, install_state.WHEELS, bootstrap.FILE)
-            others = supply.bootstraps(options.releases) if options.link_mode != COPY else ()
-            if not bootstrap.share(place, sums, others):
-                bootstrap.keep(place, supplied.bootstrap if supplied else bootstrap.read(bundle, sums))
-        disk.flush(folder)
-
-    with unpacking.Archives(bundle, mode) as archives:
-        # In a process of its own: meanwhile this one begins with the wheels, as far as that goes without a folder.
-        with worker_pool.WorkerPool(1, make_environment, 1) as making:
-            archives.providers.update(find_providers())
-            archives.read(sources, making.busy)
-            ((_, made),) = making.results()
-        scheme = environment.Scheme(*made)
-        terminal.step("  installing %d packages" % len(plan.wheels))
-        unpacked = unpacking.unpack(scheme, sources, here.python[:2], archives, keeping=bool(options.root))
+    # In a process of its own, which virtualenv changes.
+    ((_, made),) = worker_pool.run(1, make_environment, 1)
+    scheme = environment.Scheme(*made)
+    terminal.step("  installing %d packages" % len(plan.wheels))
+    archives = unpacking.Archives(bundle, find_providers(), mode)
+    unpacked = unpacking.unpack(scheme, sources, here.python[:2], archives, keeping=bool(options.root))
     for release, count in sorted(unpacked.altered.items()):
         terminal.warn(
             "%d files of %s are not as they were installed: taken from %s"
@@ -75,15 +64,17 @@ def fill(
         )
     if options.root:
         kept.write(scheme, unpacked.kept)
+        place = os.path.join(folder, install_state.WHEELS, bootstrap.FILE)
+        others = supply.bootstraps(options.releases) if options.link_mode != COPY else ()
+        if not bootstrap.share(place, sums, others):
+            bootstrap.keep(place, supplied.bootstrap if supplied else bootstrap.read(bundle, sums))
     activation_scripts.keep(bundle, sums, folder)
     terminal.step("  checking what was installed")
-    # Meanwhile the files go to the disk, so that `finish` has little left to flush.
-    with worker_pool.WorkerPool(1, keep_and_flush, 1) as flushing:
-        answer = final_check.inspect(
-            scheme.python, [(one.name, one.version) for one in unpacked.installed], base.in_place(os.__file__)
-        )
-        written = contents.write(folder, contents.of(folder, answer))
-        list(flushing.results())  # it may fail, and the kernel tells of that only once
+    answer = final_check.inspect(
+        scheme.python, [(one.name, one.version) for one in unpacked.installed], base.in_place(os.__file__)
+    )
+    written = contents.write(folder, contents.of(folder, answer))
+    disk.flush(folder)  # most of it, while a signal can still end this
     return unpacked, written
 
 

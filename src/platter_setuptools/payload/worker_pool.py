@@ -6,7 +6,6 @@ Plain fork and pipes: multiprocessing needs semaphores, and so /dev/shm, which s
 import itertools
 import json
 import os
-import select
 import selectors
 import signal
 from typing import IO, Any, Callable, Dict, Iterator, Tuple
@@ -31,11 +30,11 @@ def run(jobs: int, work: Callable[[int], Any], processes: int) -> Iterator[Tuple
 
     The first error of a worker is raised here. Leaving the iterator, by an error or early, ends all workers.
     """
-    with WorkerPool(jobs, work, processes) as worker_pool:
-        yield from worker_pool.results()
+    with _Workers(jobs, work, processes) as workers:
+        yield from workers.results()
 
 
-class WorkerPool:
+class _Workers:
     """Processes that start with the block and end with it."""
 
     def __init__(self, jobs: int, work: Callable[[int], Any], processes: int) -> None:
@@ -44,7 +43,7 @@ class WorkerPool:
         self._size = min(processes, jobs)
         self._workers: Dict[int, int] = {}
 
-    def __enter__(self) -> "WorkerPool":  # noqa: PYI034 - Self came with Python 3.11
+    def __enter__(self) -> "_Workers":  # noqa: PYI034 - Self came with Python 3.11
         todo_out, todo_in = os.pipe()
         self._todo = os.fdopen(todo_in, "wb", buffering=0)
         try:
@@ -68,10 +67,6 @@ class WorkerPool:
             os.close(results)
             os.waitpid(pid, 0)
         self._todo.close()
-
-    def busy(self) -> bool:
-        """Whether there is nothing to hear of anyone yet."""
-        return not select.select(list(self._workers), [], [], 0)[0]
 
     def results(self) -> Iterator[Tuple[int, Any]]:
         """Read the answers and hand out more jobs, until every worker has said good-bye."""

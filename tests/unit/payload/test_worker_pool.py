@@ -31,21 +31,12 @@ def test_large_answers() -> None:
     assert dict(worker_pool.run(3, lambda _: "x" * 1_000_000, 2)) == dict.fromkeys(range(3), "x" * 1_000_000)
 
 
-def test_one_job_aside() -> None:
-    """It begins by itself, and is over by the end of the block, whatever becomes of it."""
+def test_who_leaves_early_ends_all_workers() -> None:
     before = children()
-    ready, go = os.pipe()
-    with worker_pool.WorkerPool(1, lambda _: os.read(ready, 1).decode(), 1) as aside:
-        assert aside.busy()
-        os.write(go, b"x")
-        while aside.busy():
-            time.sleep(0.01)
-        assert list(aside.results()) == [(0, "x")]
-    with worker_pool.WorkerPool(1, lambda _: time.sleep(100), 1) as aside:
-        assert aside.busy()
+    found = cast("Generator[tuple[int, None]]", worker_pool.run(2, lambda job: time.sleep(100 * job), 2))
+    assert next(found) == (0, None)
+    found.close()
     assert children() == before
-    os.close(ready)
-    os.close(go)
 
 
 def test_errors_keep_their_kind() -> None:

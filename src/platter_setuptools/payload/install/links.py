@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from typing import Mapping, NamedTuple, Set, Tuple
+from typing import NamedTuple, Set, Tuple
 
 from ..options import AUTO, CLONE, COPY, HARDLINK
 from .tree import NEW
@@ -24,22 +24,11 @@ _BUFFER = bytearray(256 << 10)
 _START = 16
 
 
-Identity = Tuple[int, int, int, int]
-
-
 class Read(NamedTuple):
     """A file that was read: its first bytes, all of them if it is short, and its SHA-256."""
 
     start: bytes
     sha256: bytes
-
-
-def identity(status: os.stat_result) -> Identity:
-    """Return what identifies a file and its content, as far as its owner does not want to deceive.
-
-    The owner of a file that is linked is who runs this, and could change it at any later time, too.
-    """
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def read(descriptor: int, size: int) -> Read:
@@ -67,14 +56,13 @@ def hardlink(
     size: int,
     sha256: bytes,
     linked: Set[int],
-    known: Mapping[Identity, Read] = {},
 ) -> Tuple[int, bytes]:
     """Link the file of this name from one folder into another. Return its time in nanoseconds and its first bytes.
 
     `source` is a descriptor of a folder, `target` that of another one and the group that a new file there would have.
     The link comes first, and what is linked is compared, so nobody can exchange it in between. `linked` are the inodes
-    that the target's release has by now: no two names of a release share a file. `known` was read before, see
-    `identity`. Raise ValueError if it is not to be linked, OSError if it cannot be; then there is no link.
+    that the target's release has by now: no two names of a release share a file. Raise ValueError if it is not to be
+    linked, OSError if it cannot be; then there is no link.
     """
     folder, group = target
     os.link(name, name, src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
@@ -91,7 +79,7 @@ def hardlink(
             or (mode & 0o111 and _has_capabilities(descriptor))
         ):
             raise ValueError(name)  # noqa: TRY301 - the link is removed below
-        found = (known.get(identity(status)) if known else None) or read(descriptor, size)
+        found = read(descriptor, size)
         if found.sha256 != sha256:
             raise ValueError(name)  # noqa: TRY301 - as above
     except BaseException:

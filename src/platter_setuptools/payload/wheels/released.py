@@ -5,11 +5,9 @@ for, has that of a RECORD, the RECORD those of the files. What differs is taken 
 or from another release if the bundle is thin.
 """
 
-import contextlib
 import csv
 import hashlib
 import os
-import stat
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from ..errors import BundleError
@@ -25,7 +23,6 @@ from .record import Row
 from .release_files import ReleaseFiles
 
 _PIECE = 1 << 20
-_LONG = 6  # digits of the size of a file, in bytes, that takes long to hash
 _EMPTY = record.row("", b"")[1]
 _ODD = frozenset(("", ".", ".."))
 
@@ -36,7 +33,6 @@ class Links:
     def __init__(self, mode: str) -> None:
         self.ways: List[str] = list(links.WAYS[mode])
         self.counts: Dict[str, int] = {}
-        self.known: Dict[links.Identity, links.Read] = {}  # what was read before
         self._linked: Set[int] = set()
 
     def link(self, name: str, source: int, target: Tuple[int, int], mode: int, row: Row) -> Tuple[int, bytes]:
@@ -45,7 +41,7 @@ class Links:
         for way in tuple(self.ways):
             try:
                 if way == HARDLINK:
-                    found = links.hardlink(name, source, target, mode, size, sha256, self._linked, self.known)
+                    found = links.hardlink(name, source, target, mode, size, sha256, self._linked)
                 else:
                     found = links.clone(name, source, target, mode, size, sha256)
             except OSError as error:  # noqa: PERF203 - there are two ways at most
@@ -171,25 +167,6 @@ class Released(Archive):
                     except (ValueError, OSError):
                         continue  # it is copied, which tells if that is impossible
         return found
-
-    def long_files(self) -> Iterator[Tuple[int, str]]:
-        """Yield size and name of what takes long to hash, but for bytecode."""
-        for row in self.members.values() if self._shared.ways else ():
-            if len(row[2]) >= _LONG and not row[0].endswith(".pyc"):
-                yield _size(row), row[0]
-
-    def read_ahead(self, name: str) -> None:
-        """Hash a file before its new place is ready."""
-        folder, _, base = self._locate(name)[0].rpartition("/")
-        with contextlib.suppress(OSError, ValueError):
-            descriptor = os.open(base, links.READ, dir_fd=self._files.folder(folder))
-            try:
-                status = os.fstat(descriptor)
-                if stat.S_ISREG(status.st_mode):
-                    found = links.read(descriptor, status.st_size)
-                    self._shared.known[links.identity(status)] = found._replace(start=b"")
-            finally:
-                os.close(descriptor)
 
     def _again(self, descriptor: int, name: str, digest: str) -> Iterator[bytes]:
         """Yield the content of a long file, and compare it with its hash once more."""

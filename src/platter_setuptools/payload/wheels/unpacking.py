@@ -2,6 +2,7 @@
 
 import collections
 import os
+from types import MappingProxyType
 from typing import (
     AbstractSet,
     Any,
@@ -33,9 +34,6 @@ from .providers import Provider
 from .release_files import ReleaseFiles
 from .released import Links, Released
 from .wheel import Installed, Source
-
-# Archives: so many files may be open everywhere, and their lists take little memory.
-_AHEAD = 64
 
 
 class Unpacked(NamedTuple):
@@ -96,60 +94,31 @@ def sources(bundle: str, sums: Dict[str, str], plan: Manifest, *, bytecode: bool
 
 
 class Archives:
-    """The archives of a bundle: some are verified and read before their destination is ready, some are in releases."""
+    """The archives of a bundle, and releases that have some of them.
 
-    def __init__(self, bundle: str, mode: str = COPY) -> None:
-        """`bundle` is its folder or file; `mode` is the way to take files from releases: see links.py."""
+    `bundle` is its folder or file; `providers` are the releases that have an archive, by its path; `mode` is the way to
+    take files from them: see links.py.
+    """
+
+    def __init__(self, bundle: str, providers: Mapping[str, Provider] = MappingProxyType({}), mode: str = COPY) -> None:
         self._bundle = bundle
         self._files = files(bundle)
-        self.providers: Dict[str, Provider] = {}  # releases that have an archive, by its path
-        self._ahead: Dict[str, Archive] = {}
+        self._providers = providers
         self._releases: Dict[str, ReleaseFiles] = {}
         self._links, self._copies = Links(mode), Links(COPY)
 
-    def __enter__(self) -> "Archives":  # noqa: PYI034 - Self came with Python 3.11
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for archive in self._ahead.values():
-            archive.close()
-        for one in self._releases.values():
-            one.close()
-
-    def read(self, wheels: Sequence[Source], go_on: Callable[[], bool]) -> None:
-        """Open archives, those first that are unpacked first, for as long as there is time. Then hash long files."""
-        opened = 0
-        released = []
-        for index in _order(wheels):
-            for path, sha256 in wheels[index].archives():
-                if opened == _AHEAD or not go_on():
-                    return
-                one = self._ahead[path] = self._open(path, sha256)
-                if isinstance(one, Released):
-                    released.append(one)
-                else:
-                    opened += 1
-        long = [(*file, number) for number, one in enumerate(released) for file in one.long_files()]
-        for _, name, number in sorted(long, reverse=True):
-            if not go_on():
-                return
-            released[number].read_ahead(name)
-
     def open(self, path: str, sha256: str) -> Archive:
-        """Return the archive, as a release has it, opened ahead or now; once."""
-        return self._ahead.pop(path, None) or self._open(path, sha256)
-
-    def bundled(self, path: str, sha256: str) -> Archive:
-        """Return the archive that is in the bundle."""
-        return Archive(path, sha256, lambda path: self._files.open(self._name(path)))
-
-    def _open(self, path: str, sha256: str) -> Archive:
-        provider = self.providers.get(path)
+        """Return the archive, as a release has it, or else the bundle."""
+        provider = self._providers.get(path)
         if provider is None:
             return self.bundled(path, sha256)
         release = self._releases.setdefault(provider.release, ReleaseFiles(provider.release, provider.others))
         shared = self._links if provider.shared else self._copies
         return Released(path, sha256, provider, release, shared, self._if_bundled)
+
+    def bundled(self, path: str, sha256: str) -> Archive:
+        """Return the archive that is in the bundle."""
+        return Archive(path, sha256, lambda path: self._files.open(self._name(path)))
 
     def _if_bundled(self, path: str, sha256: str) -> Optional[Archive]:
         return self.bundled(path, sha256) if self._files.has(self._name(path)) else None

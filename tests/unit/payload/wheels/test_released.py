@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from platter_setuptools.payload.errors import BundleError
-from platter_setuptools.payload.install import links
 from platter_setuptools.payload.wheels import kept
 from platter_setuptools.payload.wheels.released import Released
 from support import handmade, shelf
@@ -323,25 +322,6 @@ def test_a_file_that_is_exchanged_between_hash_and_link(linking: Linking, monkey
 
     monkeypatch.setattr(os, "link", exchange)
     new = linking.install(mode="hardlink")
-    assert new.altered == 1
-
-
-def test_a_long_file_is_hashed_once(linking: Linking, monkeypatch: pytest.MonkeyPatch) -> None:
-    lengths = []
-
-    def read(descriptor: int, size: int) -> links.Read:
-        lengths.append(size)
-        return honest(descriptor, size)
-
-    honest = links.read
-    monkeypatch.setattr(links, "read", read)
-    assert f"{shelf.SITE}/dep/data.bin" in linking.install(mode="hardlink").shares(linking.old)
-    assert lengths.count(len(LONG)) == 1
-
-
-def test_a_long_file_that_changes_after_it_was_hashed(linking: Linking) -> None:
-    path = linking.old.site / "dep" / "data.bin"
-    new = linking.install(mode="hardlink", meanwhile=lambda: path.write_bytes(LONG[::-1]))
     assert new.altered == 1
 
 
