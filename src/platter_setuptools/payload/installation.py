@@ -2,18 +2,19 @@
 
 import os
 import time
-from typing import Dict, List, Optional, Sequence
+from typing import FrozenSet, List, Mapping, Sequence
 
-from . import checksums, extraction, filling, host, manifest, process, signals, thin
-from .bundle_files import files as files_of
+from . import checksums, extraction, host, manifest, process, signals, thin
+from .bundle_files import files
 from .errors import DestinationError, HostError, InstallError, PythonError, UsageError, advice, describe
+from .filling import Work, fill, note_changes
 from .findings import Finding, report
 from .install import environment, install_state, interpreter, owners, post_install
 from .install.destination import Destination, real_path
 from .install.install_state import State
 from .install.shared_folder import SharedFolder
 from .install.tree import refuse_dangling
-from .options import Options, parse
+from .options import COPY, Options, parse
 from .preflight import checks, health, nesting
 from .terminal import Terminal, exit_code
 from .wheels import contents, supply, unpacking
@@ -56,173 +57,191 @@ def _verify_all(options: Options, bundle: str, terminal: Terminal) -> None:
 
 def install(options: Options, bundle: str, terminal: Terminal) -> None:
     """Make the destination an installation of the bundle, unless it is one already."""
-    began, before = time.monotonic(), dict(os.environ)
+    before = dict(os.environ)
     os.umask(0o022)
-    sums, identity = checksums.read(bundle), checksums.identity(bundle)
+    work = _read(options, bundle, terminal)
+    state = work.destination.state()
+    installed = state is State.INSTALLED and not options.force
+    _look(work, state, installed=installed)
+    if installed or options.check:
+        _confirm(work, installed=installed)
+    else:
+        _make(work, before)
+
+
+def _read(options: Options, bundle: str, terminal: Terminal) -> Work:
+    sums = checksums.read(bundle)
     whole, here = manifest.read_verified(bundle, sums), host.examine()
     plan = whole.for_host(here)
-    destination = Destination(_destination(options, plan.name), identity, terminal.error)
-    shared = _shared(options, plan, destination.path)
-    base = interpreter.base(plan.interpreter, options.unpacked, options.root, destination.path)
-    installed = (state := destination.state()) is State.INSTALLED and not options.force
-    _look(options, bundle, plan, destination, state, here, base, shared, terminal, installed=installed)
-    if options.check:
-        _verify(bundle, sums, whole, plan, options, installed=installed)
-        base.verify()
-    if installed and not options.check:
-        with signals.postponed():
-            destination.tidy()
-    if installed or options.check:
-        said = "is installed in %s already" if installed else "can be installed into %s"
-        terminal.step("%s %s." % (plan.title, said % destination.path))
-        return
-    terminal.step("Installing %s into %s" % (plan.title, destination.path))
-    terminal.step("  checking the bundle")
-    supplied = _verify(bundle, sums, whole, plan, options)
-    note = _marker(identity, plan, here, base, options)
-    try:
-        with signals.postponed():
-            destination.acquire()
-            # Again, now that nobody else changes it.
-            if (state := destination.state()) is State.INSTALLED and not options.force:
-                terminal.step("%s was installed in %s meanwhile." % (plan.title, destination.path))
-                return
-            destination.prepare(note, state, force=options.force)
-        base.settle()
-        unpacked, written = filling.fill(
-            destination.path, bundle, sums, plan, options, supplied, here=here, base=base, terminal=terminal
-        )
-        shared.settle()
-        note = note._replace(link_mode=unpacked.link_mode, shared_files=unpacked.shared_files)
-        if files_of(bundle).has(post_install.FILE):
-            terminal.step("  running %s" % post_install.FILE)
-            setting = post_install.Setting(
-                before, options.root, plan.version, options.commands.command_timeout or process.LIMIT
-            )
-            post_install.run(bundle, sums, destination.path, setting)
-            filling.note_changes(destination.path, written)
-        signals.ignore_signals()
-        destination.finish(note._replace(state="complete", when=install_state.now()))
-    except BaseException as error:
-        _undo(error, destination, base, shared)
-        raise
-    finally:
-        signals.ignore_signals()
-        destination.release()
-    files, seconds = sum(one.files for one in unpacked.installed), time.monotonic() - began
-    terminal.step("Installed %s: %d packages, %d files, %.1f s." % (plan.title, len(plan.wheels), files, seconds))
-
-
-def _shared(options: Options, plan: manifest.Manifest, folder: str) -> SharedFolder:
+    folder = _folder(options, plan.name)
     if plan.shared and not options.root:
         raise UsageError(
             "%s shares %s with its other releases in a root" % (plan.title, ", ".join(plan.shared)),
             hint="use --root, where these are links to ROOT/shared",
         )
-    return SharedFolder(options.root, folder, plan.shared)
-
-
-def _undo(error: BaseException, destination: Destination, base: interpreter.Base, shared: SharedFolder) -> None:
-    """Make everything what it was before. Raise an error for users in place of an OSError."""
-    signals.ignore_signals()
-    destination.rollback()
-    base.withdraw()
-    shared.withdraw()
-    if isinstance(error, OSError):
-        raise InstallError(
-            "installing into %s failed: %s" % (destination.path, describe(error)), hint=advice(error)
-        ) from error
-
-
-def _marker(
-    identity: str, plan: manifest.Manifest, here: host.Host, base: interpreter.Base, options: Options
-) -> install_state.Marker:
-    return install_state.Marker(
-        "unfinished",
-        identity,
-        plan.name,
-        plan.version,
-        plan.platform,
-        here.full_python,
-        created=True,
-        interpreter=base.program,
-        abi=here.abi,
-        libc=here.libc,
-        target=plan.targets[0].id,
-        revision=plan.revision,
-        signer=options.signer,
-        bundled_interpreter=base.name,
-        shared_paths=plan.shared,
+    return Work(
+        options,
+        bundle,
+        sums,
+        whole,
+        plan,
+        here,
+        interpreter.base(plan.interpreter, options.unpacked, options.root, folder),
+        Destination(folder, checksums.identity(bundle), terminal.error),
+        SharedFolder(options.root, folder, plan.shared),
+        terminal,
     )
 
 
-def _verify(
-    bundle: str,
-    sums: Dict[str, str],
-    whole: manifest.Manifest,
-    plan: manifest.Manifest,
-    options: Options,
-    *,
-    installed: bool = False,
-) -> Optional[supply.Supply]:
-    """Verify the bundle. Return what releases have of the files that a thin one lacks, unless it is `installed`.
+def _confirm(work: Work, *, installed: bool) -> None:
+    """With `--check` verify the bundle; say what was found."""
+    if work.options.check:
+        lacking = _verify(work)
+        if not installed:
+            _supply(work, lacking)
+        work.base.verify()
+    else:
+        with signals.postponed():
+            work.destination.tidy()
+    said = "is installed in %s already" if installed else "can be installed into %s"
+    work.terminal.step("%s %s." % (work.plan.title, said % work.folder))
 
-    `plan` is the part of the `whole` manifest that is installed here.
-    """
-    lacking = thin.absent(bundle, sums, whole)
+
+def _make(work: Work, before: Mapping[str, str]) -> None:
+    """Install. `before` is the environment that post-install.sh gets."""
+    began, options, plan, destination, say = (
+        time.monotonic(),
+        work.options,
+        work.plan,
+        work.destination,
+        work.terminal.step,
+    )
+    say("Installing %s into %s" % (plan.title, work.folder))
+    say("  checking the bundle")
+    supplied = _supply(work, _verify(work))
+    note = _marker(work)
+    try:
+        with signals.postponed():
+            destination.acquire()
+            # Again, now that nobody else changes it.
+            if (state := destination.state()) is State.INSTALLED and not options.force:
+                say("%s was installed in %s meanwhile." % (plan.title, work.folder))
+                return
+            destination.prepare(note, state, force=options.force)
+        work.base.settle()
+        unpacked, written = fill(work, supplied)
+        work.shared.settle()
+        if files(work.bundle).has(post_install.FILE):
+            say("  running %s" % post_install.FILE)
+            limit = options.commands.command_timeout or process.LIMIT
+            post_install.run(
+                work.bundle, work.sums, work.folder, post_install.Setting(before, options.root, plan.version, limit)
+            )
+            note_changes(work.folder, written)
+        signals.ignore_signals()
+        note = note._replace(link_mode=unpacked.link_mode, shared_files=unpacked.shared_files)
+        destination.finish(note._replace(state="complete", when=install_state.now()))
+    except BaseException as error:
+        _undo(work, error)
+        raise
+    finally:
+        signals.ignore_signals()
+        destination.release()
+    count, seconds = sum(one.files for one in unpacked.installed), time.monotonic() - began
+    say("Installed %s: %d packages, %d files, %.1f s." % (plan.title, len(plan.wheels), count, seconds))
+
+
+def _undo(work: Work, error: BaseException) -> None:
+    """Make everything what it was before. Raise an error for users in place of an OSError."""
+    signals.ignore_signals()
+    work.destination.rollback()
+    work.base.withdraw()
+    work.shared.withdraw()
+    if isinstance(error, OSError):
+        raise InstallError(
+            "installing into %s failed: %s" % (work.folder, describe(error)), hint=advice(error)
+        ) from error
+
+
+def _marker(work: Work) -> install_state.Marker:
+    return install_state.Marker(
+        "unfinished",
+        work.destination.bundle,
+        work.plan.name,
+        work.plan.version,
+        work.plan.platform,
+        work.here.full_python,
+        created=True,
+        interpreter=work.base.program,
+        abi=work.here.abi,
+        libc=work.here.libc,
+        target=work.plan.targets[0].id,
+        revision=work.plan.revision,
+        signer=work.options.signer,
+        bundled_interpreter=work.base.name,
+        shared_paths=work.plan.shared,
+    )
+
+
+def _verify(work: Work) -> FrozenSet[str]:
+    """Verify the bundle. Return the files that it lacks if it is thin."""
+    lacking = thin.absent(work.bundle, work.sums, work.whole)
     # The wheels and their bytecode are hashed by the processes that unpack them, so they are read from disk once.
-    thin.verify(bundle, sums, frozenset() if options.check else unpacking.deferred(plan), lacking)
-    if not lacking or installed:
-        return None
-    if not options.root:
+    deferred = frozenset() if work.options.check else unpacking.deferred(work.plan)
+    thin.verify(work.bundle, work.sums, deferred, lacking)
+    return lacking or frozenset()
+
+
+def _supply(work: Work, lacking: FrozenSet[str]) -> supply.Supply:
+    """Return what the releases of the root give, such as what the bundle lacks."""
+    options = work.options
+    if lacking and not options.root:
         raise UsageError(
             "this is a thin bundle, which takes files from the releases of a root",
             hint="use --root, or send the full bundle",
         )
-    fits = checks.bytecode_fits(plan.targets[0])
-    return supply.find(bundle, sums, plan, lacking, options.releases, bytecode=fits, hashed=options.check)
+    return supply.find(
+        work.bundle,
+        work.sums,
+        work.plan,
+        lacking,
+        options.releases,
+        bytecode=work.bytecode_fits,
+        sharing=options.link_mode != COPY,
+        hashed=options.check,
+    )
 
 
-def _look(
-    options: Options,
-    bundle: str,
-    plan: manifest.Manifest,
-    destination: Destination,
-    state: State,
-    here: host.Host,
-    base: interpreter.Base,
-    shared: SharedFolder,
-    terminal: Terminal,
-    *,
-    installed: bool,
-) -> None:
+def _look(work: Work, state: State, *, installed: bool) -> None:
     """Raises all that stands against the installation, or against what is installed already, as one error."""
+    options, plan = work.options, work.plan
     of_base: List[Finding] = []
     if installed or options.root:
-        of_base = base.examine() if options.check else base.repair(bundle, terminal.warn)
+        of_base = work.base.examine() if options.check else work.base.repair(work.bundle, work.terminal.warn)
     if installed:
-        findings = health.examine(destination.path)
+        findings = health.examine(work.folder)
         says = "cannot run any more" if findings else "is not as it was installed"
-        title = "%s in %s %s" % (plan.title, destination.path, says)
-        findings += contents.examine(destination.path)
+        title = "%s in %s %s" % (plan.title, work.folder, says)
+        findings += contents.examine(work.folder)
     else:
         title = "%s cannot be installed" % plan.title
+        needs = work.base.needs()
         findings = checks.examine(
-            plan, here, destination, bundle, state=state, force=options.force, further=base.needs()
+            plan, work.here, work.destination, work.bundle, state=state, force=options.force, further=needs
         )
         if options.check:  # to install asks virtualenv itself
             findings += [Finding(PythonError, one.message, one.hint) for one in environment.missing()]
     findings += of_base
-    findings += shared.examine(installed=installed)
+    findings += work.shared.examine(installed=installed)
     refusals = [one for one in findings if one.kind]
     for one in findings:
         if not one.kind:
-            terminal.warn(one.text)
+            work.terminal.warn(one.text)
     if refusals:
         raise report(refusals, title)
 
 
-def _destination(options: Options, name: str) -> str:
+def _folder(options: Options, name: str) -> str:
     """Return the real folder for the path that the user named, for the project of this name.
 
     A link to a folder means that folder. But nothing is replaced through a link, and a broken link is not followed: a

@@ -1,7 +1,7 @@
-"""Find what a thin bundle lacks in the releases of the root, before anything is changed."""
+"""Find what the releases of the root can give to an installation, before anything is changed."""
 
 import os
-from typing import AbstractSet, Dict, Iterable, List, NamedTuple, Sequence
+from typing import AbstractSet, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from ..errors import BundleError
 from ..install.install_state import WHEELS
@@ -17,10 +17,13 @@ _SHOWN = 10
 
 
 class Supply(NamedTuple):
-    """`providers` as in providers.py; `bootstrap` is the content of its files by their paths in the bundle."""
+    """`providers` are the releases that give archives, by the archive's name.
+
+    `bootstrap` is the content of its files by their paths in the bundle, where a thin one needs those of releases.
+    """
 
     providers: Dict[str, Provider]
-    bootstrap: Dict[str, bytes]
+    bootstrap: Optional[Dict[str, bytes]] = None
 
 
 def bootstraps(releases: Iterable[str]) -> List[str]:
@@ -36,27 +39,31 @@ def find(
     releases: Sequence[str],
     *,
     bytecode: bool,
+    sharing: bool,
     hashed: bool,
 ) -> Supply:
-    """Return what releases have of the files that the bundle lacks. Raise BundleError that names what none has.
+    """Return what releases give: what the bundle lacks, and with `sharing` what it has and they may share.
 
     Bytecode is needed with `bytecode`. Files of wheels are compared with their hashes when they are taken; with
-    `hashed`, here, too.
+    `hashed` those that the bundle lacks here, too. Raise BundleError that names what no release has.
     """
     found = providers(releases, plan.wheels, bytecode=bytecode)
-    wanted = {name for one in plan.wheels for name in (one.file, one.bytecode if bytecode else None) if name}
-    wanted = {name for name in wanted if "data/" + name in lacking}
-    files = bootstrap.read(bundle, sums, bootstraps(releases))
-    missing = {"data/" + name for name in wanted - found.keys()} | (bootstrap.names(sums) - files.keys())
+    needed = {name for one in plan.wheels for name in (one.file, one.bytecode if bytecode else None) if name}
+    needed = {name for name in needed if "data/" + name in lacking}
+    files = bootstrap.read(bundle, sums, bootstraps(releases)) if lacking else None
+    missing = {"data/" + name for name in needed - found.keys()}
+    if files is not None:
+        missing |= bootstrap.names(sums) - files.keys()
     if missing:
         raise BundleError(
             "no release has what this thin bundle leaves out, as it should be:\n" + _listed(missing),
             hint="send the full bundle",
         )
     if hashed:
-        for name in sorted(wanted):
+        for name in sorted(needed):
             _read(os.path.join(bundle, "data", name), found[name])
-    return Supply({name: found[name] for name in wanted}, files)
+    given = {name: one for name, one in found.items() if name in needed or (sharing and one.shared)}
+    return Supply(given, files)
 
 
 def _listed(names: Iterable[str]) -> str:
