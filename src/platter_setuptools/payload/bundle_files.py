@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING, BinaryIO, Dict, Iterator, NamedTuple, Tuple, Union
 
 from . import untrusted
-from .errors import BundleError
+from .errors import BundleError, reason
 
 if TYPE_CHECKING:
     from .run_file import RunFile
@@ -112,6 +112,15 @@ def files(bundle: str) -> BundleFiles:
         return Folder(bundle)
     status = os.stat(bundle)
     return _run_file(bundle, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+def read(bundle: str, name: str, limit: int) -> bytes:
+    """Return the content of a file of a bundle. Raise BundleError if it cannot be read, or is longer than the limit."""
+    try:
+        return files(bundle).read(name, limit)
+    except (OSError, ValueError) as error:
+        what = "%s cannot be read: %s" % (os.path.join(bundle, name), reason(error))
+        raise BundleError(what, hint=AGAIN) from error
 
 
 @functools.lru_cache(maxsize=1)

@@ -6,8 +6,9 @@ import os
 import re
 from typing import AbstractSet, BinaryIO, Dict, Iterable, List, Optional, Tuple
 
+from . import bundle_files
 from .bundle_files import AGAIN, BundleFiles, files
-from .errors import BundleError
+from .errors import BundleError, first
 from .names import relative
 from .untrusted import FILES, LIST
 
@@ -16,7 +17,6 @@ SIGNATURE = FILE + ".sig"
 CHUNK = 1 << 20
 _LINE = re.compile(r"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
-_SHOWN = 10
 _REMOVE = (
     "remove them, or unpack the bundle again into a folder of its own; if post-install.sh wrote them, have it write"
     " elsewhere, such as into $VIRTUAL_ENV"
@@ -25,13 +25,7 @@ _REMOVE = (
 
 def read(bundle: str) -> Dict[str, str]:
     """Return the SHA-256 in lower-case hexadecimal digits by path relative to the bundle."""
-    path = os.path.join(bundle, FILE)
-    try:
-        content = files(bundle).read(FILE, LIST)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BundleError("%s cannot be read: %s" % (path, reason), hint=AGAIN) from error
-    return parse(content, path)
+    return parse(bundle_files.read(bundle, FILE, LIST), os.path.join(bundle, FILE))
 
 
 def parse(content: bytes, path: str = FILE) -> Dict[str, str]:
@@ -126,9 +120,7 @@ def _extra(present: Iterable[str], sums: Dict[str, str]) -> List[str]:
 
 
 def _list(findings: List[Tuple[str, str]]) -> str:
-    findings.sort()
-    lines = ["  %s: %s" % finding for finding in findings[:_SHOWN]]
-    return "\n".join(lines + (["  and %d more" % (len(findings) - _SHOWN)] if len(findings) > _SHOWN else []))
+    return "\n".join("  " + line for line in first(["%s: %s" % finding for finding in sorted(findings)]))
 
 
 def _verdict(there: BundleFiles, sums: Dict[str, str], name: str) -> str:

@@ -1,7 +1,7 @@
 """Errors on the server: a class and an exit code for each kind."""
 
 import errno
-from typing import Union
+from typing import List, Sequence, Union
 
 SIGNALLED = 128  # what a shell adds to the number of the signal that ended a process
 
@@ -130,6 +130,17 @@ def describe(error: BaseException) -> str:
         name = error.filename2 or error.filename  # of two, the one that was to be made
         return "%s: %s" % (name, error.strerror) if name else error.strerror
     return "%s: %s" % (type(error).__name__, error)
+
+
+def reason(error: Union[OSError, ValueError]) -> str:
+    """Return why something cannot be read, without its name."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def first(texts: Sequence[str], most: int = 10) -> List[str]:
+    """Return the first of these texts, and how many more there are."""
+    more = len(texts) - most
+    return [*texts[:most], *(["and %d more" % more] if more > 0 else [])]
 
 
 def advice(error: BaseException) -> str:

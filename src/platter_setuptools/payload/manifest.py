@@ -7,8 +7,7 @@ import os
 import re
 from typing import Any, Dict, Iterable, NamedTuple, Optional, Set, Tuple
 
-from . import checksums, interpreter, shared_paths, specifiers, tags, untrusted
-from .bundle_files import files
+from . import bundle_files, checksums, interpreter, shared_paths, specifiers, tags, untrusted
 from .errors import BundleError
 from .host import Host
 from .interpreter import LIBC, Interpreter
@@ -143,13 +142,7 @@ def read_verified(bundle: str, sums: Dict[str, str]) -> Manifest:
 
 
 def read(bundle: str) -> Manifest:
-    path = os.path.join(bundle, FILE)
-    try:
-        content = files(bundle).read(FILE, untrusted.TEXT)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BundleError("%s cannot be read: %s" % (path, reason), hint="copy the bundle here again") from error
-    return load(content, path)
+    return load(bundle_files.read(bundle, FILE, untrusted.TEXT), os.path.join(bundle, FILE))
 
 
 def load(content: bytes, path: str = FILE) -> Manifest:

@@ -8,10 +8,10 @@ import re
 import stat
 import struct
 import zipfile
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, cast
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Tuple, cast
 
 from . import untrusted
-from .bundle_files import AGAIN, MODULES, Opened
+from .bundle_files import AGAIN, MODULES, Entry, Opened
 from .errors import BundleError
 from .names import relative
 
@@ -24,23 +24,14 @@ _MOST_LINKS = 40  # that are followed, as by the kernel
 _PARTS = re.compile(rb"^parts='([^'\n]*)'$", re.MULTILINE)
 
 
-class Member(NamedTuple):
-    """A file, folder or link; `kind` is S_IFREG, S_IFDIR or S_IFLNK, `mode` its permissions, `mtime` in seconds."""
-
-    kind: int
-    mode: int
-    mtime: int
-    info: zipfile.ZipInfo
-
-
 class RunFile:
     """The files of a `.run`, by their names without the top folder; the same methods as bundle_files.Folder."""
 
     def __init__(self, path: str) -> None:
         """Read the list of members. Raise BundleError if it is damaged."""
         self.path, self.top = path, ""
-        self.members: Dict[str, Member] = {}
-        self._offsets: Dict[str, int] = {}
+        self.members: Dict[str, Entry] = {}
+        self._places: Dict[str, Tuple[int, int]] = {}  # offset and size of each content
         self._links: Dict[str, str] = {}
         self._descriptor = -1
         try:
@@ -122,10 +113,10 @@ class RunFile:
         except ValueError:
             mtime = 0
         if name:
-            self.members[name] = Member(kind, stat.S_IMODE(info.external_attr >> 16), mtime, info)
+            self.members[name] = Entry(kind, stat.S_IMODE(info.external_attr >> 16), mtime)
 
     def _find(self, infos: List[zipfile.ZipInfo]) -> None:
-        """Set the offsets of the contents. Raise BundleError unless members and their headers fill the archive."""
+        """Set where the contents are. Raise BundleError unless members and their headers fill the archive."""
         infos.sort(key=lambda info: info.header_offset)
         position = infos[0].header_offset
         for info in infos:
@@ -138,7 +129,7 @@ class RunFile:
             if found != (_SIGNATURE, info.flag_bits, info.compress_type, info.CRC, len(name), name):
                 raise self._damaged("%s is not as the list of members says" % info.orig_filename)
             position += _LOCAL_HEADER.size + length + more
-            self._offsets[info.orig_filename.partition("/")[2]] = position
+            self._places[info.orig_filename.partition("/")[2]] = (position, info.file_size)
             position += info.file_size
         if position != self._end:
             raise self._damaged("there is something behind its members")
@@ -179,7 +170,7 @@ class RunFile:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.join(name))
         if one is None or one.kind == stat.S_IFDIR:
             raise ValueError("it is not a file")
-        return self._offsets[found or ""], one.info.file_size
+        return self._places[found or ""]
 
     def _is_folder(self, name: str) -> bool:
         return not name or (name in self.members and self.members[name].kind == stat.S_IFDIR)

@@ -9,8 +9,7 @@ import os
 import re
 from typing import AbstractSet, Dict, FrozenSet, Mapping, NamedTuple, Optional, Tuple
 
-from . import checksums, untrusted
-from .bundle_files import files
+from . import bundle_files, checksums, untrusted
 from .errors import BundleError
 from .manifest import Manifest
 from .names import relative
@@ -51,16 +50,11 @@ def kind_of(name: str) -> str:
 
 def absent(bundle: str, sums: Dict[str, str], plan: Manifest) -> Optional[FrozenSet[str]]:
     """Return the files that a thin bundle lacks; None for a full one."""
-    path = os.path.join(bundle, FILE)
-    there = files(bundle)
-    try:
-        content = there.read(FILE, untrusted.LIST)
-    except FileNotFoundError:
+    there = bundle_files.files(bundle)
+    if not there.has(FILE):
         return None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BundleError("%s cannot be read: %s" % (path, reason), hint="copy the bundle here again") from error
-    found = find(content, sums, plan, path)
+    content = bundle_files.read(bundle, FILE, untrusted.LIST)
+    found = find(content, sums, plan, os.path.join(bundle, FILE))
     if found is None:
         return None
     # It may have been unpacked into the folder of the full one.

@@ -7,11 +7,12 @@ import re
 import stat
 from typing import Callable, List, Tuple
 
+from ..errors import first
+
 _MOUNTS = "/proc/self/mountinfo"
 _POINT = 4  # its column, counted from 0 (proc_pid_mountinfo(5))
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANY = getattr(os, "O_PATH", os.O_RDONLY)  # a folder that may not be read can still hold what may be deleted
-_SHOWN = 3
 
 
 def mounts(path: str) -> List[str]:
@@ -57,8 +58,7 @@ def clear(path: str, *, last: str, spared: str) -> List[str]:
 
 def shown(kept: List[str]) -> str:
     """Return the first of what could not be deleted, for people."""
-    more = len(kept) - _SHOWN
-    return "; ".join(kept[:_SHOWN]) + ("; and %d more" % more if more > 0 else "")
+    return "; ".join(first(kept, 3))
 
 
 def reason(error: OSError, path: str) -> str:

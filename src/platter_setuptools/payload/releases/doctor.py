@@ -6,7 +6,7 @@ import math
 import os
 from typing import Dict, Iterator, List, Sequence, Set
 
-from ..errors import BundleError, HostError
+from ..errors import BundleError, HostError, first
 from ..findings import Finding
 from ..install import shared_folder
 from ..install.install_state import PYTHONS
@@ -19,7 +19,6 @@ from . import interpreters
 from .root import COMPLETE, UNFINISHED, Release, Root
 from .switch import absent
 
-_SHOWN = 10
 _REPAIRED = "install a full bundle with that interpreter again, which repairs it"
 _AGAIN = "activate another release if need be, then install the damaged one again with --force"
 
@@ -49,22 +48,17 @@ def examine(root: Root, versions: Sequence[str]) -> None:
             root.terminal.step("%s: not completely installed; platter prune removes it" % one.version)
         else:
             root.terminal.step("%s: not installed from a bundle, not examined" % one.version)
-        found += ["%s: %s" % (one.version, finding) for finding in _cut(findings)]
+        found += ["%s: %s" % (one.version, finding) for finding in first(findings)]
     bases = list(interpreters.examine(root, [one.version for one in releases if not one.stranger]))
     shared_bases = [one for one in bases if one.startswith(PYTHONS)]
-    found += _cut([one for one in bases if one not in shared_bases])
+    found += first([one for one in bases if one not in shared_bases])
     if found or shared_bases or missing:
         hints = [_AGAIN] * bool(found) + [_REPAIRED] * bool(shared_bases) + [one.hint for one in missing]
-        texts = found + _cut(shared_bases) + [one.text for one in missing]
+        texts = found + first(shared_bases) + [one.text for one in missing]
         raise BundleError(
             "not all is as it should be:\n" + "\n".join("  " + one for one in texts),
             hint="; ".join(dict.fromkeys(hints)),
         )
-
-
-def _cut(findings: List[str]) -> List[str]:
-    more = len(findings) - _SHOWN
-    return findings[:_SHOWN] + (["and %d more" % more] if more > 0 else [])
 
 
 def _links(root: Root) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Set, Tuple
 
 from .. import checksums, untrusted
 from ..bundle_files import Opened
-from ..errors import BundleError, advice
+from ..errors import BundleError, advice, reason
 from ..install.tree import Stamp, Tree
 from ..names import relative
 from .record import Row, parse
@@ -51,8 +51,7 @@ class Archive:
         try:
             self._stream, self._start, self._size = opened(path)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise BundleError("%s cannot be read: %s" % (path, reason), hint=advice(error)) from error
+            raise BundleError("%s cannot be read: %s" % (path, reason(error)), hint=advice(error)) from error
         try:
             if sha256 and checksums.digest(self._stream, self._size) != sha256:
                 raise self.damaged("altered", "copy the bundle to this machine again")  # noqa: TRY301 - the file is closed below

@@ -13,7 +13,7 @@ import stat
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..checksums import digest
-from ..errors import DestinationError
+from ..errors import DestinationError, first
 from ..findings import Finding
 from ..install.final_check import Answer
 from ..install.install_state import CONTENTS, SCRIPTS
@@ -21,7 +21,6 @@ from ..untrusted import LIST, open_file, parse_json, read_file
 from . import record
 
 FILE = CONTENTS
-_SHOWN = 10
 _HINT = "install the release again with --force; if it is the active one, activate another release before"
 
 
@@ -111,10 +110,7 @@ def has_script(folder: str, name: str) -> bool:
 
 def examine(folder: str) -> List[Finding]:
     """Return what has changed since the installation, in a few milliseconds for each thousand files."""
-    texts = list(changes(folder))
-    more = len(texts) - _SHOWN
-    shown = texts[:_SHOWN] + (["and %d more" % more] if more > 0 else [])
-    return [Finding(DestinationError, text, _HINT) for text in shown]
+    return [Finding(DestinationError, text, _HINT) for text in first(list(changes(folder)))]
 
 
 def changes(folder: str, *, sizes: bool = True) -> Iterator[str]:

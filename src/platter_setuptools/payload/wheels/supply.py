@@ -3,7 +3,7 @@
 import os
 from typing import AbstractSet, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
-from ..errors import BundleError
+from ..errors import BundleError, first
 from ..install.install_state import WHEELS
 from ..manifest import Manifest
 from ..options import COPY
@@ -13,7 +13,6 @@ from .release_files import ReleaseFiles
 from .released import Links, Released
 
 _INSTALLERS = ("INSTALLER", "REQUESTED")  # install.sh writes these files of .dist-info itself
-_SHOWN = 10
 
 
 class Supply(NamedTuple):
@@ -56,7 +55,8 @@ def find(
         missing |= bootstrap.names(sums) - files.keys()
     if missing:
         raise BundleError(
-            "no release has what this thin bundle leaves out, as it should be:\n" + _listed(missing),
+            "no release has what this thin bundle leaves out, as it should be:\n"
+            + "\n".join("  " + name for name in first(sorted(missing))),
             hint="send the full bundle",
         )
     if hashed:
@@ -64,12 +64,6 @@ def find(
             _read(os.path.join(bundle, "data", name), found[name])
     given = {name: one for name, one in found.items() if name in needed or (sharing and one.shared)}
     return Supply(given, files)
-
-
-def _listed(names: Iterable[str]) -> str:
-    several = sorted(names)
-    more = ["  and %d more" % (len(several) - _SHOWN)] if len(several) > _SHOWN else []
-    return "\n".join(["  " + name for name in several[:_SHOWN]] + more)
 
 
 def _read(path: str, provider: Provider) -> None:
