@@ -165,13 +165,11 @@ def _undo(work: Work, error: BaseException) -> None:
 
 def _marker(work: Work) -> install_state.Marker:
     return install_state.Marker(
-        "unfinished",
-        work.destination.bundle,
-        work.plan.name,
-        work.plan.version,
-        work.plan.platform,
-        work.here.full_python,
-        created=True,
+        bundle=work.destination.bundle,
+        name=work.plan.name,
+        version=work.plan.version,
+        platform=work.plan.platform,
+        python=work.here.full_python,
         interpreter=work.base.program,
         abi=work.here.abi,
         libc=work.here.libc,

@@ -25,7 +25,6 @@ from .install_state import Marker, State
 from .tree import make_folder
 
 _ATTEMPTS = 10
-_UNFINISHED = Marker("unfinished", "", "", "", "", "", created=True)
 
 
 def real_path(path: str) -> str:
@@ -128,7 +127,7 @@ class Destination:
                     hint="remove it by hand",
                 ) from error
             # In the lower layer of an overlay nothing is renamed, but all can be deleted.
-            install_state.write(self.path, (install_state.read(self.path) or _UNFINISHED)._replace(state="unfinished"))
+            install_state.write(self.path, (install_state.read(self.path) or Marker())._replace(state="unfinished"))
             self._created = True
             self._vacate()
         self._beside.sweep()
@@ -206,7 +205,7 @@ class Destination:
             ) from error
         os.rename(self._beside.trash, self._beside.replaced)
         self._aside = True
-        install_state.write(self.path, (install_state.read(self.path) or _UNFINISHED)._replace(state="unfinished"))
+        install_state.write(self.path, (install_state.read(self.path) or Marker())._replace(state="unfinished"))
         self._created = self._started = True
         self._vacate()
 

@@ -43,13 +43,13 @@ class Marker(NamedTuple):
     `shared_paths`: the paths that are links into ROOT/shared.
     """
 
-    state: str
-    bundle: str
-    name: str
-    version: str
-    platform: str
-    python: str
-    created: bool
+    state: str = "unfinished"
+    bundle: str = ""
+    name: str = ""
+    version: str = ""
+    platform: str = ""
+    python: str = ""
+    created: bool = True
     when: str = ""
     interpreter: str = ""
     abi: str = ""

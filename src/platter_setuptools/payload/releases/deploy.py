@@ -70,7 +70,7 @@ def refuse_others(root: Root, name: str) -> None:
     """Raise DestinationError if the root belongs to another project, by its active or else newest release."""
     active = root.active()
     releases = sorted(root.releases(), key=lambda one: one.version == active)
-    names = [one.name for one in reversed(releases) if one.name]
+    names = [one.note.name for one in reversed(releases) if one.note.name]
     if names and normalised(names[0]) != normalised(name):
         raise DestinationError(
             "%s holds the releases of %s, and this bundle is of %s" % (root.path, names[0], name),
@@ -84,7 +84,7 @@ def refuse_another_signer(root: Root, options: Options) -> None:
     Warn if no signer was asked for. A signer is a list of names (PRINCIPALS in ssh-keygen(1)), which match if they have
     one in common.
     """
-    signers = [one.signer for one in root.releases() if one.signer]
+    signers = [one.note.signer for one in root.releases() if one.note.signer]
     if not signers or options.new_signer or not set(signers[-1].split(",")).isdisjoint(options.signer.split(",")):
         return
     if not options.signer:

@@ -41,7 +41,8 @@ def examine(root: Root, versions: Sequence[str]) -> None:
             lacking = [finding for finding in shared if finding.kind is HostError]
             findings = list(_release(root, one)) + [finding.text for finding in shared if finding not in lacking]
             said = "damaged" if findings else "lacks what it shares" if lacking else "as it was installed"
-            linked = ", shares %d files (%s)" % (one.shared_files, one.link_mode) if one.shared_files else ""
+            count, mode = one.note.shared_files, one.note.link_mode
+            linked = ", shares %d files (%s)" % (count, mode) if count else ""
             root.terminal.step("%s: %s%s" % (one.version, said, linked))
             missing += [finding._replace(text="%s: %s" % (one.version, finding.text)) for finding in lacking]
         elif one.state == UNFINISHED:
@@ -68,7 +69,7 @@ def _links(root: Root) -> Iterator[str]:
 
 
 def _release(root: Root, release: Release) -> Iterator[str]:
-    folder, linked = root.folder(release.version), set(map(name_of, release.shared_paths))
+    folder, linked = root.folder(release.version), set(map(name_of, release.note.shared_paths))
     for change in health.examine(folder):
         yield change.text
     for finding in contents.changes(folder, sizes=False):

@@ -23,7 +23,7 @@ def have(root: Root) -> List[Had]:
     """Return what releases have, sorted by kind and name. Their files are compared with hashes when they are taken."""
     found: Dict[Tuple[str, str], Had] = {}
     complete = [release for release in root.releases() if release.state == COMPLETE]
-    for target in {release.target for release in complete if release.target}:
+    for target in {release.note.target for release in complete} - {""}:
         had = Had(target_sha256(target), TARGET, target)
         found[had[:2]] = had
     folders = [root.folder(release.version) for release in complete]

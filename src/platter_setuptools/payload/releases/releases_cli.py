@@ -119,17 +119,17 @@ def _list(root: Root, words: Words) -> None:
         {
             "version": one.version,
             "state": one.state,
-            "when": one.when or None,
+            "when": one.note.when or None,
             "active": one.version == active,
             "previous": one.version == before,
-            "revision": one.revision or None,
-            "project": one.name or None,
+            "revision": one.note.revision or None,
+            "project": one.note.name or None,
             "stranger": one.stranger or None,
-            "signer": one.signer or None,
-            "link_mode": one.link_mode or None,
-            "shared_files": one.shared_files,
-            "interpreter": one.interpreter or None,
-            "shared_paths": list(one.shared_paths),
+            "signer": one.note.signer or None,
+            "link_mode": one.note.link_mode or None,
+            "shared_files": one.note.shared_files,
+            "interpreter": one.note.bundled_interpreter or None,
+            "shared_paths": list(one.note.shared_paths),
         }
         for one in root.releases()
     ]

@@ -19,7 +19,7 @@ from typing import Iterator, List, NamedTuple, Tuple
 
 from ..errors import BundleError, DestinationError, HostError
 from ..install import install_state
-from ..install.install_state import PYTHONS, State
+from ..install.install_state import PYTHONS, Marker, State
 from ..install.owners import stranger, user_name
 from ..install.tree import make_folder, refuse_dangling
 from ..terminal import Terminal
@@ -36,22 +36,15 @@ _STATES = {State.OTHER: COMPLETE, State.INSTALLED: COMPLETE, State.UNFINISHED: U
 class Release(NamedTuple):
     """`foreign`: no bundle was installed there; it may be an older virtualenv.
 
-    `stranger`: see owners.py; such a release is also `foreign`. For the rest see install_state.py.
+    `note` is what it says of itself, an empty one if that is nothing. `stranger`: see owners.py; such a release is also
+    `foreign`.
     """
 
     version: str
     state: str
-    when: str
     usable: bool
-    revision: str = ""
-    name: str = ""
+    note: Marker = Marker()
     stranger: str = ""
-    signer: str = ""
-    link_mode: str = ""
-    shared_files: int = 0
-    interpreter: str = ""
-    target: str = ""
-    shared_paths: Tuple[str, ...] = ()
 
 
 class Root:
@@ -120,35 +113,19 @@ class Root:
         except FileNotFoundError:
             return []
         found = [self.release(name) for name in names if is_version(name)]
-        return sorted((one for one in found if one.state), key=lambda one: (one.when, one.version))
+        return sorted((one for one in found if one.state), key=lambda one: (one.note.when, one.version))
 
     def release(self, version: str) -> Release:
         """Return a release; its state is empty if there is none."""
         folder = self.folder(version)
         if not is_version(version) or os.path.islink(folder) or not os.path.isdir(folder):
-            return Release(version, "", "", usable=False)
+            return Release(version, "", usable=False)
         found = stranger(folder)
         if found:
-            return Release(version, FOREIGN, "", usable=False, stranger=found)
+            return Release(version, FOREIGN, usable=False, stranger=found)
         state = _STATES.get(install_state.state(folder, ""), FOREIGN)
-        note = install_state.read(folder)
         usable = state != UNFINISHED and os.path.exists(os.path.join(folder, "bin", "python"))
-        if note is None:
-            return Release(version, state, "", usable=usable)
-        return Release(
-            version,
-            state,
-            note.when,
-            usable=usable,
-            revision=note.revision,
-            name=note.name,
-            signer=note.signer,
-            link_mode=note.link_mode,
-            shared_files=note.shared_files,
-            interpreter=note.bundled_interpreter,
-            target=note.target,
-            shared_paths=note.shared_paths,
-        )
+        return Release(version, state, usable, install_state.read(folder) or Marker())
 
     def link(self) -> str:
         """Return the target of `current` as written; empty if there is none."""

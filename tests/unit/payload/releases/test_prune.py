@@ -49,7 +49,7 @@ def pruned(root: Root, keep: int, wanted: str = "") -> list[str]:
 )
 def test_superfluous(keep: int, needed: set[str], going: list[str]) -> None:
     states = {"0.8": FOREIGN, "0.9": UNFINISHED, "1.0": COMPLETE, "1.1": COMPLETE, "1.2": COMPLETE}
-    releases = [Release(version, state, "", usable=True) for version, state in states.items()]
+    releases = [Release(version, state, usable=True) for version, state in states.items()]
     assert superfluous(releases, keep, needed) == going
 
 

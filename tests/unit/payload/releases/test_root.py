@@ -48,7 +48,7 @@ def test_releases_and_their_states(root: Root) -> None:
         ("1.0", "complete", True),
         ("1.1", "complete", True),
     ]
-    assert root.release("2.0") == Release("2.0", "", "", usable=False)
+    assert root.release("2.0") == Release("2.0", "", usable=False)
     assert Root("/nonexistent", Terminal()).releases() == []
 
 
@@ -270,7 +270,7 @@ class TestJournal:
         with root.held():
             root.journal.write(ACTIVATE, "1.0", "1.1")
         assert json.loads(Path(root.journal.path).read_text().splitlines()[-1])["revision"] == revision
-        assert [one.revision for one in root.releases()] == ["", revision]
+        assert [one.note.revision for one in root.releases()] == ["", revision]
 
     def test_torn_and_foreign_lines_are_passed_over_and_ended(self, root: Root) -> None:
         Path(root.journal.path).write_bytes(

@@ -314,8 +314,8 @@ class TestRollback:
 
 class TestPrune:
     def test_which_go(self) -> None:
-        found = [Release(str(number), COMPLETE, "", usable=True) for number in range(6)]
-        found.insert(0, Release("old", "foreign", "", usable=True))
+        found = [Release(str(number), COMPLETE, usable=True) for number in range(6)]
+        found.insert(0, Release("old", "foreign", usable=True))
         assert superfluous(found, 2, {"1"}) == ["0", "2", "3"]
         assert superfluous(found, 1, set()) == ["0", "1", "2", "3", "4"]
         assert superfluous(found, 9, set()) == []
