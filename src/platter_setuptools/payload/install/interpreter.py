@@ -15,7 +15,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from .. import checksums, untrusted
 from ..bundle_files import files
-from ..errors import BundleError, DestinationError, HostError, InstallError, advice, describe
+from ..errors import BundleError, DestinationError, HostError, InstallError, advice, describe, first
 from ..findings import Finding, report
 from ..interpreter import Interpreter
 from ..table import HINT, Table
@@ -25,7 +25,6 @@ from .tree import make_folder, write_new
 
 OWN = ".python"  # below a DST
 NOTE = ".platter-python.json"
-_SHOWN = 10
 _AGAIN = (
     "install again with the full bundle, which repairs it; if that does not help, move that folder away first, which"
     " releases in the root may use"
@@ -88,9 +87,7 @@ class Base:
             stranger = owners.other(path)
             if stranger:
                 return [Finding(HostError, "interpreter: %s can be changed by %s" % (path, stranger), owners.HINT)]
-        texts = list(differences(self._place, self._about.record_sha256))
-        more = len(texts) - _SHOWN
-        shown = texts[:_SHOWN] + (["and %d more" % more] if more > 0 else [])
+        shown = first(list(differences(self._place, self._about.record_sha256)))
         hint = _AGAIN if self._shared else "install it again with --force"
         return [Finding(DestinationError, "interpreter: %s: %s" % (self._place, text), hint) for text in shown]
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from .. import process
-from ..errors import CommandError, HookError, InstallError
+from ..errors import CommandError, HookError, InstallError, reason
 from ..install import activation_scripts, owners
 from ..install.install_state import SCRIPTS
 from ..wheels import contents
@@ -98,7 +98,7 @@ class Steps:
             try:
                 failure = self._attempt(name, process.words_of(path), version, limit, more, _SCRIPTS_UMASK)
             except (OSError, ValueError) as error:
-                failure = "cannot be read: %s" % (error.strerror if isinstance(error, OSError) else error)
+                failure = "cannot be read: %s" % reason(error)
             if failure:
                 raise HookError("release %s: %s %s" % (version, name, failure), hint=process.advice(failure))
         return True

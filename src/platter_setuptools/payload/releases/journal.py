@@ -17,7 +17,7 @@ import stat
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence
 
 from .. import untrusted
-from ..errors import DestinationError, HostError
+from ..errors import DestinationError, HostError, reason
 from ..install import disk, install_state
 from ..install.owners import other, user_name
 from ..terminal import Terminal
@@ -183,7 +183,7 @@ class Journal:
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as error:
-            why = str(error.strerror if isinstance(error, OSError) else error)
+            why = reason(error)
         if why:
             self.terminal.error("%s is not used: %s" % (self.path, why))
             return []

@@ -11,6 +11,7 @@ import stat
 from typing import Any, Dict, List, Mapping, Optional, Union
 
 from .. import untrusted
+from ..errors import reason
 from ..install import disk
 from ..install.owners import user_name
 from ..options import Given
@@ -86,7 +87,7 @@ def _read(root: Root) -> Dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = reason(error)
         root.terminal.error("the commands of the last deployment in %s are not used: %s" % (path, why))
         return {}
 
