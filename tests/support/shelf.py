@@ -9,7 +9,7 @@ from unittest import mock
 from platter_setuptools.payload import checksums, manifest, worker_pool
 from platter_setuptools.payload.install.environment import Scheme
 from platter_setuptools.payload.options import AUTO
-from platter_setuptools.payload.wheels import kept, providers, unpacking
+from platter_setuptools.payload.wheels import kept, supply, unpacking
 from support import handmade
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def install(
     folder.mkdir(parents=True)
     root, site = str(folder), str(folder / SITE)
     scheme = Scheme(root, f"{root}/bin/python", site, site, f"{root}/bin", f"{root}/include", root)
-    found = providers.providers([str(one.path) for one in releases], plan.wheels, bytecode=True)
+    found = supply.providers([str(one.path) for one in releases], plan.wheels, bytecode=True)
     known = {f"{path}/data/{name}": provider for name, provider in found.items() if provider.shared or own}
     sources = unpacking.sources(path, sums, plan, bytecode=True, compiling=False)
     with mock.patch.object(worker_pool, "run", _here):

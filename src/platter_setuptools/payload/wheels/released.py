@@ -8,7 +8,7 @@ or from another release if the bundle is thin.
 import csv
 import hashlib
 import os
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ..errors import BundleError
 from ..install import links
@@ -18,13 +18,27 @@ from ..options import CLONE, HARDLINK
 from ..untrusted import DIGITS, METADATA, PART
 from . import record
 from .archive import Archive
-from .providers import Provider
 from .record import Row
 from .release_files import ReleaseFiles
 
 _PIECE = 1 << 20
 _EMPTY = record.row("", b"")[1]
 _ODD = frozenset(("", ".", ".."))
+
+
+class Provider(NamedTuple):
+    """A release that has a wheel, or its bytecode; `record` is the RECORD of that, compared with the bundle's hash.
+
+    `folders`: see kept.Index. `shared`: its files may be linked; else they are copied. `others` are releases where
+    files may be if they were altered in this one.
+    """
+
+    release: str
+    folders: Dict[str, str]
+    record: bytes
+    shared: bool
+    executables: Tuple[str, ...] = ()
+    others: Tuple[str, ...] = ()
 
 
 class Links:

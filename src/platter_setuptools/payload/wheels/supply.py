@@ -5,12 +5,11 @@ from typing import AbstractSet, Dict, Iterable, List, NamedTuple, Optional, Sequ
 
 from ..errors import BundleError, first
 from ..install.install_state import WHEELS
-from ..manifest import Manifest
+from ..manifest import BundledWheel, Manifest
 from ..options import COPY
-from . import bootstrap
-from .providers import Provider, providers
+from . import bootstrap, kept, record
 from .release_files import ReleaseFiles
-from .released import Links, Released
+from .released import Links, Provider, Released
 
 _INSTALLERS = ("INSTALLER", "REQUESTED")  # install.sh writes these files of .dist-info itself
 
@@ -64,6 +63,41 @@ def find(
             _read(os.path.join(bundle, "data", name), found[name])
     given = {name: one for name, one in found.items() if name in needed or (sharing and one.shared)}
     return Supply(given, files)
+
+
+def providers(releases: Sequence[str], wheels: Sequence[BundledWheel], *, bytecode: bool) -> Dict[str, Provider]:
+    """Return for each wheel, and with `bytecode` for its bytecode, the first release that has it, by the file's name.
+
+    Only RECORDs are compared with their hashes, those in info.json; files may turn out to be altered. What belongs to
+    the project itself is not shared.
+    """
+    found: Dict[str, Provider] = {}
+    others = tuple(releases)
+    for release in releases:
+        missing = [
+            one
+            for one in wheels
+            if one.record_sha256
+            and (one.file not in found or (bytecode and one.bytecode and one.bytecode not in found))
+        ]
+        index = kept.read(release) if missing else None
+        if index is None:
+            continue
+        known = {(one.record_sha256, record.names_sha256(one.executables)): one for one in index.wheels}
+        compiled = {one.bytecode_record_sha256 for one in index.wheels if one.bytecode_record_sha256}
+        for one in missing:
+            wheel = known.get((one.record_sha256, one.executables_sha256))
+            if wheel and one.file not in found:
+                content = kept.find(release, one.record_sha256, kept.RECORD)
+                if content is not None:
+                    found[one.file] = Provider(
+                        release, index.folders, content, not one.requested, wheel.executables, others
+                    )
+            if bytecode and one.bytecode and one.bytecode not in found and one.bytecode_record_sha256 in compiled:
+                content = kept.find(release, one.bytecode_record_sha256, kept.RECORD)
+                if content is not None:
+                    found[one.bytecode] = Provider(release, index.folders, content, not one.requested, (), others)
+    return found
 
 
 def _read(path: str, provider: Provider) -> None:

@@ -30,9 +30,8 @@ from ..options import COPY
 from . import wheel
 from .archive import Archive
 from .kept import Keeper, Kept
-from .providers import Provider
 from .release_files import ReleaseFiles
-from .released import Links, Released
+from .released import Links, Provider, Released
 from .wheel import Installed, Source
 
 

@@ -9,12 +9,13 @@ import pytest
 
 from platter_setuptools.payload import manifest
 from platter_setuptools.payload.wheels import kept
-from platter_setuptools.payload.wheels.providers import Provider, providers
+from platter_setuptools.payload.wheels.supply import providers
 from support import handmade, shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from platter_setuptools.payload.wheels.released import Provider
     from support.shelf import Release
 
 WHEEL = "dep-1.0-py3-none-any.whl"
