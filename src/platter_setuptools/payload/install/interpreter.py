@@ -111,10 +111,7 @@ class Base:
             ) from error
         if not names:
             return findings
-        more = ", and %d more" % (len(names) - _SHOWN) if len(names) > _SHOWN else ""
-        warn(
-            "the interpreter in %s was damaged, and is repaired: %s%s" % (self._place, ", ".join(names[:_SHOWN]), more)
-        )
+        warn("the interpreter in %s was damaged, and is repaired: %s" % (self._place, ", ".join(first(names))))
         return self.examine()
 
     def verify(self) -> None:
