@@ -7,9 +7,9 @@ checksums are to agree with the damage.
 
 from __future__ import annotations
 
-import atexit
 import base64
 import calendar
+import compileall
 import contextlib
 import csv
 import functools
@@ -46,6 +46,7 @@ _BOOTSTRAP = (
     "packaging",
     "typing-extensions",
 )
+_LEFT_OUT = {".whl", ".exe", ".pyi"}  # as by the builder
 EXECUTABLE, PLAIN = 0o100755, 0o100644
 
 
@@ -206,12 +207,12 @@ def bundle(
     for one, content in (("PACKAGE", name), ("VERSION", version), ("PLATFORM", platform)):
         (path / one).write_text(content + "\n")
     (data / "pylock.toml").write_text('lock-version = "1.0"\n')
-    shutil.copytree(bootstrap or _bootstrap(), data / "bootstrap")
-    (data / "bootstrap").chmod(0o755)  # a temporary folder is for its owner only
-    payload = data / "bootstrap" / "platter_payload"
-    for source in PAYLOAD.rglob("*.py"):
-        (module := payload / source.relative_to(PAYLOAD)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, module)
+    if bootstrap is None:
+        _write(data / "bootstrap", _bootstrap())
+    else:
+        shutil.copytree(bootstrap, data / "bootstrap")
+        (data / "bootstrap").chmod(0o755)  # a temporary folder is for its owner only
+    _write(data / "bootstrap" / "platter_payload", _payload())
     shutil.copyfile(PAYLOAD / "install.sh", path / "install.sh")
     (path / "install.sh").chmod(0o755)
     if interpreter:
@@ -380,24 +381,42 @@ def _bytecode(source: Path, data: Path) -> str:
 
 
 @functools.cache
-def _bootstrap() -> Path:
-    """virtualenv and what it needs, copied once per test session from the running environment."""
-    folder = Path(tempfile.mkdtemp(prefix="platter-bootstrap-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for distribution in _BOOTSTRAP:
+def _bootstrap() -> dict[str, bytes]:
+    """virtualenv and what it needs, from the running environment; compiled."""
+    files: dict[str, bytes] = {}
+    for name in _BOOTSTRAP:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            _copy_distribution(distribution, folder)
-    return folder
+            found = importlib.metadata.distribution(name)
+            files |= {
+                str(file): Path(str(found.locate_file(file))).read_bytes()
+                for file in found.files or []
+                if not {"..", "__pycache__", "sboms"} & {*file.parts} and file.suffix not in _LEFT_OUT
+            }
+    return _compiled(files)
 
 
-def _copy_distribution(name: str, target: Path) -> None:
-    found = importlib.metadata.distribution(name)
-    for file in found.files or []:
-        if ".." in file.parts or "__pycache__" in file.parts or file.suffix == ".whl":
-            continue
-        copy = target / file
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(str(found.locate_file(file))), copy)
+@functools.cache
+def _payload() -> dict[str, bytes]:
+    return _compiled({str(path.relative_to(PAYLOAD)): path.read_bytes() for path in PAYLOAD.rglob("*.py")})
+
+
+def _compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Add bytecode as the builder does: of the kind that is used without a look at its source."""
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    with tempfile.TemporaryDirectory() as scratch:
+        _write(Path(scratch), files)
+        assert compileall.compile_dir(scratch, quiet=1, stripdir=scratch, invalidation_mode=unchecked)
+        return {
+            str(path.relative_to(scratch)): path.read_bytes() for path in Path(scratch).rglob("*") if path.is_file()
+        }
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for place in {str(Path(name).parent) for name in files}:
+        (folder / place).mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        with open(f"{folder}/{name}", "xb", buffering=0) as file:  # noqa: PTH123 - hundreds of files, a thousand times
+            file.write(content)
 
 
 def _bytes(content: str | bytes) -> bytes:
