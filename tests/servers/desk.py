@@ -36,7 +36,7 @@ def archive(folder: Path, version: str, size: int = 0, pre_activate: str = "") -
         made.seal()
     folder.mkdir(exist_ok=True)
     path = folder / f"{made.path.name}.tar.gz"
-    with tarfile.open(path, "w:gz") as tar:
+    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
         tar.add(made.path, made.path.name)
     return path
 
@@ -63,12 +63,18 @@ class Desk:
         (self.folder / "fabfile.py").write_text(fabfile + line)
 
     def install(self, bundle: Path) -> None:
-        """Have a bundle installed on every host, without ssh: for tests of what comes afterwards."""
+        """Have a bundle installed on every host, without ssh: for tests of what comes afterwards.
+
+        All hosts have their disk at the same path, so they can have copies of the first one's release.
+        """
         folder = self.folder / "unpacked"
         folder.mkdir()
         subprocess.run(["tar", "-xzf", bundle, "-C", folder, "--strip-components=1"], check=True)
-        for number in range(len(self.hosts.ports)):
-            self.hosts.run(number, folder / "install.sh", "-q", "-p", sys.executable, "--root", self.root)
+        self.hosts.run(0, folder / "install.sh", "-q", "-p", sys.executable, "--root", self.root)
+        copy = self.folder / "installed.tar"
+        self.hosts.run(0, "tar", "-cf", copy, self.root)
+        for number in range(1, len(self.hosts.ports)):
+            self.hosts.run(number, "tar", "-xpf", copy, "-C", "/")
 
     def take(self, *bundles: Path) -> None:
         """Have bundles in dist."""

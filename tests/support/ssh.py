@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 TOOL = Path(__file__).parents[2].parent / "shared" / "tools" / "ssh-host"
 # The server replaces unshare and the shell, and so has the number of the process that was started.
-# Bundles are unpacked in /var/tmp, which is its own, too.
+# Bundles are unpacked in /var/tmp, which is its own, too. So is .bashrc, and empty: what pyenv has in it takes longer
+# than most commands, and waits for a lock that all hosts would share.
 _START = """\
-mount -t tmpfs -o "size=$1,mode=755" tmpfs "$2" && mount -t tmpfs -o mode=1777 tmpfs /var/tmp && exec "$3" "$4" "$5"
+mount -t tmpfs -o "size=$1,mode=755" tmpfs "$2" && mount -t tmpfs -o mode=1777 tmpfs /var/tmp || exit
+[ ! -e "$6" ] || mount --bind /dev/null "$6" || exit
+exec "$3" "$4" "$5"
 """
 _PATIENCE = 20.0  # seconds
 
@@ -89,6 +92,7 @@ def fleet(folder: Path, count: int, sizes: Sequence[str] = ()) -> Iterator[Fleet
                 TOOL,
                 home,
                 str(port),
+                Path.home() / ".bashrc",
             ]
             with (home / "log").open("wb") as log:
                 servers.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
