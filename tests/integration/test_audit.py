@@ -14,7 +14,7 @@ from platter_setuptools.bundle.members import from_folder
 from platter_setuptools.cli.command_line import main
 from platter_setuptools.config.options import FORMATS
 from platter_setuptools.thinning import make_thin
-from support import handmade
+from support import handmade, linked
 from support.archives import write_archive
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def release(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundle(built: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(built, tmp_path / built.name, symlinks=True))
+    return linked.copy(built, tmp_path / built.name)
 
 
 @pytest.fixture(scope="module")

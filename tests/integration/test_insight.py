@@ -21,7 +21,7 @@ from platter_setuptools.cli.command_line import main
 from platter_setuptools.inspect.html import table_for
 from platter_setuptools.inspect.summary import summarise
 from platter_setuptools.runtime.progress import human_size
-from support import handmade, projects
+from support import handmade, linked, projects
 from support.archives import write_archive
 from support.front_ends import PLATTER
 
@@ -66,7 +66,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: Mappin
 
 @pytest.fixture
 def bundle(built: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(built, tmp_path / built.name))
+    return linked.copy(built, tmp_path / built.name)
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from platter_setuptools.inspect.known_files import parse_list
 from platter_setuptools.thinning import make_thin
-from support import handmade, keys, relocated
+from support import handmade, keys, linked, relocated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,8 +72,8 @@ class Server:
 
     def copy(self, version: str = "1.0") -> handmade.Bundle:
         """Return a bundle that may be damaged."""
-        path = self.folder / "copy" / self.bundles[version].path.name
-        shutil.copytree(self.bundles[version].path, path)
+        original = self.bundles[version].path
+        path = linked.copy(original, self.folder / "copy" / original.name)
         return handmade.Bundle(path=path, info=json.loads((path / "info.json").read_text()))
 
     def install(self, *words: str | Path, bundle: handmade.Bundle | None = None, version: str = "1.0") -> Done:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support import handmade, keys, roots
+from support import handmade, keys, linked, roots
 from support.children import runs
 from support.interpreters import each
 
@@ -116,7 +116,7 @@ def test_a_root_belongs_to_one_signer(bundles: Mapping[str, handmade.Bundle], ro
     signed = {}
     for version, who in (("1.9", "alice"), ("1.10", "bob"), ("2.0rc1", "bob")):
         key = keys.make(tmp_path, name=f"{who} {version}")
-        path = Path(shutil.copytree(bundles[version].path, tmp_path / version, symlinks=True))
+        path = linked.copy(bundles[version].path, tmp_path / version)
         signed[version] = handmade.Bundle(path=keys.sign(path, key), info=bundles[version].info)
         allowed = keys.allow(tmp_path / f"allowed {version}", key, who=f"{who}@example.com")
         with (tmp_path / "allowed").open("a") as file:

@@ -24,7 +24,7 @@ from platter_setuptools.inspect.bundle_reader import read_contents
 from platter_setuptools.inspect.verify import signer_of
 from platter_setuptools.payload import untrusted
 from platter_setuptools.runtime.processes import Runner
-from support import handmade, keys, projects
+from support import handmade, keys, linked, projects
 from support.fakes import Diary
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TestInstalling:
     @pytest.fixture
     def made(self, original: handmade.Bundle, ring: Path, tmp_path: Path) -> handmade.Bundle:
         """A bundle that alice has signed."""
-        path = Path(shutil.copytree(original.path, tmp_path / "a bundle" / original.path.name, symlinks=True))
+        path = linked.copy(original.path, tmp_path / "a bundle" / original.path.name)
         return handmade.Bundle(path=keys.sign(path, ring / "alice"), info=json.loads(json.dumps(original.info)))
 
     @pytest.fixture

@@ -24,7 +24,7 @@ from platter_setuptools.errors import ArchiveError, BundleError, PlatterError
 from platter_setuptools.inspect.verify import Verdict, verify
 from platter_setuptools.runtime.processes import Runner
 from platter_setuptools.thinning import make_thin
-from support import handmade, keys, projects
+from support import handmade, keys, linked, projects
 from support.archives import write_archive
 from support.fakes import Diary
 from support.front_ends import PLATTER
@@ -97,7 +97,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, index: Index, caches: Mappin
 
 @pytest.fixture
 def bundle(built: Path, tmp_path: Path) -> Bundle:
-    return Bundle(Path(shutil.copytree(built, tmp_path / built.name, symlinks=True)))
+    return Bundle(linked.copy(built, tmp_path / built.name))
 
 
 def look(path: Path, *, allowed: Path | None = None) -> Verdict:
@@ -295,6 +295,7 @@ class TestDamage:
             path = chance.choice([one for one in files if one.stat().st_size])
             whole = path.read_bytes()
             at = chance.randrange(len(whole))
+            path.unlink()
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
             with pytest.raises(BundleError, match="is not in order"):
                 look(bundle.path)

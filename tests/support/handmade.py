@@ -7,6 +7,7 @@ checksums are to agree with the damage.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import calendar
 import compileall
@@ -29,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support import relocated
+from support import linked, relocated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -208,10 +209,10 @@ def bundle(
         (path / one).write_text(content + "\n")
     (data / "pylock.toml").write_text('lock-version = "1.0"\n')
     if bootstrap is None:
-        _write(data / "bootstrap", _bootstrap())
+        shutil.copytree(_bootstrap(), data / "bootstrap", copy_function=linked.link)
     else:
         shutil.copytree(bootstrap, data / "bootstrap")
-        (data / "bootstrap").chmod(0o755)  # a temporary folder is for its owner only
+    (data / "bootstrap").chmod(0o755)  # a temporary folder is for its owner only
     _write(data / "bootstrap" / "platter_payload", _payload())
     shutil.copyfile(PAYLOAD / "install.sh", path / "install.sh")
     (path / "install.sh").chmod(0o755)
@@ -381,8 +382,8 @@ def _bytecode(source: Path, data: Path) -> str:
 
 
 @functools.cache
-def _bootstrap() -> dict[str, bytes]:
-    """virtualenv and what it needs, from the running environment; compiled."""
+def _bootstrap() -> Path:
+    """virtualenv and what it needs, copied and compiled once per test session from the running environment."""
     files: dict[str, bytes] = {}
     for name in _BOOTSTRAP:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -392,31 +393,34 @@ def _bootstrap() -> dict[str, bytes]:
                 for file in found.files or []
                 if not {"..", "__pycache__", "sboms"} & {*file.parts} and file.suffix not in _LEFT_OUT
             }
-    return _compiled(files)
+    folder = Path(tempfile.mkdtemp(prefix="platter-bootstrap-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _write(folder, files)
+    _compile(folder)
+    return folder
 
 
 @functools.cache
 def _payload() -> dict[str, bytes]:
-    return _compiled({str(path.relative_to(PAYLOAD)): path.read_bytes() for path in PAYLOAD.rglob("*.py")})
+    """The payload and its bytecode."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _write(folder, {str(path.relative_to(PAYLOAD)): path.read_bytes() for path in PAYLOAD.rglob("*.py")})
+        _compile(folder)
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def _compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _compile(folder: Path) -> None:
     """Add bytecode as the builder does: of the kind that is used without a look at its source."""
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    with tempfile.TemporaryDirectory() as scratch:
-        _write(Path(scratch), files)
-        assert compileall.compile_dir(scratch, quiet=1, stripdir=scratch, invalidation_mode=unchecked)
-        return {
-            str(path.relative_to(scratch)): path.read_bytes() for path in Path(scratch).rglob("*") if path.is_file()
-        }
+    assert compileall.compile_dir(folder, quiet=1, stripdir=folder, invalidation_mode=unchecked)
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     for place in {str(Path(name).parent) for name in files}:
         (folder / place).mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        with open(f"{folder}/{name}", "xb", buffering=0) as file:  # noqa: PTH123 - hundreds of files, a thousand times
-            file.write(content)
+        (folder / name).write_bytes(content)
 
 
 def _bytes(content: str | bytes) -> bytes:
