@@ -213,7 +213,7 @@ def bundle(
     else:
         shutil.copytree(bootstrap, data / "bootstrap")
     (data / "bootstrap").chmod(0o755)  # a temporary folder is for its owner only
-    _write(data / "bootstrap" / "platter_payload", _payload())
+    shutil.copytree(_payload(), data / "bootstrap" / "platter_payload", copy_function=linked.link)
     shutil.copyfile(PAYLOAD / "install.sh", path / "install.sh")
     (path / "install.sh").chmod(0o755)
     if interpreter:
@@ -383,7 +383,7 @@ def _bytecode(source: Path, data: Path) -> str:
 
 @functools.cache
 def _bootstrap() -> Path:
-    """virtualenv and what it needs, copied and compiled once per test session from the running environment."""
+    """virtualenv and what it needs, from the running environment."""
     files: dict[str, bytes] = {}
     for name in _BOOTSTRAP:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -393,34 +393,25 @@ def _bootstrap() -> Path:
                 for file in found.files or []
                 if not {"..", "__pycache__", "sboms"} & {*file.parts} and file.suffix not in _LEFT_OUT
             }
-    folder = Path(tempfile.mkdtemp(prefix="platter-bootstrap-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _write(folder, files)
-    _compile(folder)
-    return folder
+    return _compiled("bootstrap", files)
 
 
 @functools.cache
-def _payload() -> dict[str, bytes]:
-    """The payload and its bytecode."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        _write(folder, {str(path.relative_to(PAYLOAD)): path.read_bytes() for path in PAYLOAD.rglob("*.py")})
-        _compile(folder)
-        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def _payload() -> Path:
+    return _compiled("payload", {str(path.relative_to(PAYLOAD)): path.read_bytes() for path in PAYLOAD.rglob("*.py")})
 
 
-def _compile(folder: Path) -> None:
-    """Add bytecode as the builder does: of the kind that is used without a look at its source."""
+def _compiled(name: str, files: Mapping[str, bytes]) -> Path:
+    """A folder with these files and, as from the builder, bytecode that is used without a look at them."""
+    folder = Path(tempfile.mkdtemp(prefix=f"platter-{name}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for file, content in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(content)
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     assert compileall.compile_dir(folder, quiet=1, stripdir=folder, invalidation_mode=unchecked)
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    for place in {str(Path(name).parent) for name in files}:
-        (folder / place).mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    folder.chmod(0o755)  # a temporary folder is for its owner only
+    return folder
 
 
 def _bytes(content: str | bytes) -> bytes:
