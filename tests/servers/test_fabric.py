@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -246,13 +247,17 @@ class TestBuild:
         projects.commit(desk.folder)
         (desk.folder / "hello.py").write_text("not committed\n")
         environment = {**caches, "PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": os.devnull}
-        desk.configure(build_host=desk.hosts.names[1], build_command=str(PLATTER), build_env=environment)
+        noted = f"{desk.hosts.disk}/where"
+        command = shlex.join(["sh", "-c", f'pwd >{noted}; exec "$0" "$@"', str(PLATTER)])
+        desk.configure(build_host=desk.hosts.names[1], build_command=command, build_env=environment)
         said, told = desk.fab("build")
         (bundle,) = (desk.folder / "dist").iterdir()
         assert said.strip() == str(bundle)
         assert "Resolving hello 1.0" in told
         assert "warning: the submodule vendor is left out" in told
-        assert desk.hosts.run(1, "sh", "-c", "ls -d /tmp/platter-build.* 2>/dev/null || echo none") == "none"
+        folder = Path(desk.hosts.run(1, "cat", noted)).parent  # in /tmp, where other tests build, too
+        assert folder.name.startswith("platter-build.")
+        desk.hosts.run(1, "test", "-e", folder, code=1)
         desk.fab("deploy", "--only", desk.hosts.names[0])
         assert desk.hosts.run(0, f"{desk.root}/versions/current/bin/hello") == "hello from leaf 2.0"
 
