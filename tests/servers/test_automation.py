@@ -146,6 +146,7 @@ class TestAnsible:
         environment = {
             "PATH": path_with_platter(),
             "ANSIBLE_HOST_KEY_CHECKING": "no",
+            "ANSIBLE_SSH_COMMON_ARGS": "-o UserKnownHostsFile=/dev/null",
             "ANSIBLE_PIPELINING": "yes",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": (sockets := tempfile.mkdtemp(prefix="ansible-")),  # their paths are short
         }
