@@ -107,7 +107,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> Said:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format(built: Path, db: Path, tmp_path: Path, kind: str, said: Said) -> None:
-    path = write_archive(list(from_folder(built)), built.name, kind, tmp_path, 315532800)[0]
+    small = handmade.small(built, tmp_path / "small" / built.name)
+    path = write_archive(list(from_folder(small)), built.name, kind, tmp_path, 315532800)[0]
     title = "app 1.0: 1 known vulnerability in "
     output, errors = said(1, path, "--db", db)
     assert (output, errors.startswith(title)) == (LEAF, True)

@@ -245,6 +245,16 @@ def bundle(
     return made
 
 
+def small(bundle: Path, target: Path) -> Path:
+    """Copy a bundle without virtualenv, and so most of it: for tests that read archives of it, and do not install."""
+    linked.copy(bundle, target)
+    for path in (target / "data" / "bootstrap").iterdir():
+        if path.is_dir() and path.name != "platter_payload" and path.suffix != ".dist-info":
+            shutil.rmtree(path)
+    Bundle(path=target, info=json.loads((target / "info.json").read_text())).seal()
+    return target
+
+
 def _for_several(info: dict[str, Any], targets: Sequence[Mapping[str, Any]]) -> None:
     """Give info.json several targets: what a wheel has for one target alone moves there."""
     wheels = {wheel["file"]: wheel for wheel in info["wheels"]}
