@@ -330,18 +330,16 @@ esac
 
 # Such as 3.13t, as `versions` has it. -E and -S ignore the environment and site packages, -B writes no bytecode: an
 # interpreter that was unpacked is compared file by file. Python 2 knows these options.
-version_of() { # PYTHON [MODULE...]: nothing if it does not start, or lacks one of them
-    tried=$1
-    shift
-    "$tried" -E -S -B -c 'import sys
+version_of() { # PYTHON [MODULES]: nothing if it does not start, or lacks one of them
+    "$1" -E -S -B -c 'import sys
 sys.path = [folder for folder in sys.path if folder]  # not the current one
-for name in sys.argv[2:]:
+for name in sys.argv[2].split():
     __import__(name)
 free = "t" in getattr(sys, "abiflags", "")
 sys.stdout.write("%d.%d" % sys.version_info[:2] + "t" * free)
 if "@" in sys.argv[1]:
     import sysconfig
-    sys.stdout.write("@" + sysconfig.get_platform().replace("-", "_").replace(".", "_"))' "$versions" "$@" 2>/dev/null </dev/null || :
+    sys.stdout.write("@" + sysconfig.get_platform().replace("-", "_").replace(".", "_"))' "$versions" "${2-}" 2>/dev/null </dev/null || :
 }
 
 # The last line that a Python which does not start prints, such as which library is missing.
@@ -416,7 +414,7 @@ take_interpreter() {
     case $place in /*) ;; *) place=./$place ;; esac
     python=$place/bin/python3
     if [ -n "$root" ] && is_safe "$root" "${place%/*}" "$place" "$place/bin" "$python" &&
-        [ "$(version_of "$python" csv hashlib json subprocess tarfile zipfile)" = "$versions" ]; then return; fi
+        [ "$(version_of "$python" 'csv hashlib json subprocess tarfile zipfile')" = "$versions" ]; then return; fi
     check_archive
     find_near
     host=$(uname -n 2>/dev/null) || host=
