@@ -20,7 +20,7 @@ from platter_setuptools.contexts import installer_of, lowest, virtualenv_of
 from platter_setuptools.errors import InterruptedBuildError, PlatterError
 from platter_setuptools.inspect.find import ReplaceableCheck, targets_for
 from platter_setuptools.runtime.progress import BufferedProgress, Progress
-from platter_setuptools.runtime.signals import signals_held_back
+from platter_setuptools.runtime.signals import note_written, signals_held_back
 from platter_setuptools.wheels.bytecode import compile_wheels
 from platter_setuptools.wheels.check import check_set, told_of_repairs
 from platter_setuptools.wheels.entry_points import check_attributes, check_scripts
@@ -90,6 +90,7 @@ class BundleWriter:
             self._check_replaceable(archive.path)
             with signals_held_back():  # it is there, or it is not, when a signal ends the build
                 archive.commit()
+                note_written(archive.path)
                 self._check_replaceable.remember(archive.path)
         finally:
             archive.discard()

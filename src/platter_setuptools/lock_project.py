@@ -13,6 +13,7 @@ from platter_setuptools.errors import ArchiveError, DependencyError, PlatterErro
 from platter_setuptools.resolve.lock import Lock, join, read_lock
 from platter_setuptools.resolve.preferences import differences, preferences_of, unknown_to
 from platter_setuptools.runtime.progress import Progress, counted
+from platter_setuptools.runtime.signals import note_written, signals_held_back
 from platter_setuptools.runtime.temporary import replacing
 from platter_setuptools.session import open_session
 from platter_setuptools.targets.find import find_machines
@@ -78,8 +79,10 @@ def write_lock(
 def _write(lock: Lock, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as new:
-            new.write_text(lock.as_toml(path.parent), "utf-8")
+        with signals_held_back():
+            with replacing(path) as new:
+                new.write_text(lock.as_toml(path.parent), "utf-8")
+            note_written(path)
     except OSError as error:
         raise ArchiveError(f"{path} cannot be written: {error.strerror}", hint="choose another file") from error
 

@@ -29,7 +29,7 @@ from platter_setuptools.payload import checksums, manifest, thin, untrusted
 from platter_setuptools.payload.errors import InstallError
 from platter_setuptools.runtime.files import sha256_of_file
 from platter_setuptools.runtime.progress import human_size
-from platter_setuptools.runtime.signals import signals_held_back
+from platter_setuptools.runtime.signals import note_written, signals_held_back
 from platter_setuptools.runtime.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def make_thin(
             check_replaceable(archive.path)
             with signals_held_back():
                 archive.commit()
+                note_written(archive.path)
         finally:
             archive.discard()
     return ThinBundle(

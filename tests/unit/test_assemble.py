@@ -29,6 +29,7 @@ from platter_setuptools.inspect.find import python_of
 from platter_setuptools.payload import checksums as payload_checksums
 from platter_setuptools.payload import manifest as payload_manifest
 from platter_setuptools.runtime.concurrency import Background
+from platter_setuptools.runtime.signals import signals_as_errors, what_stopped
 from platter_setuptools.session import Session
 from platter_setuptools.targets.find import Machines
 from platter_setuptools.values import Artifact, Origin
@@ -380,6 +381,13 @@ class TestBundle:
         assert words == ["Resolving", "Fetching", "Checking", "Compiling", "Writing"]
         assert steps[-1] == f"Writing {artifact.path.name}"
         assert yard.diary.said("done") == [summary(artifact)]
+
+
+def test_a_signal_after_the_bundle_is_there_does_not_deny_it(yard: Yard) -> None:
+    with signals_as_errors():
+        assert what_stopped(KeyboardInterrupt())[0] == "interrupted: nothing was written"
+        artifact = yard.assemble()
+        assert what_stopped(KeyboardInterrupt())[0] == f"interrupted: {artifact.path} was written"
 
 
 class TestScripts:

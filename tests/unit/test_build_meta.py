@@ -19,7 +19,7 @@ from platter_setuptools.config.options import Options
 from platter_setuptools.errors import UsageError, WheelError
 from platter_setuptools.frontends import asked_folder, check_kept, output_beside, signals_as_exits
 from platter_setuptools.runtime.reproducible import set_times
-from platter_setuptools.runtime.signals import Stopped
+from platter_setuptools.runtime.signals import Stopped, note_written
 from platter_setuptools.values import Artifact
 from support import handmade
 from support.fakes import Diary, choices, failing
@@ -55,6 +55,18 @@ class TestSignals:
         with pytest.raises(SystemExit) as caught, signals_as_exits():
             stop()
         assert (caught.value.code, capsys.readouterr().err) == (code, said)
+
+    def test_what_was_written_before_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        def stop_after_writing() -> None:
+            note_written(Path("/dist/app.zip"))
+            raise KeyboardInterrupt
+
+        with pytest.raises(SystemExit), signals_as_exits():
+            stop_after_writing()
+        assert capsys.readouterr().err == "error: interrupted: /dist/app.zip was written\n"
+        with pytest.raises(SystemExit), signals_as_exits():
+            raise Stopped(15)
+        assert capsys.readouterr().err == "error: stopped by SIGTERM: nothing was written\n"
 
     def test_an_exit_of_another_cause_stays(self) -> None:
         with pytest.raises(SystemExit, match="3"), signals_as_exits():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
     from types import FrameType
 
     _Handler = Callable[[int, FrameType | None], object]
@@ -26,16 +27,22 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}: nothing was written")
+        super().__init__(f"stopped by {signal.Signals(number).name}")
         self.signal = number
+
+
+_written: list[str] = []
+
+
+def note_written(path: Path) -> None:
+    """Note that this is finished, for the message of a signal that comes later."""
+    _written.append(f"{path} was written")
 
 
 def what_stopped(error: KeyboardInterrupt) -> tuple[str, int]:
     """Return the message for the user, and the number of the signal."""
-    return (str(error), error.signal) if isinstance(error, Stopped) else _CTRL_C
-
-
-_CTRL_C = ("interrupted: nothing was written", int(signal.SIGINT))
+    how, number = (f"{error}", error.signal) if isinstance(error, Stopped) else ("interrupted", int(signal.SIGINT))
+    return f"{how}: {', '.join(_written) or 'nothing was written'}", number
 
 
 def signals_as_errors() -> AbstractContextManager[None]:
@@ -44,6 +51,7 @@ def signals_as_errors() -> AbstractContextManager[None]:
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(number)
 
+    _written.clear()
     return _handled((signal.SIGTERM, signal.SIGHUP), stop)
 
 
