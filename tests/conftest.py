@@ -43,6 +43,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no package index answers")
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """What runs in this process may end by ignoring signals, and whatever is started later would inherit that."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @functools.cache
 def _index_answers() -> bool:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-deps", "six"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -68,8 +69,10 @@ def install(
     found = supply.providers([str(one.path) for one in releases], plan.wheels, bytecode=True)
     known = {f"{path}/data/{name}": provider for name, provider in found.items() if provider.shared or own}
     sources = unpacking.sources(path, sums, plan, bytecode=True, compiling=False)
-    with mock.patch.object(worker_pool, "run", _here):
-        archives = unpacking.Archives(path, known, mode)
+    with (
+        mock.patch.object(worker_pool, "run", _here),
+        contextlib.closing(unpacking.Archives(path, known, mode)) as archives,
+    ):
         unpacked = unpacking.unpack(scheme, sources, (3, 11), archives, keeping=True)
     kept.write(scheme, unpacked.kept)
     return Release(path=folder, unpacked=unpacked)

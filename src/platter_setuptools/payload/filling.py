@@ -1,5 +1,6 @@
 """Fill the folder of an installation: its virtualenv, its packages, and the record of them."""
 
+import contextlib
 import os
 from typing import Dict, NamedTuple, Tuple
 
@@ -63,8 +64,8 @@ def fill(work: Work, supplied: supply.Supply) -> Tuple[unpacking.Unpacked, int]:
     if mode == AUTO and files(work.bundle).has(post_install.FILE):
         mode = CLONE  # it may change files in place, which would be those of other releases, too
     providers = {os.path.join(work.bundle, "data", name): one for name, one in supplied.providers.items()}
-    archives = unpacking.Archives(work.bundle, providers, mode)
-    unpacked = unpacking.unpack(scheme, sources, work.here.python[:2], archives, keeping=bool(options.root))
+    with contextlib.closing(unpacking.Archives(work.bundle, providers, mode)) as archives:
+        unpacked = unpacking.unpack(scheme, sources, work.here.python[:2], archives, keeping=bool(options.root))
     for release, count in sorted(unpacked.altered.items()):
         source = "the bundle" if supplied.bootstrap is None else "elsewhere"
         terminal.warn(

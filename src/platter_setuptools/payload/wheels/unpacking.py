@@ -106,6 +106,11 @@ class Archives:
         self._releases: Dict[str, ReleaseFiles] = {}
         self._links, self._copies = Links(mode), Links(COPY)
 
+    def close(self) -> None:
+        """Close the folders of releases that are open."""
+        for one in self._releases.values():
+            one.close()
+
     def open(self, path: str, sha256: str) -> Archive:
         """Return the archive, as a release has it, or else the bundle."""
         provider = self._providers.get(path)
