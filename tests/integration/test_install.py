@@ -328,6 +328,7 @@ def cut(path: Path) -> None:
         "data/bootstrap/virtualenv/__init__.py",
         "data/bootstrap/platter_payload/wheels/wheel.py",
         "data/bootstrap/platter_payload/errors.py",
+        f"data/bootstrap/platter_payload/__pycache__/errors.{sys.implementation.cache_tag}.pyc",
         "info.json",
         "data/pylock.toml",
     ],

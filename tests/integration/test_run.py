@@ -209,6 +209,7 @@ class TestSigned:
         module = path / "data" / "bootstrap" / what
         spy = rf"\nopen({str(tmp_path / 'ran')!r}, 'w')\n\1"
         module.write_text(re.sub(r"\n(import contextlib|from typing)", spy, module.read_text(), count=1))
+        (module.parent / "__pycache__" / f"{module.stem}.{sys.implementation.cache_tag}.pyc").unlink()
         one = handmade.Bundle(path=path, info=json.loads((path / "info.json").read_text()))
         file = as_file(one, tmp_path)
         assert start(file, "--verify", "--allowed-signers", signed / "allowed").returncode == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import py_compile
 import re
 import shutil
 import stat
@@ -203,12 +204,14 @@ class TestInstalling:
         other = handmade.Bundle(path=Path(shutil.copytree(made.path, made.path / "other")), info=made.info)
         module = other.data / "bootstrap" / "platter_payload" / "installation.py"
         module.write_text(f"open({str(witness)!r}, 'w')\n")
+        py_compile.compile(str(module), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
         other.seal()
         shutil.rmtree(made.path / name)
         (made.path / name).symlink_to(other.path / name)
         done = handmade.run(made, "--allowed-signers", ring / "allowed", dst)
         assert done.returncode == 4
-        assert "platter_payload/installation.py: not what SHA256SUMS says" in done.stderr
+        compiled = f"__pycache__/installation.{sys.implementation.cache_tag}.pyc"
+        assert f"platter_payload/{compiled}: not what SHA256SUMS says" in done.stderr
         assert not witness.exists()
 
     def test_a_version_of_python_is_no_path(self, made: handmade.Bundle, ring: Path, dst: Path) -> None:

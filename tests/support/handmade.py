@@ -403,24 +403,23 @@ def _bootstrap() -> Path:
                 for file in found.files or []
                 if not {"..", "__pycache__", "sboms"} & {*file.parts} and file.suffix not in _LEFT_OUT
             }
-    folder = _folder("bootstrap", files)
-    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH  # as from the builder: used without a look at the module
-    assert compileall.compile_dir(folder, quiet=1, stripdir=folder, invalidation_mode=unchecked)
-    return folder
+    return _compiled("bootstrap", files)
 
 
 @functools.cache
 def _payload() -> Path:
-    return _folder("payload", {str(path.relative_to(PAYLOAD)): path.read_bytes() for path in PAYLOAD.rglob("*.py")})
+    return _compiled("payload", {str(path.relative_to(PAYLOAD)): path.read_bytes() for path in PAYLOAD.rglob("*.py")})
 
 
-def _folder(name: str, files: Mapping[str, bytes]) -> Path:
-    """A folder with these files, until this process ends."""
+def _compiled(name: str, files: Mapping[str, bytes]) -> Path:
+    """A folder with these files and, as from the builder, bytecode that is used without a look at them."""
     folder = Path(tempfile.mkdtemp(prefix=f"platter-{name}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for file, content in files.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(content)
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    assert compileall.compile_dir(folder, quiet=1, stripdir=folder, invalidation_mode=unchecked)
     folder.chmod(0o755)  # a temporary folder is for its owner only
     return folder
 

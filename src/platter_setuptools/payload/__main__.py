@@ -167,9 +167,19 @@ class _Modules:
         """Leave it to Python."""
 
     def exec_module(self, module: Any) -> None:
-        """Run the module."""
-        file = module.__spec__.origin
-        exec(compile(self.get_data(file), file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - as every loader
+        """Run the module: its bytecode, if that is for this Python."""
+        from importlib.util import MAGIC_NUMBER  # noqa: PLC0415 - as above
+        from marshal import loads  # noqa: PLC0415 - as above
+
+        file = os.path.relpath(module.__spec__.origin, self._bundle)
+        folder, base = os.path.split(file)
+        compiled = "%s/__pycache__/%s.%s.pyc" % (folder, base[: -len(".py")], sys.implementation.cache_tag)
+        code = self._contents.get(compiled, b"")
+        if code[:4] == MAGIC_NUMBER:
+            program = loads(code[16:])  # noqa: S302 - it was compared
+        else:
+            program = compile(self._contents[file], module.__spec__.origin, "exec", dont_inherit=True)
+        exec(program, module.__dict__)  # noqa: S102 - as every loader
 
 
 def _complain(program: str, what: str, hint: str, status: int) -> int:
