@@ -57,16 +57,16 @@ def _verify_all(options: Options, bundle: str, terminal: Terminal) -> None:
 
 def install(options: Options, bundle: str, terminal: Terminal) -> None:
     """Make the destination an installation of the bundle, unless it is one already."""
-    before = dict(os.environ)
+    began, before = time.monotonic(), dict(os.environ)
     os.umask(0o022)
     work = _read(options, bundle, terminal)
     state = work.destination.state()
     installed = state is State.INSTALLED and not options.force
-    _look(work, state, installed=installed)
+    _look(work, state, _examine_base(work, installed=installed), installed=installed)
     if installed or options.check:
         _confirm(work, installed=installed)
     else:
-        _make(work, before)
+        _make(work, before, began)
 
 
 def _read(options: Options, bundle: str, terminal: Terminal) -> Work:
@@ -80,16 +80,16 @@ def _read(options: Options, bundle: str, terminal: Terminal) -> Work:
             hint="use --root, where these are links to ROOT/shared",
         )
     return Work(
-        options,
-        bundle,
-        sums,
-        whole,
-        plan,
-        here,
-        interpreter.base(plan.interpreter, options.unpacked, options.root, folder),
-        Destination(folder, checksums.identity(bundle), terminal.error),
-        SharedFolder(options.root, folder, plan.shared),
-        terminal,
+        options=options,
+        bundle=bundle,
+        sums=sums,
+        whole=whole,
+        plan=plan,
+        here=here,
+        base=interpreter.base(plan.interpreter, options.unpacked, options.root, folder),
+        destination=Destination(folder, checksums.identity(bundle), terminal.error),
+        shared=SharedFolder(options.root, folder, plan.shared),
+        terminal=terminal,
     )
 
 
@@ -107,15 +107,9 @@ def _confirm(work: Work, *, installed: bool) -> None:
     work.terminal.step("%s %s." % (work.plan.title, said % work.folder))
 
 
-def _make(work: Work, before: Mapping[str, str]) -> None:
-    """Install. `before` is the environment that post-install.sh gets."""
-    began, options, plan, destination, say = (
-        time.monotonic(),
-        work.options,
-        work.plan,
-        work.destination,
-        work.terminal.step,
-    )
+def _make(work: Work, before: Mapping[str, str], began: float) -> None:
+    """Install. `before` is the environment that post-install.sh gets; `began` is when, by the monotonic clock."""
+    options, plan, destination, say = work.options, work.plan, work.destination, work.terminal.step
     say("Installing %s into %s" % (plan.title, work.folder))
     say("  checking the bundle")
     supplied = _supply(work, _verify(work))
@@ -210,12 +204,16 @@ def _supply(work: Work, lacking: FrozenSet[str]) -> supply.Supply:
     )
 
 
-def _look(work: Work, state: State, *, installed: bool) -> None:
+def _examine_base(work: Work, *, installed: bool) -> List[Finding]:
+    """Return what is wrong with the interpreter that the bundle brought; repair it first, unless this only checks."""
+    if not (installed or work.options.root):
+        return []
+    return work.base.examine() if work.options.check else work.base.repair(work.bundle, work.terminal.warn)
+
+
+def _look(work: Work, state: State, of_base: List[Finding], *, installed: bool) -> None:
     """Raises all that stands against the installation, or against what is installed already, as one error."""
     options, plan = work.options, work.plan
-    of_base: List[Finding] = []
-    if installed or options.root:
-        of_base = work.base.examine() if options.check else work.base.repair(work.bundle, work.terminal.warn)
     if installed:
         findings = health.examine(work.folder)
         says = "cannot run any more" if findings else "is not as it was installed"
